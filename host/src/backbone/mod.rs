@@ -1,0 +1,272 @@
+//! The durable log between front end and workers.
+//!
+//! Nothing outside this module knows what a pending list is: workers see
+//! deliveries, leases and attempts.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::flow::{BodyHash, Entry, EntryFault, FlowName, Retry};
+use crate::ledger::Stored;
+
+/// One partition of a flow's stream.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Partition {
+    pub flow: FlowName,
+    pub index: u16,
+}
+
+/// The position of an entry in its partition; ordered by time of receipt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StreamId {
+    /// Unix milliseconds, by the backbone's clock.
+    pub ms: u64,
+    pub seq: u64,
+}
+
+/// An entry on its way in.
+#[derive(Clone, Debug)]
+pub struct NewEntry {
+    pub id: Arc<str>,
+    pub body: Bytes,
+    pub body_hash: BodyHash,
+}
+
+/// What became of one entry of an append.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Appended {
+    /// Durable, and it will be judged.
+    New,
+    /// The same id with the same body was appended before: nothing was added.
+    Replayed,
+    /// The same id was appended before with another body: nothing was added.
+    Conflict,
+    /// The flow has `max_backlog` open entries: nothing was added.
+    BacklogFull,
+}
+
+/// Limits of an append, from the flow file.
+#[derive(Clone, Copy, Debug)]
+pub struct AppendLimits {
+    /// Open entries of this partition.
+    pub max_backlog: u64,
+}
+
+/// An entry handed to a worker.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    pub stream_id: StreamId,
+    pub payload: Payload,
+    /// Handed out before, to this worker or another: a decision may be stored.
+    pub redelivered: bool,
+    /// Times the backbone handed it out, this one included.
+    pub deliveries: u32,
+    /// Faults recorded of it so far.
+    pub attempts: u32,
+}
+
+/// What stands in the stream.
+#[derive(Clone, Debug)]
+pub enum Payload {
+    Entry(Entry),
+    /// Somebody else wrote it, or it was damaged: a fault, never a loop.
+    Malformed {
+        raw: Bytes,
+        error: String,
+    },
+}
+
+/// A fault to record: the entry is kept for a later attempt, or it is given up.
+#[derive(Clone, Debug)]
+pub struct Failed {
+    pub stream_id: StreamId,
+    pub fault: EntryFault,
+}
+
+/// What the backbone made of a recorded fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recorded {
+    /// It comes again after its backoff.
+    Retried { attempts: u32 },
+    /// Its attempts are used up; the caller still holds it and must bury it.
+    Exhausted { attempts: u32, first_at: u64 },
+    /// Another worker holds it by now; nothing was recorded.
+    NotHeld,
+}
+
+/// Faults recorded of an entry that is still open.
+#[derive(Clone, Debug)]
+pub struct FaultRecord {
+    pub attempts: u32,
+    /// Unix milliseconds.
+    pub first_at: u64,
+    /// Unix milliseconds.
+    pub last_at: u64,
+    pub last: EntryFault,
+}
+
+/// An entry that was delivered and is not settled.
+#[derive(Clone, Debug)]
+pub struct Pending {
+    pub partition: u16,
+    pub stream_id: StreamId,
+    /// `None` where the stream entry could not be read.
+    pub id: Option<String>,
+    /// The worker that holds it, or `retry`.
+    pub owner: String,
+    pub idle: Duration,
+    pub deliveries: u32,
+    /// Unix milliseconds; `None` while a worker holds it.
+    pub next_attempt: Option<u64>,
+    pub faults: Option<FaultRecord>,
+}
+
+/// Counts of one partition, all read in constant time.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Depth {
+    /// Appended and neither settled nor dead.
+    pub open: u64,
+    /// Delivered and not settled.
+    pub pending: u64,
+    /// Of those, waiting for their next attempt.
+    pub retrying: u64,
+}
+
+/// How an entry leaves the backbone, apart from `settle`.
+#[derive(Clone, Debug)]
+pub struct Requeue {
+    pub id: Arc<str>,
+    pub body: Bytes,
+    pub body_hash: BodyHash,
+    pub stream_id: StreamId,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("Redis at {address} did not answer; sending the same entries again is safe: {source}")]
+    Unreachable {
+        address: String,
+        #[source]
+        source: redis::RedisError,
+    },
+    #[error("Redis at {address} refused: {source}")]
+    Refused {
+        address: String,
+        #[source]
+        source: redis::RedisError,
+    },
+    #[error("Redis at {address} answered something unexpected to {call}: {reply}")]
+    Unexpected {
+        address: String,
+        call: &'static str,
+        reply: String,
+    },
+}
+
+/// A worker's view of one partition: one at a time reads, and what it read is
+/// this worker's until its lease runs out.
+#[async_trait]
+pub trait Reader: Send {
+    /// The next entries, at most `max`; empty when none came within a few
+    /// seconds. An abandoned call still takes entries: never drop the future
+    /// half-way; entries lost that way come back when their lease has run out.
+    async fn read(&mut self, max: usize) -> Result<Vec<Delivery>, Error>;
+}
+
+/// What the way of an entry needs of a durable log. Every call may be repeated.
+#[async_trait]
+pub trait Backbone: Send + Sync {
+    /// Creates what a partition needs before its first entry. Idempotent.
+    async fn prepare(&self, partition: &Partition) -> Result<(), Error>;
+
+    /// Appends a group with one commit; `Ok` means that every entry that is
+    /// [`Appended::New`] is as durable as the server is configured to be.
+    async fn append(
+        &self,
+        partition: &Partition,
+        limits: AppendLimits,
+        group: &[NewEntry],
+    ) -> Result<Vec<Appended>, Error>;
+
+    async fn reader(&self, partition: &Partition, worker: &str) -> Result<Box<dyn Reader>, Error>;
+
+    /// Keeps what `worker` holds from being taken over for another lease;
+    /// returns those that it still holds.
+    async fn renew(
+        &self,
+        partition: &Partition,
+        worker: &str,
+        held: &[StreamId],
+    ) -> Result<Vec<StreamId>, Error>;
+
+    /// Acknowledges decided entries; their ids stay known for `remember`.
+    async fn settle(
+        &self,
+        partition: &Partition,
+        stored: &Stored,
+        remember: Duration,
+    ) -> Result<(), Error>;
+
+    /// Acknowledges buried entries; their ids stay known as dead.
+    async fn settle_dead(&self, partition: &Partition, stored: &Stored) -> Result<(), Error>;
+
+    /// Records faults of entries that `worker` holds; one answer for each.
+    async fn record_faults(
+        &self,
+        partition: &Partition,
+        worker: &str,
+        retry: &Retry,
+        failed: &[Failed],
+    ) -> Result<Vec<Recorded>, Error>;
+
+    /// Hands entries back, to be delivered again at once and alone, without a fault.
+    async fn hand_back(
+        &self,
+        partition: &Partition,
+        worker: &str,
+        entries: &[StreamId],
+    ) -> Result<(), Error>;
+
+    /// Takes over what is due again and what other workers' leases ran out on.
+    async fn claim(
+        &self,
+        partition: &Partition,
+        worker: &str,
+        max: usize,
+    ) -> Result<Vec<Delivery>, Error>;
+
+    /// Says that `worker` lives; without it for a lease, its empty consumer is removed.
+    async fn heartbeat(&self, partition: &Partition, worker: &str) -> Result<(), Error>;
+
+    /// Hands back all that `worker` still holds and forgets it.
+    async fn leave(&self, partition: &Partition, worker: &str) -> Result<(), Error>;
+
+    /// Drops settled entries older than `retain` from the log.
+    async fn trim(&self, partition: &Partition, retain: Duration) -> Result<(), Error>;
+
+    /// Pending entries, oldest first, at most `max`.
+    async fn pending(&self, partition: &Partition, max: usize) -> Result<Vec<Pending>, Error>;
+
+    /// What is recorded of an entry's faults.
+    async fn faults(
+        &self,
+        partition: &Partition,
+        stream_id: StreamId,
+    ) -> Result<Option<FaultRecord>, Error>;
+
+    /// Appends a dead entry once more; false where it is not dead (any more).
+    async fn requeue(&self, partition: &Partition, dead: &Requeue) -> Result<bool, Error>;
+
+    async fn depth(&self, partition: &Partition) -> Result<Depth, Error>;
+
+    /// Publishes what this worker knows, for `ttl`; see [`Backbone::reports`].
+    async fn publish(&self, worker: &str, report: &str, ttl: Duration) -> Result<(), Error>;
+
+    /// What the living workers last published: (worker, report).
+    async fn reports(&self) -> Result<Vec<(String, String)>, Error>;
+
+    async fn ping(&self) -> Result<(), Error>;
+}

@@ -1,0 +1,54 @@
+use serde::{Deserialize, Serialize};
+
+use super::Digest;
+
+/// What went wrong with one entry. Only faults of this kind use up attempts;
+/// infrastructure that is away, or an oracle that fails everything, does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FaultKind {
+    /// The oracle trapped on it: a panic, an out-of-bounds access, a full stack.
+    Trap,
+    /// The oracle ran past its deadline.
+    Timeout,
+    /// The oracle asked for more memory or tables than it may have.
+    Memory,
+    /// The oracle returned an error for it.
+    Refused,
+    /// The oracle's score was not a number within 0.0 ..= 1.0.
+    BadScore,
+    /// The oracle returned more or fewer results than entries.
+    WrongCount,
+    /// The ledger refused its data (SQLSTATE class 22 or 23).
+    Ledger,
+    /// Not an entry of ours: no id, no body, or not JSON.
+    Malformed,
+    /// The id was decided before with another body.
+    Conflict,
+}
+
+impl FaultKind {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Trap => "trap",
+            Self::Timeout => "timeout",
+            Self::Memory => "memory",
+            Self::Refused => "refused",
+            Self::BadScore => "bad-score",
+            Self::WrongCount => "wrong-count",
+            Self::Ledger => "ledger",
+            Self::Malformed => "malformed",
+            Self::Conflict => "conflict",
+        }
+    }
+}
+
+/// A failed attempt at one entry, with what a person needs to understand it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EntryFault {
+    pub kind: FaultKind,
+    /// The error's text, cut to a few kilobytes; of a trap, with the guest's backtrace.
+    pub error: String,
+    /// The oracle it happened in, where it happened in one.
+    pub oracle: Option<(String, Digest)>,
+}

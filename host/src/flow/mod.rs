@@ -1,0 +1,121 @@
+//! What a flow file says: who is admitted, who judges, what is kept, how it
+//! is answered. Parsing, schema, identity and reply templates; no I/O beyond
+//! reading the flow directory at start.
+
+mod decision;
+mod digest;
+mod entry;
+mod fault;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use self::decision::{Decision, Judged, Verdict};
+pub use self::digest::Digest;
+pub use self::entry::{BodyHash, Entry, FlowName, sha256_16};
+pub use self::fault::{EntryFault, FaultKind};
+
+/// One kind of traffic, checked and ready to use.
+pub struct Flow {
+    pub name: FlowName,
+    /// SHA-256 of the flow file as read.
+    pub digest: Digest,
+    pub remember: Duration,
+    /// In the order in which they judge.
+    pub oracles: Vec<OracleUse>,
+    pub decide: Decide,
+    pub keep: Keep,
+    pub retry: Retry,
+    pub stream: StreamSettings,
+}
+
+/// An oracle as a flow uses it.
+#[derive(Clone, Debug)]
+pub struct OracleUse {
+    /// The component's name: `mempool-risk` is `<oracle dir>/mempool-risk.wasm`.
+    pub component: Arc<str>,
+    pub settings: Arc<OracleSettings>,
+    pub limits: OracleLimits,
+}
+
+/// `[oracle.settings]`: what the guest reads through `settings.get`.
+#[derive(Clone, Debug, Default)]
+pub struct OracleSettings {
+    pub values: std::collections::BTreeMap<String, String>,
+    /// SHA-256 of the values, so that a decision tells which it was made with.
+    pub digest: Option<Digest>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OracleLimits {
+    /// Bytes of linear memory of one instance.
+    pub memory: usize,
+    /// Deadline of one call, besides 1 ms per entry of the batch.
+    pub timeout: Duration,
+}
+
+/// Above or not above the threshold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Label {
+    High,
+    Low,
+}
+
+#[derive(Clone, Debug)]
+pub struct Decide {
+    pub combine: Combine,
+    /// Strictly above: [`Label::High`].
+    pub threshold: f64,
+    pub high: Arc<str>,
+    pub low: Arc<str>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Combine {
+    Max,
+    Min,
+    Mean,
+}
+
+/// Which decisions go to the ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Keep {
+    High,
+    Always,
+    Never,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Retry {
+    /// Recorded faults after which an entry is given up.
+    pub attempts: u32,
+    pub first: Duration,
+    pub factor: f64,
+    pub max: Duration,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StreamSettings {
+    pub partitions: u16,
+    /// Open entries of the flow beyond which admission answers 503.
+    pub max_backlog: u64,
+    /// How long settled entries stay in the stream.
+    pub retain: Duration,
+}
+
+impl StreamSettings {
+    /// The partition an id belongs to.
+    pub fn partition_of(&self, id: &str) -> u16 {
+        if self.partitions <= 1 {
+            return 0;
+        }
+        let hash = sha256_16(id.as_bytes());
+        let hash = u64::from_be_bytes([
+            hash[0], hash[1], hash[2], hash[3], hash[4], hash[5], hash[6], hash[7],
+        ]);
+        (hash % u64::from(self.partitions)) as u16
+    }
+}

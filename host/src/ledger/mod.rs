@@ -1,0 +1,162 @@
+//! Where decisions and dead letters are kept.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use serde::Serialize;
+
+use crate::backbone::StreamId;
+use crate::flow::{BodyHash, Decision, Digest, Entry, EntryFault, FlowName};
+
+/// One decided entry on its way into the ledger.
+#[derive(Clone, Debug)]
+pub struct Decided {
+    pub stream_id: StreamId,
+    pub entry: Entry,
+    pub body_hash: BodyHash,
+    pub decision: Decision,
+    /// Whether the flow keeps it; what is not kept is proven as it is.
+    pub keep: bool,
+}
+
+/// What the rows of one batch have in common.
+#[derive(Clone, Debug)]
+pub struct DecidedBy {
+    pub flow: FlowName,
+    pub flow_digest: Digest,
+    pub settings_digest: Option<Digest>,
+}
+
+/// The proof that these entries need not be judged again: their decision is
+/// stored or was not to be kept, or they are buried. Only a ledger makes it,
+/// and nothing is settled without it.
+#[derive(Debug)]
+pub struct Stored {
+    entries: Vec<(StreamId, Arc<str>)>,
+}
+
+impl Stored {
+    fn new(entries: Vec<(StreamId, Arc<str>)>) -> Self {
+        Self { entries }
+    }
+
+    /// (stream id, entry id)
+    pub fn entries(&self) -> &[(StreamId, Arc<str>)] {
+        &self.entries
+    }
+}
+
+/// What became of a batch of decisions.
+#[derive(Debug)]
+pub struct Kept {
+    pub stored: Stored,
+    /// Decided before with another body: to be buried as a conflict.
+    pub conflicts: Vec<StreamId>,
+}
+
+/// An entry given up on, with everything needed to understand and requeue it.
+#[derive(Clone, Debug)]
+pub struct DeadLetter {
+    pub flow: FlowName,
+    pub partition: u16,
+    pub stream_id: StreamId,
+    /// The entry's id; made from the stream id where the entry had none.
+    pub id: Arc<str>,
+    pub body: Bytes,
+    pub fault: EntryFault,
+    pub attempts: u32,
+    pub deliveries: u32,
+    /// Unix milliseconds.
+    pub received_at: u64,
+    /// Unix milliseconds.
+    pub first_at: u64,
+    /// Unix milliseconds.
+    pub last_at: u64,
+}
+
+/// A dead letter as it is kept.
+#[derive(Clone, Debug)]
+pub struct Buried {
+    pub letter: DeadLetter,
+    /// Raised each time the entry dies; a requeue names the one it saw.
+    pub generation: i64,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct DeadFilter {
+    pub flow: Option<String>,
+    /// [`crate::flow::FaultKind::as_str`]
+    pub fault: Option<String>,
+    pub id: Option<String>,
+    pub limit: Option<i64>,
+}
+
+/// Which digest of an oracle is in force, apart from what lies in the directory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum Choice {
+    /// This one, whatever is dropped.
+    Pinned { digest: Digest },
+    /// `to` instead of `rejected`, until another file is dropped.
+    RolledBack { to: Digest, rejected: Digest },
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Away, restarting, out of connections or in a serialisation conflict
+    /// (SQLSTATE 08, 40, 53, 57): the same call may succeed later.
+    #[error("Postgres did not do it, the same call may succeed later: {0}")]
+    Unavailable(String),
+    /// The data itself was refused (SQLSTATE 22 or 23): it never will.
+    #[error("Postgres refused the data: {0}")]
+    Data(String),
+    /// Neither: a missing table, a denied permission. A person has to look.
+    #[error("Postgres refused: {0}")]
+    Other(String),
+}
+
+/// What the way of an entry needs of a place to keep things. Every call may
+/// be repeated: decisions are unique by (flow, id), dead letters by (flow,
+/// partition, stream id).
+#[async_trait]
+pub trait Ledger: Send + Sync {
+    /// Stores what is to be kept, in one transaction, and proves the batch.
+    /// A decision stored before with the same body proves its entry too, and
+    /// stays as it is. Storing removes a dead letter of the entry.
+    ///
+    /// # Errors
+    /// [`Error::Data`] where any row is refused: nothing was stored then.
+    async fn keep(&self, by: &DecidedBy, batch: &[Decided]) -> Result<Kept, Error>;
+
+    /// Which of these entries were decided before; those in neither part of
+    /// the answer were not.
+    async fn kept_before(
+        &self,
+        flow: &FlowName,
+        entries: &[(StreamId, Arc<str>, BodyHash)],
+    ) -> Result<Kept, Error>;
+
+    /// Stores dead letters, where no decision exists.
+    async fn bury(&self, letters: &[DeadLetter]) -> Result<Stored, Error>;
+
+    async fn dead(&self, filter: &DeadFilter) -> Result<Vec<Buried>, Error>;
+
+    /// Removes a dead letter if it still has that generation.
+    async fn remove_dead(&self, buried: &Buried) -> Result<bool, Error>;
+
+    /// Keeps a component that was taken, and notes that `name` is this one from now on.
+    async fn component_taken(&self, name: &str, digest: Digest, bytes: &[u8]) -> Result<(), Error>;
+
+    async fn component(&self, digest: Digest) -> Result<Option<Bytes>, Error>;
+
+    /// Digests that `name` had, newest first, each once.
+    async fn component_history(&self, name: &str) -> Result<Vec<Digest>, Error>;
+
+    async fn choices(&self) -> Result<Vec<(String, Choice)>, Error>;
+
+    /// `None`: what lies in the directory counts again.
+    async fn choose(&self, name: &str, choice: Option<&Choice>) -> Result<(), Error>;
+
+    async fn ping(&self) -> Result<(), Error>;
+}

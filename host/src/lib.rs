@@ -1,0 +1,16 @@
+//! Floodgate: JSON transactions in over HTTP, judged by sandboxed WebAssembly
+//! oracles, decided once, kept in Postgres.
+//!
+//! Dependencies point one way: [`flow`] knows nobody; [`backbone`], [`oracle`]
+//! and [`ledger`] know `flow`'s types; [`ingest`] and [`worker`] join them;
+//! [`admin`] and [`cli`] sit on top.
+
+pub mod admin;
+pub mod backbone;
+pub mod cli;
+pub mod flow;
+pub mod ingest;
+pub mod ledger;
+pub mod oracle;
+pub mod settings;
+pub mod worker;

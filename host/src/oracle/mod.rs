@@ -1,0 +1,1 @@
+//! Sandboxed judges: loading components, judging batches, hot swap.
