@@ -1,0 +1,159 @@
+use std::time::Duration;
+
+use deadpool_redis::{Manager, Pool, PoolError, Runtime, Timeouts};
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, ErrorKind, RedisError, ServerErrorKind};
+
+use super::{Error, leave};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// An fsync of a busy disk takes seconds; the default of 500 ms would call a
+/// commit failed that is about to succeed.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// One Redis server: a pool for calls that answer at once.
+#[derive(Clone)]
+pub(super) struct Server {
+    client: redis::Client,
+    pool: Pool,
+    address: String,
+}
+
+impl Server {
+    pub fn new(url: &str) -> Result<Self, Error> {
+        let invalid = |source| Error::Refused {
+            address: without_password(url),
+            source,
+        };
+        let client = redis::Client::open(url).map_err(invalid)?;
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(CONNECT_TIMEOUT))
+            .set_response_timeout(Some(RESPONSE_TIMEOUT));
+        let manager = Manager::new_with_config(url, config).map_err(invalid)?;
+        let pool = Pool::builder(manager)
+            .max_size(16)
+            .runtime(Runtime::Tokio1)
+            .timeouts(Timeouts {
+                wait: Some(CONNECT_TIMEOUT),
+                create: Some(CONNECT_TIMEOUT),
+                recycle: Some(CONNECT_TIMEOUT),
+            })
+            .build()
+            .map_err(|_| {
+                invalid(RedisError::from((
+                    ErrorKind::InvalidClientConfig,
+                    "connection pool",
+                )))
+            })?;
+        Ok(Self {
+            address: client.get_connection_info().addr().to_string(),
+            client,
+            pool,
+        })
+    }
+
+    pub async fn connection(&self) -> Result<deadpool_redis::Connection, Error> {
+        self.pool.get().await.map_err(|error| {
+            let source = match error {
+                PoolError::Backend(source) => source,
+                other => io(std::io::ErrorKind::TimedOut, other.to_string()),
+            };
+            self.error(source)
+        })
+    }
+
+    /// A connection of its own for a read that blocks for up to `block`.
+    pub async fn blocking_connection(
+        &self,
+        block: Duration,
+    ) -> Result<MultiplexedConnection, Error> {
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(CONNECT_TIMEOUT))
+            .set_response_timeout(Some(block + RESPONSE_TIMEOUT));
+        self.client
+            .get_multiplexed_async_connection_with_config(&config)
+            .await
+            .map_err(|source| self.error(source))
+    }
+
+    /// Runs a script; where the group is gone (a flush, a restart with an
+    /// empty file) creates it anew and runs the script once more.
+    pub async fn run<T: redis::FromRedisValue>(
+        &self,
+        call: &redis::ScriptInvocation<'_>,
+        keys: &super::Keys,
+    ) -> Result<T, Error> {
+        let mut connection = self.connection().await?;
+        match call.invoke_async(&mut *connection).await {
+            Err(error) if is_no_group(&error) => {
+                leave::recreate_group(self, keys).await?;
+                call.invoke_async(&mut *connection).await
+            }
+            answer => answer,
+        }
+        .map_err(|source| self.error(source))
+    }
+
+    pub async fn ping(&self) -> Result<(), Error> {
+        let mut connection = self.connection().await?;
+        redis::cmd("PING")
+            .query_async(&mut *connection)
+            .await
+            .map_err(|source| self.error(source))
+    }
+
+    /// Away, or there and unwilling.
+    pub fn error(&self, source: RedisError) -> Error {
+        let address = self.address.clone();
+        let away = source.is_io_error()
+            || source.is_timeout()
+            || source.is_connection_dropped()
+            || source.is_connection_refusal()
+            || matches!(
+                source.kind(),
+                ErrorKind::Server(
+                    ServerErrorKind::BusyLoading
+                        | ServerErrorKind::TryAgain
+                        | ServerErrorKind::MasterDown
+                        | ServerErrorKind::ClusterDown
+                )
+            );
+        if away {
+            Error::Unreachable { address, source }
+        } else {
+            Error::Refused { address, source }
+        }
+    }
+
+    pub fn unexpected(&self, call: &'static str, reply: impl std::fmt::Debug) -> Error {
+        let mut reply = format!("{reply:?}");
+        let cut = reply.floor_char_boundary(200);
+        reply.truncate(cut);
+        Error::Unexpected {
+            address: self.address.clone(),
+            call,
+            reply,
+        }
+    }
+}
+
+/// Scripts report it inside their own error, so the text is what there is.
+pub(super) fn is_no_group(error: &RedisError) -> bool {
+    let text = error.to_string();
+    // XINFO speaks of the key where the stream itself is gone.
+    text.contains("NOGROUP") || text.contains("no such key")
+}
+
+fn io(kind: std::io::ErrorKind, text: String) -> RedisError {
+    RedisError::from(std::io::Error::new(kind, text))
+}
+
+fn without_password(url: &str) -> String {
+    match (url.find("://"), url.rfind('@')) {
+        (Some(scheme), Some(at)) if scheme < at => {
+            format!("{}://…{}", &url[..scheme], &url[at..])
+        }
+        _ => url.to_owned(),
+    }
+}

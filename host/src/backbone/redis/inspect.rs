@@ -1,0 +1,118 @@
+use std::time::Duration;
+
+use redis::Value;
+
+use super::connection::{Server, is_no_group};
+use super::{GROUP, Keys, RETRY, parse};
+use crate::backbone::{Depth, Error, FaultRecord, Partition, Payload, Pending, StreamId};
+
+/// XPENDING's own row: stream id, consumer, idle ms, deliveries.
+type Row = (String, String, u64, u32);
+
+/// What else is known of a pending entry: stream entry, fault record, next attempt.
+type Details = (Vec<(String, Value)>, Option<String>, Option<f64>);
+
+pub(super) async fn pending(
+    server: &Server,
+    partition: &Partition,
+    keys: &Keys,
+    max: usize,
+) -> Result<Vec<Pending>, Error> {
+    let mut connection = server.connection().await?;
+    let rows: Vec<Row> = match redis::cmd("XPENDING")
+        .arg(&keys.stream)
+        .arg(GROUP)
+        .arg("-")
+        .arg("+")
+        .arg(max)
+        .query_async(&mut *connection)
+        .await
+    {
+        Err(error) if is_no_group(&error) => Vec::new(),
+        rows => rows.map_err(|source| server.error(source))?,
+    };
+    let mut details = redis::pipe();
+    for (stream_id, ..) in &rows {
+        details
+            .xrange(&keys.stream, stream_id, stream_id)
+            .hget(&keys.faults, stream_id)
+            .zscore(&keys.due, stream_id);
+    }
+    let details: Vec<Value> = details
+        .query_async(&mut *connection)
+        .await
+        .map_err(|source| server.error(source))?;
+    let mut details = details.into_iter();
+    let mut next = || -> Result<Details, Error> {
+        let mut one = || details.next().unwrap_or(Value::Nil);
+        redis::from_redis_value(Value::Array(vec![one(), one(), one()]))
+            .map_err(|error| server.unexpected("pending", error))
+    };
+    rows.into_iter()
+        .map(|row| pending_of(server, partition, row, next()?))
+        .collect()
+}
+
+fn pending_of(
+    server: &Server,
+    partition: &Partition,
+    (stream_id, owner, idle, deliveries): Row,
+    (entry, record, due): Details,
+) -> Result<Pending, Error> {
+    let stream_id: StreamId = stream_id
+        .parse()
+        .map_err(|_| server.unexpected("XPENDING", &stream_id))?;
+    let payload = entry
+        .into_iter()
+        .next()
+        .map(|(_, fields)| parse::payload(stream_id, fields));
+    Ok(Pending {
+        partition: partition.index,
+        stream_id,
+        id: match payload {
+            Some(Payload::Entry(entry)) => Some(entry.id.to_string()),
+            _ => None,
+        },
+        next_attempt: due.filter(|_| owner == RETRY).map(|ms| ms as u64),
+        owner,
+        idle: Duration::from_millis(idle),
+        deliveries,
+        faults: record.as_deref().and_then(parse::fault_record),
+    })
+}
+
+pub(super) async fn faults(
+    server: &Server,
+    keys: &Keys,
+    stream_id: StreamId,
+) -> Result<Option<FaultRecord>, Error> {
+    let mut connection = server.connection().await?;
+    let record: Option<String> = redis::cmd("HGET")
+        .arg(&keys.faults)
+        .arg(stream_id.to_string())
+        .query_async(&mut *connection)
+        .await
+        .map_err(|source| server.error(source))?;
+    Ok(record.as_deref().and_then(parse::fault_record))
+}
+
+pub(super) async fn depth(server: &Server, keys: &Keys) -> Result<Depth, Error> {
+    let mut connection = server.connection().await?;
+    let counts: Result<(Option<i64>, (u64, Value, Value, Value), u64), _> = redis::pipe()
+        .get(&keys.open)
+        .cmd("XPENDING")
+        .arg(&keys.stream)
+        .arg(GROUP)
+        .zcard(&keys.due)
+        .query_async(&mut *connection)
+        .await;
+    match counts {
+        Ok((open, (pending, ..), retrying)) => Ok(Depth {
+            open: open.unwrap_or(0).max(0) as u64,
+            pending,
+            retrying,
+        }),
+        Err(error) if is_no_group(&error) => Ok(Depth::default()),
+        Err(error) => Err(server.error(error)),
+    }
+}

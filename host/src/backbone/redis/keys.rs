@@ -1,0 +1,48 @@
+use crate::backbone::Partition;
+use crate::flow::sha256_16;
+
+/// The keys of one partition.
+pub(super) struct Keys {
+    prefix: String,
+    pub stream: String,
+    /// How many entries are appended and neither settled nor dead.
+    pub open: String,
+    /// Hash of stream id to fault record; see `record_faults.lua`.
+    pub faults: String,
+    /// Sorted set of what waits in `retry`, by the time of its next attempt.
+    pub due: String,
+    /// The oldest entry that is still needed, as the trimmer last saw it.
+    pub floor: String,
+    /// Prefix of the heartbeat keys.
+    pub alive: String,
+}
+
+impl Keys {
+    pub fn of(partition: &Partition) -> Self {
+        let prefix = format!("floodgate:{{{}:{}}}:", partition.flow, partition.index);
+        let key = |name: &str| format!("{prefix}{name}");
+        Self {
+            stream: key("stream"),
+            open: key("open"),
+            faults: key("faults"),
+            due: key("due"),
+            floor: key("floor"),
+            alive: key("alive:"),
+            prefix,
+        }
+    }
+
+    /// The key under which an entry's id is known: 16 bytes of its hash, so
+    /// that the key's size does not depend on the client.
+    pub fn id(&self, id: &str) -> Vec<u8> {
+        let mut key = Vec::with_capacity(self.prefix.len() + 19);
+        key.extend_from_slice(self.prefix.as_bytes());
+        key.extend_from_slice(b"id:");
+        key.extend_from_slice(&sha256_16(id.as_bytes()));
+        key
+    }
+
+    pub fn alive(&self, worker: &str) -> String {
+        format!("{}{worker}", self.alive)
+    }
+}

@@ -1,0 +1,79 @@
+use std::sync::LazyLock;
+
+use redis::Script;
+use tracing::{error, info};
+
+use super::connection::Server;
+use super::{GROUP, Keys, LEASE, hold};
+use crate::backbone::Error;
+
+static PREPARE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/prepare.lua")));
+static REMOVE_CONSUMERS: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("lua/remove_consumers.lua")));
+
+/// True where the group was missing.
+async fn create_group(server: &Server, keys: &Keys) -> Result<bool, Error> {
+    let mut connection = server.connection().await?;
+    PREPARE
+        .key(&keys.stream)
+        .key(&keys.floor)
+        .arg(GROUP)
+        .invoke_async(&mut *connection)
+        .await
+        .map_err(|source| server.error(source))
+}
+
+pub(super) async fn prepare(server: &Server, keys: &Keys) -> Result<(), Error> {
+    if create_group(server, keys).await? {
+        info!(stream = keys.stream, group = GROUP, "consumer group created");
+    }
+    Ok(())
+}
+
+/// The group of a running host is missing: Redis was flushed or came back
+/// without its data, and whoever watches over it has to know.
+pub(super) async fn recreate_group(server: &Server, keys: &Keys) -> Result<(), Error> {
+    if create_group(server, keys).await? {
+        error!(
+            stream = keys.stream,
+            group = GROUP,
+            "consumer group was gone and is created anew: entries may be lost, look at redis"
+        );
+    }
+    Ok(())
+}
+
+pub(super) async fn heartbeat(server: &Server, keys: &Keys, worker: &str) -> Result<(), Error> {
+    let mut connection = server.connection().await?;
+    let () = redis::cmd("SET")
+        .arg(keys.alive(worker))
+        .arg(1)
+        .arg("PX")
+        .arg(LEASE.as_millis() as u64)
+        .query_async(&mut *connection)
+        .await
+        .map_err(|source| server.error(source))?;
+    for gone in remove_consumers(server, keys, None).await? {
+        info!(stream = keys.stream, worker = gone, "consumer of a dead worker removed");
+    }
+    Ok(())
+}
+
+pub(super) async fn leave(server: &Server, keys: &Keys, worker: &str) -> Result<(), Error> {
+    hold::hand_back_all(server, keys, worker).await?;
+    remove_consumers(server, keys, Some(worker)).await?;
+    Ok(())
+}
+
+async fn remove_consumers(
+    server: &Server,
+    keys: &Keys,
+    leaving: Option<&str>,
+) -> Result<Vec<String>, Error> {
+    let mut call = REMOVE_CONSUMERS.prepare_invoke();
+    call.key(&keys.stream).arg(GROUP).arg(&keys.alive);
+    if let Some(worker) = leaving {
+        call.arg(worker);
+    }
+    server.run(&call, keys).await
+}

@@ -1,0 +1,25 @@
+-- Hands entries that a worker holds to the pseudo-consumer `retry`, due at
+-- once and without a fault.
+--
+-- KEYS  1 stream, 2 due
+-- ARGV  1 group, 2 worker, 3.. stream ids; none: up to 1000 that it holds
+-- Reply how many were handed back
+-- Cost  O(entries * log pending)
+local ids = {}
+for a = 3, #ARGV do
+  if #redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[a], ARGV[a], 1, ARGV[2]) > 0 then
+    ids[#ids + 1] = ARGV[a]
+  end
+end
+if #ARGV == 2 then
+  for _, held in ipairs(redis.call('XPENDING', KEYS[1], ARGV[1], '-', '+', 1000, ARGV[2])) do
+    ids[#ids + 1] = held[1]
+  end
+end
+local time = redis.call('TIME')
+local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
+for _, id in ipairs(ids) do
+  redis.call('XCLAIM', KEYS[1], ARGV[1], 'retry', 0, id, 'JUSTID')
+  redis.call('ZADD', KEYS[2], now, id)
+end
+return #ids

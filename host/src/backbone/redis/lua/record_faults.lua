@@ -1,0 +1,35 @@
+-- Records one fault each of entries that a worker holds, and moves those with
+-- attempts left to the pseudo-consumer `retry`.
+--
+-- KEYS  1 stream, 2 faults, 3 due
+-- ARGV  1 group, 2 worker, 3 attempts, 4 first backoff in ms, 5 factor,
+--       6 longest backoff in ms, 7.. per entry: stream id, fault as JSON
+-- Reply per entry {attempts, first fault in Unix ms, 1 retried | 0 exhausted},
+--       attempts 0 where the worker does not hold it
+-- Cost  O(entries * log pending)
+--
+-- A record is `<attempts> <first ms> <last ms>` and, on the next line, the fault.
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local reply = {}
+for a = 7, #ARGV, 2 do
+  local id, fault = ARGV[a], ARGV[a + 1]
+  local held = redis.call('XPENDING', KEYS[1], ARGV[1], id, id, 1, ARGV[2])
+  if #held == 0 then
+    reply[#reply + 1] = { 0, 0, 0 }
+  else
+    local record = redis.call('HGET', KEYS[2], id) or ''
+    local attempts, first = string.match(record, '^(%d+) (%d+) ')
+    attempts = tonumber(attempts or '0') + 1
+    first = tonumber(first or now)
+    redis.call('HSET', KEYS[2], id, string.format('%d %.0f %.0f\n%s', attempts, first, now, fault))
+    local again = attempts < tonumber(ARGV[3])
+    if again then
+      local backoff = math.min(tonumber(ARGV[6]), tonumber(ARGV[4]) * tonumber(ARGV[5]) ^ (attempts - 1))
+      redis.call('XCLAIM', KEYS[1], ARGV[1], 'retry', 0, id, 'JUSTID')
+      redis.call('ZADD', KEYS[3], string.format('%.0f', now + backoff), id)
+    end
+    reply[#reply + 1] = { attempts, first, again and 1 or 0 }
+  end
+end
+return reply

@@ -1,0 +1,39 @@
+-- Drops from the stream what no group needs any more and `retain` has passed.
+--
+-- KEYS  1 stream, 2 floor
+-- ARGV  1 group, 2 retain in ms
+-- Reply the floor: the oldest entry that is still needed
+-- Cost  O(dropped / entries per node)
+--
+-- XACK deletes nothing; without this the stream grows for ever.
+local function parts(id)
+  local ms, seq = string.match(id, '^(%d+)-(%d+)$')
+  return tonumber(ms), tonumber(seq)
+end
+
+local pending = redis.call('XPENDING', KEYS[1], ARGV[1])
+local ms, seq
+if pending[1] > 0 then
+  ms, seq = parts(pending[2])
+else
+  for _, group in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
+    local info = {}
+    for i = 1, #group, 2 do
+      info[group[i]] = group[i + 1]
+    end
+    if info['name'] == ARGV[1] then
+      ms, seq = parts(info['last-delivered-id'])
+      seq = seq + 1
+    end
+  end
+end
+if not ms then
+  return redis.error_reply('NOGROUP no consumer group ' .. ARGV[1])
+end
+local needed = string.format('%.0f-%.0f', ms, seq)
+redis.call('SET', KEYS[2], needed)
+local time = redis.call('TIME')
+local bound = time[1] * 1000 + math.floor(time[2] / 1000) - tonumber(ARGV[2])
+local upto = ms > bound and string.format('%.0f-0', bound) or needed
+redis.call('XTRIM', KEYS[1], 'MINID', '~', upto, 'LIMIT', 100000)
+return needed

@@ -1,0 +1,179 @@
+//! The backbone on Redis Streams, 7.0 and newer.
+//!
+//! Every change is one Lua script (`lua/*.lua`), so a crash leaves a
+//! partition before it or after it and never between. All keys of a partition
+//! carry its hash tag, so a script touches one slot.
+
+mod append;
+mod connection;
+mod hold;
+mod inspect;
+mod keys;
+mod leave;
+mod parse;
+mod read;
+mod reports;
+mod settle;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::{
+    AppendLimits, Appended, Backbone, Delivery, Depth, Error, Failed, FaultRecord, NewEntry,
+    Partition, Pending, Reader, Recorded, Requeue, StreamId,
+};
+use crate::flow::Retry;
+use crate::ledger::Stored;
+
+use self::connection::Server;
+use self::keys::Keys;
+
+/// The consumer group of the workers.
+const GROUP: &str = "workers";
+
+/// The pseudo-consumer that holds entries between two attempts.
+const RETRY: &str = "retry";
+
+/// How long a worker's hold on an entry lasts without being renewed.
+pub const LEASE: Duration = Duration::from_secs(30);
+
+/// How long an id key stays when nothing settles its entry: longer than any
+/// outage a person would leave alone, and not for ever.
+const SAFETY: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// Redis Streams behind [`Backbone`].
+pub struct Redis {
+    server: Server,
+}
+
+impl Redis {
+    /// Connects lazily: a Redis that is away is an error of the first call.
+    ///
+    /// # Errors
+    /// When `url` is not a Redis URL.
+    pub fn new(url: &str) -> Result<Self, Error> {
+        Ok(Self {
+            server: Server::new(url)?,
+        })
+    }
+}
+
+#[async_trait]
+impl Backbone for Redis {
+    async fn prepare(&self, partition: &Partition) -> Result<(), Error> {
+        leave::prepare(&self.server, &Keys::of(partition)).await
+    }
+
+    async fn append(
+        &self,
+        partition: &Partition,
+        limits: AppendLimits,
+        group: &[NewEntry],
+    ) -> Result<Vec<Appended>, Error> {
+        append::append(&self.server, &Keys::of(partition), limits, group).await
+    }
+
+    async fn reader(&self, partition: &Partition, worker: &str) -> Result<Box<dyn Reader>, Error> {
+        Ok(Box::new(read::StreamReader::new(
+            self.server.clone(),
+            Keys::of(partition),
+            worker,
+        )))
+    }
+
+    async fn renew(
+        &self,
+        partition: &Partition,
+        worker: &str,
+        held: &[StreamId],
+    ) -> Result<Vec<StreamId>, Error> {
+        hold::renew(&self.server, &Keys::of(partition), worker, held).await
+    }
+
+    async fn settle(
+        &self,
+        partition: &Partition,
+        stored: &Stored,
+        remember: Duration,
+    ) -> Result<(), Error> {
+        let keys = Keys::of(partition);
+        settle::settle(&self.server, &keys, stored, settle::As::Decided { remember }).await
+    }
+
+    async fn settle_dead(&self, partition: &Partition, stored: &Stored) -> Result<(), Error> {
+        settle::settle(&self.server, &Keys::of(partition), stored, settle::As::Dead).await
+    }
+
+    async fn record_faults(
+        &self,
+        partition: &Partition,
+        worker: &str,
+        retry: &Retry,
+        failed: &[Failed],
+    ) -> Result<Vec<Recorded>, Error> {
+        hold::record_faults(&self.server, &Keys::of(partition), worker, retry, failed).await
+    }
+
+    async fn hand_back(
+        &self,
+        partition: &Partition,
+        worker: &str,
+        entries: &[StreamId],
+    ) -> Result<(), Error> {
+        hold::hand_back(&self.server, &Keys::of(partition), worker, entries).await
+    }
+
+    async fn claim(
+        &self,
+        partition: &Partition,
+        worker: &str,
+        max: usize,
+    ) -> Result<Vec<Delivery>, Error> {
+        hold::claim(&self.server, &Keys::of(partition), worker, max).await
+    }
+
+    async fn heartbeat(&self, partition: &Partition, worker: &str) -> Result<(), Error> {
+        leave::heartbeat(&self.server, &Keys::of(partition), worker).await
+    }
+
+    async fn leave(&self, partition: &Partition, worker: &str) -> Result<(), Error> {
+        leave::leave(&self.server, &Keys::of(partition), worker).await
+    }
+
+    async fn trim(&self, partition: &Partition, retain: Duration) -> Result<(), Error> {
+        settle::trim(&self.server, &Keys::of(partition), retain).await
+    }
+
+    async fn pending(&self, partition: &Partition, max: usize) -> Result<Vec<Pending>, Error> {
+        inspect::pending(&self.server, partition, &Keys::of(partition), max).await
+    }
+
+    async fn faults(
+        &self,
+        partition: &Partition,
+        stream_id: StreamId,
+    ) -> Result<Option<FaultRecord>, Error> {
+        inspect::faults(&self.server, &Keys::of(partition), stream_id).await
+    }
+
+    async fn requeue(&self, partition: &Partition, dead: &Requeue) -> Result<bool, Error> {
+        append::requeue(&self.server, &Keys::of(partition), dead).await
+    }
+
+    async fn depth(&self, partition: &Partition) -> Result<Depth, Error> {
+        inspect::depth(&self.server, &Keys::of(partition)).await
+    }
+
+    async fn publish(&self, worker: &str, report: &str, ttl: Duration) -> Result<(), Error> {
+        reports::publish(&self.server, worker, report, ttl).await
+    }
+
+    async fn reports(&self) -> Result<Vec<(String, String)>, Error> {
+        reports::all(&self.server).await
+    }
+
+    async fn ping(&self) -> Result<(), Error> {
+        self.server.ping().await
+    }
+}

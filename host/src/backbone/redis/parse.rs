@@ -1,0 +1,103 @@
+use std::sync::Arc;
+
+use bytes::Bytes;
+use redis::Value;
+
+use crate::backbone::{FaultRecord, Payload, StreamId};
+use crate::flow::{Entry, EntryFault};
+
+/// Longest id, as in `flow`; what is longer was not admitted by us.
+const LONGEST_ID: usize = 256;
+
+/// The fields of a stream entry, whoever wrote it. Bodies are moved, not copied.
+pub(super) fn payload(stream_id: StreamId, fields: Value) -> Payload {
+    let Value::Array(fields) = fields else {
+        return malformed(Vec::new(), "it was trimmed or deleted");
+    };
+    let (mut id, mut body, mut attributes) = (None, None, Vec::new());
+    let mut fields = fields.into_iter();
+    while let (Some(Value::BulkString(name)), Some(Value::BulkString(value))) =
+        (fields.next(), fields.next())
+    {
+        match &name[..] {
+            b"id" => id = Some(value),
+            b"body" => body = Some(value),
+            _ => attributes.push((lossy(name), lossy(value))),
+        }
+    }
+    let (Some(id), Some(body)) = (id, body) else {
+        let raw = format!("{attributes:?}").into_bytes();
+        return malformed(raw, "it has no field id or no field body");
+    };
+    let id = match String::from_utf8(id) {
+        Ok(id) if (1..=LONGEST_ID).contains(&id.len()) && !id.contains('\0') => id,
+        _ => return malformed(body, "its id is not text of 1 to 256 bytes"),
+    };
+    if serde_json::from_slice::<serde::de::IgnoredAny>(&body).is_err() {
+        return malformed(body, "its body is not JSON");
+    }
+    Payload::Entry(Entry {
+        id: Arc::from(id),
+        body: Bytes::from(body),
+        received_at: stream_id.ms,
+        attributes,
+    })
+}
+
+fn malformed(raw: Vec<u8>, why: &str) -> Payload {
+    Payload::Malformed {
+        raw: Bytes::from(raw),
+        error: format!("not an entry that Floodgate appended: {why}"),
+    }
+}
+
+fn lossy(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes)
+        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+}
+
+pub(super) fn fault_to_json(fault: &EntryFault) -> String {
+    // Strings and enums only: it cannot fail, and an empty record still counts.
+    serde_json::to_string(fault).unwrap_or_default()
+}
+
+/// The inverse of what `record_faults.lua` writes.
+pub(super) fn fault_record(record: &str) -> Option<FaultRecord> {
+    let (numbers, fault) = record.split_once('\n')?;
+    let mut numbers = numbers.split(' ');
+    Some(FaultRecord {
+        attempts: numbers.next()?.parse().ok()?,
+        first_at: numbers.next()?.parse().ok()?,
+        last_at: numbers.next()?.parse().ok()?,
+        last: serde_json::from_str(fault).ok()?,
+    })
+}
+
+/// A reply of XREADGROUP for one stream: (stream id, fields) in order.
+/// `None` for the entry's fields where it was deleted while pending.
+pub(super) fn stream_entries(reply: Value) -> Option<Vec<(StreamId, Value)>> {
+    let streams = match reply {
+        Value::Nil => return Some(Vec::new()),
+        Value::Array(streams) => streams,
+        _ => return None,
+    };
+    let Some(Value::Array(stream)) = streams.into_iter().next() else {
+        return Some(Vec::new());
+    };
+    let Some(Value::Array(entries)) = stream.into_iter().nth(1) else {
+        return None;
+    };
+    entries.into_iter().map(entry).collect()
+}
+
+fn entry(entry: Value) -> Option<(StreamId, Value)> {
+    let Value::Array(parts) = entry else {
+        return None;
+    };
+    let mut parts = parts.into_iter();
+    let Some(Value::BulkString(id)) = parts.next() else {
+        return None;
+    };
+    let id = std::str::from_utf8(&id).ok()?.parse().ok()?;
+    Some((id, parts.next()?))
+}
