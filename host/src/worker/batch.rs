@@ -1,0 +1,332 @@
+use std::sync::Arc;
+
+use tracing::{debug, warn};
+
+use super::decide::{decide, is_kept};
+use super::insist::{Stopped, insist};
+use super::judge::Outcome;
+use super::lease::Lease;
+use super::partition::{Batch, PartitionWorker};
+use crate::backbone::{Delivery, Failed, Payload, Recorded, StreamId};
+use crate::flow::{BodyHash, Entry, EntryFault, FaultKind};
+use crate::ledger::{self, DeadLetter, Decided, DecidedBy, Stored};
+
+/// A fault of one delivery, with all that a dead letter needs.
+struct Faulty {
+    delivery: Delivery,
+    fault: EntryFault,
+}
+
+impl PartitionWorker {
+    /// The way of a batch. When the worker is to stop and something is away,
+    /// the batch is dropped here and handed back by whoever stops the worker.
+    pub async fn process(&self, batch: Batch) {
+        let size = batch.deliveries.len();
+        if let Err(Stopped) = self.work(batch).await {
+            debug!(flow = %self.flow.name, size, "batch left for another worker");
+        }
+    }
+
+    async fn work(&self, batch: Batch) -> Result<(), Stopped> {
+        let Batch {
+            lease,
+            deliveries,
+            alone,
+        } = batch;
+        let deliveries = self.bury_exhausted(deliveries).await?;
+        let deliveries = self.settle_decided_before(deliveries).await?;
+        let (deliveries, entries, mut faulty) = take_apart(deliveries);
+        let outcomes = self.judge(&entries, alone).await?;
+
+        let mut decided = Vec::with_capacity(outcomes.len());
+        let mut unknown = Vec::new();
+        let judged = deliveries.into_iter().zip(entries.iter()).zip(outcomes);
+        for ((delivery, (stream_id, entry)), outcome) in judged {
+            match outcome {
+                Outcome::Judged {
+                    verdicts,
+                    oracles,
+                    inference,
+                } => {
+                    let decision = decide(&self.flow.decide, verdicts, oracles, inference);
+                    let keep = is_kept(self.flow.keep, &decision);
+                    let body_hash = BodyHash::of(&entry.body);
+                    let decided_entry = Decided {
+                        stream_id: *stream_id,
+                        entry: entry.clone(),
+                        body_hash,
+                        decision,
+                        keep,
+                    };
+                    decided.push((delivery, decided_entry));
+                }
+                Outcome::Faulty(fault) => faulty.push(Faulty { delivery, fault }),
+                Outcome::Unknown => unknown.push(*stream_id),
+            }
+        }
+        faulty.extend(self.keep(&lease, decided).await?);
+        self.record(faulty).await?;
+        self.hand_back(&unknown).await
+    }
+
+    /// Stores and settles. What the ledger refuses for its data is returned.
+    async fn keep(
+        &self,
+        lease: &Lease,
+        mut decided: Vec<(Delivery, Decided)>,
+    ) -> Result<Vec<Faulty>, Stopped> {
+        let before = decided.len();
+        decided.retain(|(_, entry)| lease.holds(entry.stream_id));
+        if decided.len() < before {
+            let lost = before - decided.len();
+            warn!(flow = %self.flow.name, lost, "lease ran out, leaving entries to others");
+        }
+        let (deliveries, rows): (Vec<_>, Vec<_>) = decided.into_iter().unzip();
+        let by = DecidedBy {
+            flow: self.flow.name.clone(),
+            flow_digest: self.flow.digest,
+            settings_digest: self.flow.oracles.first().and_then(|o| o.settings.digest),
+        };
+        let mut refused = Vec::new();
+        let mut open = vec![(&rows[..], &deliveries[..])];
+        while let Some((rows, deliveries)) = open.pop() {
+            if rows.is_empty() {
+                continue;
+            }
+            let stored = insist("store decisions", &self.stop, || {
+                self.ledger().keep(&by, rows)
+            });
+            match stored.await? {
+                Ok(kept) => {
+                    self.settle(&kept.stored).await?;
+                    self.bury_conflicts(&kept.conflicts, deliveries).await?;
+                }
+                Err(error) if rows.len() == 1 => refused.push(Faulty {
+                    delivery: deliveries[0].clone(),
+                    fault: EntryFault {
+                        kind: FaultKind::Ledger,
+                        error: error.to_string(),
+                        oracle: None,
+                    },
+                }),
+                // One row spoils the transaction: find it by halving.
+                Err(_) => {
+                    let middle = rows.len() / 2;
+                    open.push((&rows[middle..], &deliveries[middle..]));
+                    open.push((&rows[..middle], &deliveries[..middle]));
+                }
+            }
+        }
+        Ok(refused)
+    }
+
+    async fn settle(&self, stored: &Stored) -> Result<(), Stopped> {
+        if stored.entries().is_empty() {
+            return Ok(());
+        }
+        let remember = self.flow.admit.remember;
+        let settled = insist("settle", &self.stop, || {
+            self.backbone().settle(&self.partition, stored, remember)
+        });
+        settled.await?.map_err(|_| Stopped)
+    }
+
+    /// A decision that is stored is used as it is: it may be of an older oracle.
+    async fn settle_decided_before(
+        &self,
+        deliveries: Vec<Delivery>,
+    ) -> Result<Vec<Delivery>, Stopped> {
+        let known: Vec<(StreamId, Arc<str>, BodyHash)> = deliveries
+            .iter()
+            .filter(|delivery| delivery.redelivered)
+            .filter_map(|delivery| match &delivery.payload {
+                Payload::Entry(entry) => Some((
+                    delivery.stream_id,
+                    entry.id.clone(),
+                    BodyHash::of(&entry.body),
+                )),
+                Payload::Malformed { .. } => None,
+            })
+            .collect();
+        if known.is_empty() {
+            return Ok(deliveries);
+        }
+        let found = insist("look for earlier decisions", &self.stop, || {
+            self.ledger().kept_before(&self.flow.name, &known)
+        });
+        let Ok(found) = found.await? else {
+            return Ok(deliveries);
+        };
+        self.settle(&found.stored).await?;
+        self.bury_conflicts(&found.conflicts, &deliveries).await?;
+        let done = |id: StreamId| {
+            found.conflicts.contains(&id) || found.stored.entries().iter().any(|(s, _)| *s == id)
+        };
+        let undecided = deliveries.into_iter().filter(|d| !done(d.stream_id));
+        Ok(undecided.collect())
+    }
+
+    /// Records a fault of each; those without attempts left become dead letters.
+    async fn record(&self, faulty: Vec<Faulty>) -> Result<(), Stopped> {
+        if faulty.is_empty() {
+            return Ok(());
+        }
+        let failed: Vec<Failed> = faulty
+            .iter()
+            .map(|Faulty { delivery, fault }| Failed {
+                stream_id: delivery.stream_id,
+                fault: fault.clone(),
+            })
+            .collect();
+        let recorded = insist("record faults", &self.stop, || {
+            let (name, retry) = (&self.worker.name, &self.flow.retry);
+            self.backbone()
+                .record_faults(&self.partition, name, retry, &failed)
+        });
+        let Ok(recorded) = recorded.await? else {
+            return Err(Stopped);
+        };
+        let mut letters = Vec::new();
+        for (Faulty { delivery, fault }, recorded) in faulty.into_iter().zip(recorded) {
+            if let Recorded::Exhausted { attempts, first_at } = recorded {
+                letters.push(self.letter(&delivery, fault, attempts, first_at));
+            }
+        }
+        self.bury(letters).await
+    }
+
+    /// A worker died between the last fault of an entry and its burial.
+    async fn bury_exhausted(&self, deliveries: Vec<Delivery>) -> Result<Vec<Delivery>, Stopped> {
+        let attempts = self.flow.retry.attempts;
+        let (exhausted, live): (Vec<_>, Vec<_>) =
+            deliveries.into_iter().partition(|d| d.attempts >= attempts);
+        let mut letters = Vec::new();
+        for delivery in exhausted {
+            let record = insist("look up faults", &self.stop, || {
+                self.backbone().faults(&self.partition, delivery.stream_id)
+            });
+            if let Ok(Some(record)) = record.await? {
+                letters.push(self.letter(&delivery, record.last, record.attempts, record.first_at));
+            }
+        }
+        self.bury(letters).await?;
+        Ok(live)
+    }
+
+    async fn bury_conflicts(
+        &self,
+        conflicts: &[StreamId],
+        deliveries: &[Delivery],
+    ) -> Result<(), Stopped> {
+        let letters = deliveries
+            .iter()
+            .filter(|delivery| conflicts.contains(&delivery.stream_id))
+            .map(|delivery| {
+                let fault = EntryFault {
+                    kind: FaultKind::Conflict,
+                    error: "the ledger holds a decision of this id on another body".to_owned(),
+                    oracle: None,
+                };
+                self.letter(delivery, fault, delivery.attempts, now_ms())
+            });
+        self.bury(letters.collect()).await
+    }
+
+    async fn bury(&self, letters: Vec<DeadLetter>) -> Result<(), Stopped> {
+        if letters.is_empty() {
+            return Ok(());
+        }
+        let buried = insist("store dead letters", &self.stop, || {
+            self.ledger().bury(&letters)
+        });
+        match buried.await? {
+            Ok(stored) => {
+                for letter in &letters {
+                    warn!(
+                        flow = %letter.flow,
+                        stream_id = %letter.stream_id,
+                        fault = letter.fault.kind.as_str(),
+                        attempts = letter.attempts,
+                        "entry became a dead letter"
+                    );
+                }
+                let settled = insist("settle dead letters", &self.stop, || {
+                    self.backbone().settle_dead(&self.partition, &stored)
+                });
+                settled.await?.map_err(|_| Stopped)
+            }
+            Err(error) => {
+                report_unburied(&error);
+                Err(Stopped)
+            }
+        }
+    }
+
+    fn letter(
+        &self,
+        delivery: &Delivery,
+        fault: EntryFault,
+        attempts: u32,
+        first_at: u64,
+    ) -> DeadLetter {
+        let (id, body) = match &delivery.payload {
+            Payload::Entry(entry) => (entry.id.clone(), entry.body.clone()),
+            Payload::Malformed { raw, .. } => {
+                (Arc::from(delivery.stream_id.to_string()), raw.clone())
+            }
+        };
+        DeadLetter {
+            flow: self.flow.name.clone(),
+            partition: self.partition.index,
+            stream_id: delivery.stream_id,
+            id,
+            body,
+            fault,
+            attempts,
+            deliveries: delivery.deliveries,
+            received_at: delivery.stream_id.ms,
+            first_at,
+            last_at: now_ms(),
+        }
+    }
+
+    async fn hand_back(&self, entries: &[StreamId]) -> Result<(), Stopped> {
+        let handed_back = insist("hand back", &self.stop, || {
+            let name = &self.worker.name;
+            self.backbone().hand_back(&self.partition, name, entries)
+        });
+        handed_back.await?.map_err(|_| Stopped)
+    }
+}
+
+/// Entries to judge, with their deliveries in the same order, and what is none.
+fn take_apart(
+    deliveries: Vec<Delivery>,
+) -> (Vec<Delivery>, Arc<[(StreamId, Entry)]>, Vec<Faulty>) {
+    let (mut whole, mut entries, mut faulty) = (Vec::new(), Vec::new(), Vec::new());
+    for delivery in deliveries {
+        match &delivery.payload {
+            Payload::Entry(entry) => {
+                entries.push((delivery.stream_id, entry.clone()));
+                whole.push(delivery);
+            }
+            Payload::Malformed { error, .. } => {
+                let fault = EntryFault {
+                    kind: FaultKind::Malformed,
+                    error: error.clone(),
+                    oracle: None,
+                };
+                faulty.push(Faulty { delivery, fault });
+            }
+        }
+    }
+    (whole, entries.into(), faulty)
+}
+
+fn report_unburied(error: &ledger::Error) {
+    tracing::error!(%error, "dead letters refused by the ledger, their entries stay pending");
+}
+
+fn now_ms() -> u64 {
+    u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or(0)
+}

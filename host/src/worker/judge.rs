@@ -1,0 +1,226 @@
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tracing::{error, warn};
+
+use super::blame::{self, Found};
+use super::insist::Stopped;
+use super::partition::PartitionWorker;
+use crate::backbone::StreamId;
+use crate::flow::{Entry, EntryFault, Judged, OracleUse, Verdict};
+use crate::oracle::{BatchFault, Blamed, Health, Observation, Oracle, Refusal};
+
+/// What the flow's oracles made of one entry.
+pub(super) enum Outcome {
+    /// A verdict of each oracle, in their order.
+    Judged {
+        verdicts: Vec<Verdict>,
+        oracles: Vec<Judged>,
+        inference: Duration,
+    },
+    Faulty(EntryFault),
+    /// It was not its turn before the budget ran out: judge it alone, later.
+    Unknown,
+}
+
+type Answer = Found<Result<Verdict, Refusal>, BatchFault>;
+
+/// One oracle's answers, one per entry that it was asked about.
+struct Round {
+    oracle: Arc<Oracle>,
+    answers: Vec<Answer>,
+    /// Of the time it took, the part of each entry.
+    share: Duration,
+}
+
+impl PartitionWorker {
+    /// Asks all oracles of the flow; entries that one of them fails are not
+    /// shown to the next. An oracle that is at fault itself is replaced by its
+    /// predecessor, or waited for.
+    ///
+    /// # Errors
+    /// [`Stopped`] when the worker is to stop while it waits for an oracle.
+    pub async fn judge(
+        &self,
+        entries: &Arc<[(StreamId, Entry)]>,
+        alone: bool,
+    ) -> Result<Vec<Outcome>, Stopped> {
+        let mut outcomes: Vec<Outcome> = entries
+            .iter()
+            .map(|_| Outcome::Judged {
+                verdicts: Vec::new(),
+                oracles: Vec::new(),
+                inference: Duration::ZERO,
+            })
+            .collect();
+        for usage in &self.flow.oracles {
+            let live: Arc<[usize]> = outcomes
+                .iter()
+                .enumerate()
+                .filter(|(_, outcome)| matches!(outcome, Outcome::Judged { .. }))
+                .map(|(at, _)| at)
+                .collect();
+            if live.is_empty() {
+                break;
+            }
+            let round = self.ask(usage, entries, live.clone(), alone).await?;
+            for (at, answer) in live.iter().zip(round.answers) {
+                take_in(&mut outcomes[*at], answer, usage, &round.oracle, round.share);
+            }
+        }
+        Ok(outcomes)
+    }
+
+    /// Asks one oracle until it, and not its version, is what failed.
+    async fn ask(
+        &self,
+        usage: &OracleUse,
+        entries: &Arc<[(StreamId, Entry)]>,
+        live: Arc<[usize]>,
+        alone: bool,
+    ) -> Result<Round, Stopped> {
+        let registry = &self.worker.registry;
+        let mut changes = registry.changes();
+        loop {
+            changes.mark_unchanged();
+            let Some(oracle) = registry.current(&usage.component) else {
+                self.until_changed(&mut changes).await?;
+                continue;
+            };
+            let round = self.ask_once(&oracle, usage, entries, &live, alone).await?;
+            let observation = observe(&round, entries, &live);
+            let last_error = observation.last_error.clone().unwrap_or_default();
+            if registry.observe(&usage.component, &oracle, observation) == Health::Fine {
+                return Ok(round);
+            }
+            let blamed = registry
+                .blame(&usage.component, oracle.digest(), &last_error)
+                .await;
+            if let Blamed::NoPrevious = blamed {
+                error!(
+                    flow = %self.flow.name,
+                    component = %usage.component,
+                    digest = %oracle.digest(),
+                    error = last_error,
+                    "oracle fails everything and has no predecessor, the flow is held until another is dropped"
+                );
+                self.until_changed(&mut changes).await?;
+            }
+        }
+    }
+
+    async fn until_changed(
+        &self,
+        changes: &mut tokio::sync::watch::Receiver<u64>,
+    ) -> Result<(), Stopped> {
+        tokio::select! {
+            () = self.stop.cancelled() => Err(Stopped),
+            changed = changes.changed() => changed.map_err(|_| Stopped),
+        }
+    }
+
+    /// On a thread that may be kept busy: an oracle computes for as long as
+    /// its deadline lets it.
+    async fn ask_once(
+        &self,
+        oracle: &Arc<Oracle>,
+        usage: &OracleUse,
+        entries: &Arc<[(StreamId, Entry)]>,
+        live: &Arc<[usize]>,
+        alone: bool,
+    ) -> Result<Round, Stopped> {
+        let permit = self.worker.judging.clone().acquire_owned().await;
+        let (settings, limits) = (usage.settings.clone(), usage.limits);
+        let (oracle, entries, live) = (oracle.clone(), entries.clone(), live.clone());
+        let judging = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            let batch: Vec<&Entry> = live.iter().map(|at| &entries[*at].1).collect();
+            let started = Instant::now();
+            let answers = if alone {
+                judge_alone(batch.len(), |range| {
+                    oracle.judge(&batch[range], &settings, limits)
+                })
+            } else {
+                blame::split(batch.len(), blame::BUDGET, |range| {
+                    oracle.judge(&batch[range], &settings, limits)
+                })
+            };
+            let share = started.elapsed() / u32::try_from(batch.len().max(1)).unwrap_or(1);
+            Round {
+                oracle,
+                answers,
+                share,
+            }
+        });
+        judging.await.map_err(|error| {
+            warn!(%error, "judging ended early, its entries come again");
+            Stopped
+        })
+    }
+}
+
+fn judge_alone(
+    len: usize,
+    mut judge: impl FnMut(std::ops::Range<usize>) -> Result<Vec<Result<Verdict, Refusal>>, BatchFault>,
+) -> Vec<Answer> {
+    (0..len)
+        .flat_map(|at| blame::split(1, 1, |_| judge(at..at + 1)))
+        .collect()
+}
+
+fn take_in(
+    outcome: &mut Outcome,
+    answer: Answer,
+    usage: &OracleUse,
+    oracle: &Oracle,
+    share: Duration,
+) {
+    let faulty = |kind, error| {
+        Outcome::Faulty(EntryFault {
+            kind,
+            error,
+            oracle: Some((usage.component.to_string(), oracle.digest())),
+        })
+    };
+    match (answer, &mut *outcome) {
+        (
+            Found::Result(Ok(verdict)),
+            Outcome::Judged {
+                verdicts,
+                oracles,
+                inference,
+            },
+        ) => {
+            oracles.push(Judged {
+                name: usage.component.clone(),
+                digest: oracle.digest(),
+                score: verdict.score,
+            });
+            verdicts.push(verdict);
+            *inference += share;
+        }
+        (Found::Result(Err(refusal)), _) => *outcome = faulty(refusal.kind, refusal.error),
+        (Found::Guilty(fault), _) => *outcome = faulty(fault.kind, fault.error),
+        (Found::Unknown, _) => *outcome = Outcome::Unknown,
+        (Found::Result(Ok(_)), _) => {}
+    }
+}
+
+/// What a round says of the oracle's own health.
+fn observe(round: &Round, entries: &[(StreamId, Entry)], live: &[usize]) -> Observation {
+    let mut observation = Observation::default();
+    for (at, answer) in live.iter().zip(&round.answers) {
+        let error = match answer {
+            Found::Result(Ok(_)) => {
+                observation.succeeded += 1;
+                continue;
+            }
+            Found::Result(Err(refusal)) => &refusal.error,
+            Found::Guilty(fault) => &fault.error,
+            Found::Unknown => continue,
+        };
+        observation.failed.push(entries[*at].0);
+        observation.last_error = Some(error.clone());
+    }
+    observation
+}

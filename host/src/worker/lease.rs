@@ -1,0 +1,172 @@
+//! What this worker holds, and until when it may rely on it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::backbone::{Delivery, LEASE, StreamId};
+
+/// A holder stops relying on its lease before others may take over.
+const MARGIN: Duration = Duration::from_secs(2);
+
+/// A time that goes on while the process is stopped or the machine sleeps
+/// (CLOCK_BOOTTIME); `Instant` stands still during suspend.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct BootTime(Duration);
+
+impl BootTime {
+    pub fn now() -> Self {
+        let now = clock_gettime(ClockId::Boottime);
+        Self(Duration::new(
+            now.tv_sec.unsigned_abs(),
+            u32::try_from(now.tv_nsec).unwrap_or(0),
+        ))
+    }
+
+    fn plus(self, duration: Duration) -> Self {
+        Self(self.0 + duration)
+    }
+}
+
+/// The entries of one partition that this worker holds.
+#[derive(Default)]
+pub(super) struct Held {
+    /// By entry, the time until which nobody else takes it over.
+    until: Mutex<HashMap<StreamId, BootTime>>,
+}
+
+impl Held {
+    fn lock(&self) -> MutexGuard<'_, HashMap<StreamId, BootTime>> {
+        // The map is whole after any single insert or remove.
+        self.until.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Holds what was delivered, but for what this worker holds already.
+    /// `asked` is the time before the backbone was asked: the lease began then
+    /// at the earliest, however long the answer took.
+    pub fn take(
+        self: &Arc<Self>,
+        deliveries: Vec<Delivery>,
+        asked: BootTime,
+    ) -> (Lease, Vec<Delivery>) {
+        let until = asked.plus(LEASE);
+        let mut map = self.lock();
+        let new: Vec<Delivery> = deliveries
+            .into_iter()
+            .filter(|delivery| !map.contains_key(&delivery.stream_id))
+            .collect();
+        let ids: Vec<StreamId> = new.iter().map(|delivery| delivery.stream_id).collect();
+        map.extend(ids.iter().map(|id| (*id, until)));
+        let held = Arc::clone(self);
+        (Lease { held, ids }, new)
+    }
+
+    /// What has to be renewed before the next round, `period` from now.
+    pub fn due(&self, period: Duration) -> Vec<StreamId> {
+        let soon = BootTime::now().plus(period + period);
+        let map = self.lock();
+        map.iter()
+            .filter(|(_, until)| **until < soon)
+            .map(|(id, _)| *id)
+            .collect()
+    }
+
+    /// Of `asked_for`, the backbone renewed `renewed`; the rest is lost to others.
+    pub fn renewed(&self, asked: BootTime, asked_for: &[StreamId], renewed: &[StreamId]) {
+        let mut map = self.lock();
+        let mut set = |ids: &[StreamId], until| {
+            for id in ids {
+                map.entry(*id).and_modify(|held| *held = until);
+            }
+        };
+        set(asked_for, BootTime(Duration::ZERO));
+        set(renewed, asked.plus(LEASE));
+    }
+}
+
+/// Entries held until this is dropped. Dropping it settles nothing: what was
+/// not settled comes again when its lease has run out.
+pub(super) struct Lease {
+    held: Arc<Held>,
+    ids: Vec<StreamId>,
+}
+
+impl Lease {
+    /// Whether nobody can have taken over this entry yet.
+    pub fn holds(&self, id: StreamId) -> bool {
+        let soon = BootTime::now().plus(MARGIN);
+        self.held.lock().get(&id).is_some_and(|until| soon < *until)
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let mut map = self.held.lock();
+        for id in &self.ids {
+            map.remove(id);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::backbone::Payload;
+
+    fn delivery(ms: u64) -> Delivery {
+        Delivery {
+            stream_id: StreamId { ms, seq: 0 },
+            payload: Payload::Malformed {
+                raw: Bytes::new(),
+                error: String::new(),
+            },
+            redelivered: false,
+            deliveries: 1,
+            attempts: 0,
+        }
+    }
+
+    #[test]
+    fn an_entry_is_held_once_until_its_lease_is_dropped() {
+        let held = Arc::new(Held::default());
+        let (lease, first) = held.take(vec![delivery(1), delivery(2)], BootTime::now());
+        let (_other, second) = held.take(vec![delivery(2), delivery(3)], BootTime::now());
+        assert_eq!((first.len(), second.len()), (2, 1));
+        assert!(lease.holds(first[0].stream_id));
+        drop(lease);
+        let (_lease, again) = held.take(vec![delivery(1), delivery(3)], BootTime::now());
+        assert_eq!(again.len(), 1, "3 is still held by the second lease");
+    }
+
+    #[test]
+    fn a_lease_that_began_too_long_ago_is_not_relied_on() {
+        let held = Arc::new(Held::default());
+        let long_ago = BootTime(BootTime::now().0.saturating_sub(LEASE));
+        let (lease, taken) = held.take(vec![delivery(1)], long_ago);
+        assert!(!lease.holds(taken[0].stream_id));
+    }
+
+    #[test]
+    fn what_the_backbone_did_not_renew_is_lost() {
+        let held = Arc::new(Held::default());
+        let (lease, taken) = held.take(vec![delivery(1), delivery(2)], BootTime::now());
+        let ids: Vec<StreamId> = taken.iter().map(|d| d.stream_id).collect();
+        held.renewed(BootTime::now(), &ids, &ids[1..]);
+        assert!(!lease.holds(ids[0]));
+        assert!(lease.holds(ids[1]));
+    }
+
+    #[test]
+    fn only_what_is_about_to_run_out_is_renewed() {
+        let held = Arc::new(Held::default());
+        let now = BootTime::now();
+        let older = BootTime(now.0.saturating_sub(LEASE / 2));
+        let (_new, _) = held.take(vec![delivery(1)], now);
+        let (_old, _) = held.take(vec![delivery(2)], older);
+        assert_eq!(held.due(LEASE / 3), [StreamId { ms: 2, seq: 0 }]);
+    }
+}

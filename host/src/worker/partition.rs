@@ -1,0 +1,231 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Mutex, mpsc};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use super::insist::insist;
+use super::lease::{BootTime, Held, Lease};
+use super::{BATCH, Worker};
+use crate::backbone::{Backbone, Delivery, Error, Partition};
+use crate::flow::Flow;
+use crate::ledger::Ledger;
+
+/// Batches worked on at a time: while one is judged, the one before is stored
+/// and the next one waits for a core.
+const LANES: usize = 3;
+
+/// Batches read ahead of the lanes.
+const READ_AHEAD: usize = 1;
+
+/// How long a reader rests when the backbone is away.
+const AWAY: Duration = Duration::from_millis(500);
+
+/// Works on one partition of one flow.
+pub(super) struct PartitionWorker {
+    pub worker: Worker,
+    pub flow: Arc<Flow>,
+    pub partition: Partition,
+    pub held: Arc<Held>,
+    pub stop: CancellationToken,
+}
+
+/// What was delivered together, and the hold on it.
+pub(super) struct Batch {
+    pub lease: Lease,
+    pub deliveries: Vec<Delivery>,
+    /// Came back from an earlier attempt: each is judged in a batch of its own.
+    pub alone: bool,
+}
+
+impl PartitionWorker {
+    pub fn new(
+        worker: Worker,
+        flow: Arc<Flow>,
+        partition: Partition,
+        stop: CancellationToken,
+    ) -> Self {
+        Self {
+            worker,
+            flow,
+            partition,
+            held: Arc::default(),
+            stop,
+        }
+    }
+
+    pub fn backbone(&self) -> &dyn Backbone {
+        &*self.worker.backbone
+    }
+
+    pub fn ledger(&self) -> &dyn Ledger {
+        &*self.worker.ledger
+    }
+
+    pub async fn run(self) {
+        let this = Arc::new(self);
+        let prepare = || this.backbone().prepare(&this.partition);
+        if insist("prepare the stream", &this.stop, prepare).await.is_err() {
+            return;
+        }
+        let lanes_done = CancellationToken::new();
+        let rounds = tokio::spawn(this.clone().rounds(lanes_done.clone()));
+        this.clone().work_until_stopped().await;
+        lanes_done.cancel();
+        if let Err(error) = rounds.await {
+            error!(%error, "rounds of a partition ended early");
+        }
+        if let Err(error) = this
+            .backbone()
+            .leave(&this.partition, &this.worker.name)
+            .await
+        {
+            warn!(%error, "not handed back, entries come again when their lease has run out");
+        }
+    }
+
+    async fn work_until_stopped(self: Arc<Self>) {
+        let (batches, queue) = mpsc::channel(READ_AHEAD);
+        let queue = Arc::new(Mutex::new(queue));
+        let mut tasks = JoinSet::new();
+        tasks.spawn(self.clone().read(batches.clone()));
+        tasks.spawn(self.clone().reap(batches));
+        for _ in 0..LANES {
+            tasks.spawn(self.clone().lane(queue.clone()));
+        }
+        while let Some(ended) = tasks.join_next().await {
+            if let Err(error) = ended {
+                // What it held comes again; the other tasks go on.
+                error!(%error, flow = %self.flow.name, "a task of the worker ended early");
+            }
+        }
+    }
+
+    async fn lane(self: Arc<Self>, queue: Arc<Mutex<mpsc::Receiver<Batch>>>) {
+        loop {
+            let next = queue.lock().await.recv().await;
+            let Some(batch) = next else { return };
+            self.process(batch).await;
+        }
+    }
+
+    /// Reads only when a batch has room: what is not read can be read by others.
+    async fn read(self: Arc<Self>, batches: mpsc::Sender<Batch>) {
+        let mut reader = loop {
+            match self
+                .backbone()
+                .reader(&self.partition, &self.worker.name)
+                .await
+            {
+                Ok(reader) => break reader,
+                Err(error) => self.rest(&error).await,
+            }
+            if self.stop.is_cancelled() {
+                return;
+            }
+        };
+        while self.until_oracles_are_there().await {
+            let Ok(room) = batches.reserve().await else {
+                return;
+            };
+            if self.stop.is_cancelled() {
+                return;
+            }
+            let asked = BootTime::now();
+            match reader.read(BATCH).await {
+                Ok(deliveries) => self.hand_over(room, deliveries, asked, false),
+                Err(error) => self.rest(&error).await,
+            }
+        }
+    }
+
+    /// Takes over what is due again or was forgotten.
+    async fn reap(self: Arc<Self>, batches: mpsc::Sender<Batch>) {
+        const PERIOD: Duration = Duration::from_millis(250);
+        while self.until_oracles_are_there().await {
+            let Ok(room) = batches.reserve().await else {
+                return;
+            };
+            if self.stop.is_cancelled() {
+                return;
+            }
+            let asked = BootTime::now();
+            let claimed = self
+                .backbone()
+                .claim(&self.partition, &self.worker.name, BATCH)
+                .await;
+            let full = matches!(&claimed, Ok(deliveries) if deliveries.len() == BATCH);
+            match claimed {
+                Ok(deliveries) => self.hand_over(room, deliveries, asked, true),
+                Err(error) => {
+                    drop(room);
+                    self.rest(&error).await;
+                }
+            }
+            if !full {
+                self.pause(PERIOD).await;
+            }
+        }
+    }
+
+    fn hand_over(
+        &self,
+        room: mpsc::Permit<'_, Batch>,
+        deliveries: Vec<Delivery>,
+        asked: BootTime,
+        alone: bool,
+    ) {
+        let (lease, deliveries) = self.held.take(deliveries, asked);
+        if !deliveries.is_empty() {
+            room.send(Batch {
+                lease,
+                deliveries,
+                alone,
+            });
+        }
+    }
+
+    /// False when the worker is to stop.
+    async fn until_oracles_are_there(&self) -> bool {
+        let mut changes = self.worker.registry.changes();
+        let mut said = false;
+        loop {
+            if self.stop.is_cancelled() {
+                return false;
+            }
+            let missing = self.missing_oracle();
+            let Some(missing) = missing else {
+                return true;
+            };
+            if !said {
+                info!(flow = %self.flow.name, component = %missing, "flow waits for its oracle");
+                said = true;
+            }
+            tokio::select! {
+                () = self.stop.cancelled() => return false,
+                changed = changes.changed() => if changed.is_err() { return false },
+            }
+        }
+    }
+
+    fn missing_oracle(&self) -> Option<Arc<str>> {
+        let registry = &self.worker.registry;
+        let mut uses = self.flow.oracles.iter();
+        uses.find(|usage| registry.current(&usage.component).is_none())
+            .map(|usage| usage.component.clone())
+    }
+
+    async fn rest(&self, error: &Error) {
+        warn!(flow = %self.flow.name, %error, "backbone away, trying again");
+        self.pause(AWAY).await;
+    }
+
+    async fn pause(&self, period: Duration) {
+        tokio::select! {
+            () = tokio::time::sleep(period) => {}
+            () = self.stop.cancelled() => {}
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! What has to be done again and again while a partition is worked on.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use super::lease::BootTime;
+use super::partition::PartitionWorker;
+use crate::backbone::{Error, LEASE};
+
+const RENEW: Duration = Duration::from_secs(LEASE.as_secs() / 3);
+const HEARTBEAT: Duration = Duration::from_secs(LEASE.as_secs() / 3);
+const TRIM: Duration = Duration::from_secs(1);
+
+impl PartitionWorker {
+    /// Runs until `done`: leases are renewed for as long as anything is held,
+    /// also while the worker drains.
+    pub async fn rounds(self: Arc<Self>, done: CancellationToken) {
+        let renew = every(RENEW, &done, "renew leases", || self.renew());
+        let heartbeat = every(HEARTBEAT, &done, "heartbeat", || async {
+            self.backbone()
+                .heartbeat(&self.partition, &self.worker.name)
+                .await
+        });
+        let trim = every(TRIM, &done, "trim", || async {
+            self.backbone()
+                .trim(&self.partition, self.flow.stream.retain)
+                .await
+        });
+        tokio::join!(renew, heartbeat, trim);
+    }
+
+    async fn renew(&self) -> Result<(), Error> {
+        let due = self.held.due(RENEW);
+        if due.is_empty() {
+            return Ok(());
+        }
+        let asked = BootTime::now();
+        let renewed = self
+            .backbone()
+            .renew(&self.partition, &self.worker.name, &due)
+            .await?;
+        self.held.renewed(asked, &due, &renewed);
+        if renewed.len() < due.len() {
+            let lost = due.len() - renewed.len();
+            warn!(flow = %self.flow.name, lost, "entries were taken over by another worker");
+        }
+        Ok(())
+    }
+}
+
+async fn every<F: Future<Output = Result<(), Error>>>(
+    period: Duration,
+    done: &CancellationToken,
+    what: &'static str,
+    round: impl Fn() -> F,
+) {
+    let mut ticks = tokio::time::interval(period);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = done.cancelled() => return,
+            _ = ticks.tick() => {}
+        }
+        // The reader and the reaper say it when the backbone is away.
+        if let Err(error) = round().await {
+            debug!(%error, what, "round not done");
+        }
+    }
+}
