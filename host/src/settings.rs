@@ -1,1 +1,212 @@
-//! stub
+//! Flags and environment, typed, and checked before any port is bound.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+/// What this process does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Role {
+    /// Front end and worker.
+    All,
+    /// The front end: admits and appends.
+    Api,
+    /// Reads, judges, decides, keeps and settles.
+    Worker,
+}
+
+impl Role {
+    pub fn admits(self) -> bool {
+        self != Self::Worker
+    }
+
+    pub fn works(self) -> bool {
+        self != Self::Api
+    }
+}
+
+/// `floodgate serve`.
+#[derive(Clone, Debug, Args)]
+pub struct ServeSettings {
+    /// What this process does
+    #[arg(long, env = "FLOODGATE_ROLE", value_enum, default_value = "all")]
+    pub role: Role,
+
+    /// Address of the front end; port 0 takes a free one
+    #[arg(long, env = "FLOODGATE_LISTEN", default_value = "127.0.0.1:8000")]
+    pub listen: SocketAddr,
+
+    /// Address of the admin API; keep it on loopback or on a private network
+    #[arg(long, env = "FLOODGATE_ADMIN_LISTEN", default_value = "127.0.0.1:9090")]
+    pub admin: SocketAddr,
+
+    #[command(flatten)]
+    pub backbone: BackboneSettings,
+
+    #[command(flatten)]
+    pub ledger: LedgerSettings,
+
+    #[command(flatten)]
+    pub flows: FlowSettings,
+
+    /// Directory that is watched for oracles (<name>.wasm)
+    #[arg(long, env = "FLOODGATE_ORACLES", default_value = "plugins/dist")]
+    pub oracles: PathBuf,
+
+    /// How often the oracle directory is looked at where the file system tells nothing
+    #[arg(long, env = "FLOODGATE_ORACLE_POLL", default_value = "500ms", value_parser = humantime::parse_duration)]
+    pub oracle_poll: Duration,
+
+    /// Directory for compiled oracles; nobody else may write to it [default: floodgate in the user's cache directory]
+    #[arg(long, env = "FLOODGATE_CACHE")]
+    pub cache: Option<PathBuf>,
+
+    /// Connections to the front end at a time
+    #[arg(long, env = "FLOODGATE_MAX_CONNECTIONS", default_value_t = 10_000)]
+    pub max_connections: usize,
+
+    /// How long a stop waits for requests and batches in flight
+    #[arg(long, env = "FLOODGATE_DRAIN", default_value = "20s", value_parser = humantime::parse_duration)]
+    pub drain: Duration,
+}
+
+/// Where the Redis of the backbone is.
+#[derive(Clone, Debug, Args)]
+pub struct BackboneSettings {
+    /// Redis of the backbone, such as redis://localhost:6379
+    #[arg(long, env = "REDIS_URL", hide_env_values = true)]
+    pub redis_url: Option<String>,
+}
+
+/// Where the Postgres of the ledger is.
+#[derive(Clone, Debug, Args)]
+pub struct LedgerSettings {
+    /// Postgres of the ledger, such as postgres://user:password@localhost/floodgate;
+    /// else POSTGRES_HOST, _PORT, _USER, _PASSWORD and _DB
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    pub database_url: Option<String>,
+    #[arg(long, env = "POSTGRES_HOST", hide = true)]
+    pub postgres_host: Option<String>,
+    #[arg(long, env = "POSTGRES_PORT", hide = true)]
+    pub postgres_port: Option<u16>,
+    #[arg(long, env = "POSTGRES_USER", hide = true)]
+    pub postgres_user: Option<String>,
+    #[arg(long, env = "POSTGRES_PASSWORD", hide = true, hide_env_values = true)]
+    pub postgres_password: Option<String>,
+    #[arg(long, env = "POSTGRES_DB", hide = true)]
+    pub postgres_db: Option<String>,
+}
+
+/// Where the flow files are.
+#[derive(Clone, Debug, Args)]
+pub struct FlowSettings {
+    /// Directory of the flow files
+    #[arg(long, env = "FLOODGATE_FLOWS", default_value = "flows")]
+    pub flows: PathBuf,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    #[error(
+        "no Redis is named: set REDIS_URL or --redis-url, such as redis://localhost:6379"
+    )]
+    NoRedis,
+    #[error(
+        "no Postgres is named: set DATABASE_URL or --database-url, such as \
+         postgres://user:password@localhost/floodgate, or POSTGRES_HOST and its kin"
+    )]
+    NoPostgres,
+    #[error("the URL of Postgres is not one: {0}")]
+    PostgresUrl(#[source] tokio_postgres::Error),
+}
+
+impl BackboneSettings {
+    pub fn url(&self) -> Result<&str, SettingsError> {
+        self.redis_url.as_deref().ok_or(SettingsError::NoRedis)
+    }
+}
+
+impl LedgerSettings {
+    pub fn config(&self) -> Result<tokio_postgres::Config, SettingsError> {
+        if let Some(url) = &self.database_url {
+            return url.parse().map_err(SettingsError::PostgresUrl);
+        }
+        let host = self.postgres_host.as_ref().ok_or(SettingsError::NoPostgres)?;
+        let user = self.postgres_user.as_deref().unwrap_or("postgres");
+        let mut config = tokio_postgres::Config::new();
+        config
+            .host(host)
+            .port(self.postgres_port.unwrap_or(5432))
+            .user(user)
+            .dbname(self.postgres_db.as_deref().unwrap_or(user));
+        if let Some(password) = &self.postgres_password {
+            config.password(password);
+        }
+        Ok(config)
+    }
+}
+
+impl ServeSettings {
+    /// The directory for compiled oracles.
+    pub fn cache_dir(&self) -> PathBuf {
+        self.cache.clone().unwrap_or_else(|| user_cache("oracles"))
+    }
+}
+
+/// `name` in Floodgate's part of the user's cache directory (XDG Base
+/// Directory Specification).
+pub fn user_cache(name: &str) -> PathBuf {
+    let var = |name| std::env::var_os(name).map(PathBuf::from);
+    var("XDG_CACHE_HOME")
+        .or_else(|| var("HOME").map(|home| home.join(".cache")))
+        .unwrap_or_else(std::env::temp_dir)
+        .join("floodgate")
+        .join(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn none() -> LedgerSettings {
+        LedgerSettings {
+            database_url: None,
+            postgres_host: None,
+            postgres_port: None,
+            postgres_user: None,
+            postgres_password: None,
+            postgres_db: None,
+        }
+    }
+
+    #[test]
+    fn without_a_database_the_error_says_what_to_set() {
+        let error = none().config().unwrap_err().to_string();
+        assert!(error.contains("DATABASE_URL"), "{error}");
+    }
+
+    #[test]
+    fn the_parts_of_an_address_make_one() {
+        let settings = LedgerSettings {
+            postgres_host: Some("db".into()),
+            postgres_user: Some("risk".into()),
+            postgres_password: Some("secret".into()),
+            ..none()
+        };
+        let config = settings.config().unwrap();
+        assert_eq!(config.get_user(), Some("risk"));
+        assert_eq!(config.get_dbname(), Some("risk"));
+        assert_eq!(config.get_ports(), [5432]);
+    }
+
+    #[test]
+    fn a_url_that_is_none_is_refused() {
+        let settings = LedgerSettings {
+            database_url: Some("postgres://host:notaport/db".into()),
+            ..none()
+        };
+        assert!(matches!(settings.config(), Err(SettingsError::PostgresUrl(_))));
+    }
+}

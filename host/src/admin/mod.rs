@@ -1,1 +1,68 @@
-//! stub
+//! The admin API: what the CLI asks, on an address of its own. Any process of
+//! a deployment can answer, since workers publish what they know.
+
+mod api;
+mod dead;
+mod health;
+mod oracles;
+mod pending;
+mod report;
+mod server;
+pub mod types;
+
+use std::sync::Arc;
+
+use crate::backbone::{Backbone, Partition};
+use crate::flow::Flow;
+use crate::ledger::Ledger;
+
+pub use self::health::{Health, health};
+pub use self::report::publish_reports;
+pub use self::server::{BindError, Server};
+
+/// What the admin API looks at.
+#[derive(Clone)]
+pub struct Admin {
+    pub flows: Arc<[Arc<Flow>]>,
+    pub backbone: Arc<dyn Backbone>,
+    pub ledger: Arc<dyn Ledger>,
+}
+
+/// Why a call of the admin API was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("{0}")]
+    NotFound(String),
+    #[error("{0}")]
+    Invalid(String),
+    #[error(transparent)]
+    Backbone(#[from] crate::backbone::Error),
+    #[error(transparent)]
+    Ledger(#[from] crate::ledger::Error),
+}
+
+impl Admin {
+    /// The flows that a call speaks of: the named one, else all.
+    fn flows(&self, name: Option<&str>) -> Result<Vec<Arc<Flow>>, Error> {
+        match name {
+            Some(name) => Ok(vec![self.flow(name)?]),
+            None => Ok(self.flows.to_vec()),
+        }
+    }
+
+    fn flow(&self, name: &str) -> Result<Arc<Flow>, Error> {
+        let flow = self.flows.iter().find(|flow| flow.name.as_str() == name);
+        flow.cloned().ok_or_else(|| {
+            let known: Vec<&str> = self.flows.iter().map(|f| f.name.as_str()).collect();
+            Error::NotFound(format!("no flow {name}; there are: {}", known.join(", ")))
+        })
+    }
+}
+
+fn partitions(flow: &Flow) -> impl Iterator<Item = Partition> {
+    let name = flow.name.clone();
+    (0..flow.stream.partitions).map(move |index| Partition {
+        flow: name.clone(),
+        index,
+    })
+}

@@ -1,1 +1,98 @@
-//! stub
+//! The command line: one file per subcommand.
+
+mod client;
+mod dead;
+mod load;
+mod migrate;
+mod oracle;
+mod oracle_check;
+mod oracles;
+mod pending;
+mod serve;
+mod table;
+
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+/// A WebAssembly-plugin host with a Redis Streams backbone.
+///
+/// JSON transactions come in over HTTP, wait in a Redis Stream, are judged by
+/// sandboxed oracles and decided once; what matters is kept in Postgres.
+#[derive(Parser)]
+#[command(version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the front end, workers, or both
+    Serve(Box<crate::settings::ServeSettings>),
+    /// Bring the ledger's tables up to date
+    Migrate(crate::settings::LedgerSettings),
+    /// Build and check oracles
+    #[command(subcommand)]
+    Oracle(oracle::Command),
+    /// List what the workers run; roll back, pin, unpin
+    Oracles(oracles::Arguments),
+    /// List entries that were delivered and are not settled
+    Pending(pending::Arguments),
+    /// List, show, requeue or purge dead letters
+    #[command(subcommand)]
+    Dead(dead::Command),
+    /// Post transactions, measure, and watch the queue drain
+    Load(load::Arguments),
+}
+
+/// Where a command finds the running Floodgate.
+#[derive(Clone, Debug, Args)]
+struct AdminOption {
+    /// Address of the admin API
+    #[arg(long, env = "FLOODGATE_ADMIN", default_value = "http://127.0.0.1:9090")]
+    admin: String,
+}
+
+/// How a list is printed.
+#[derive(Clone, Copy, Debug, Args)]
+struct JsonOption {
+    /// Print JSON instead of a table
+    #[arg(long)]
+    json: bool,
+}
+
+/// Parses the command line and does what it says. Exit codes: 0 done,
+/// 1 not done, 2 the command line is wrong.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: start the runtime: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let done = runtime.block_on(run(cli.command));
+    // A judging thread may be busy until its deadline; it holds nothing.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Serve(settings) => serve::run(*settings).await,
+        Command::Migrate(settings) => migrate::run(&settings).await,
+        Command::Oracle(command) => oracle::run(command).await,
+        Command::Oracles(arguments) => oracles::run(arguments).await,
+        Command::Pending(arguments) => pending::run(arguments).await,
+        Command::Dead(command) => dead::run(command).await,
+        Command::Load(arguments) => load::run(arguments).await,
+    }
+}

@@ -137,6 +137,9 @@ pub trait Ledger: Send + Sync {
         entries: &[(StreamId, Arc<str>, BodyHash)],
     ) -> Result<Kept, Error>;
 
+    /// How many decisions are kept of entries received since (Unix ms).
+    async fn kept_since(&self, flow: &FlowName, since: u64) -> Result<u64, Error>;
+
     /// Stores dead letters, where no decision exists.
     async fn bury(&self, letters: &[DeadLetter]) -> Result<Stored, Error>;
 

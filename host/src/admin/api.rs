@@ -1,0 +1,133 @@
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{ALLOW, CONTENT_TYPE};
+use hyper::{Method, Request, Response, StatusCode};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+
+use super::{Admin, Error, dead, health, oracles, pending};
+
+/// The largest body of a call; filters and digests are short.
+const MAX_BODY: usize = 64 * 1024;
+
+/// Answers one call.
+pub(super) async fn answer(admin: &Admin, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    let path = request.uri().path().trim_matches('/').to_owned();
+    let segments: Vec<&str> = path.split('/').collect();
+    let get = request.method() == Method::GET;
+    let post = request.method() == Method::POST;
+    let query = request.uri().query().unwrap_or_default().to_owned();
+    let query = Query(&query);
+    match segments[..] {
+        ["healthz"] if get => health::answer(admin).await,
+        ["flows"] if get => reply(pending::flows(admin).await),
+        ["flows", name, "kept"] if get => reply(pending::kept_since(admin, name, &query).await),
+        ["pending"] if get => reply(pending::pending(admin, &query).await),
+        ["oracles"] if get => reply(oracles::list(admin).await),
+        ["oracles", name, "rollback"] if post => reply(oracles::rollback(admin, name).await),
+        ["oracles", name, "unpin"] if post => reply(oracles::unpin(admin, name).await),
+        ["oracles", name, "pin"] if post => match body(request).await {
+            Ok(pin) => reply(oracles::pin(admin, name, &pin).await),
+            Err(refusal) => refusal,
+        },
+        ["dead"] if get => reply(dead::list(admin, &query).await),
+        ["dead", flow, stream_id] if get => reply(dead::show(admin, flow, stream_id).await),
+        ["dead", what @ ("requeue" | "purge")] if post => match body(request).await {
+            Ok(which) if what == "requeue" => reply(dead::requeue(admin, &which).await),
+            Ok(which) => reply(dead::purge(admin, &which).await),
+            Err(refusal) => refusal,
+        },
+        ["healthz" | "flows" | "pending" | "oracles" | "dead"] | ["dead", _, _] => {
+            not_allowed("GET")
+        }
+        ["oracles", _, "rollback" | "pin" | "unpin"] | ["dead", "requeue" | "purge"] => {
+            not_allowed("POST")
+        }
+        _ => problem(
+            StatusCode::NOT_FOUND,
+            "the admin API has /healthz, /flows, /pending, /oracles and /dead",
+        ),
+    }
+}
+
+/// The parameters of a query string. The values are names, ids and numbers.
+pub(super) struct Query<'a>(&'a str);
+
+impl Query<'_> {
+    pub fn get(&self, name: &str) -> Option<String> {
+        url_encoded(self.0).find(|(key, _)| key == name).map(|(_, value)| value)
+    }
+}
+
+fn url_encoded(query: &str) -> impl Iterator<Item = (String, String)> {
+    form_urlencoded::parse(query.as_bytes()).into_owned()
+}
+
+/// A call that changes something says that it speaks JSON: a page of another
+/// site cannot, without asking first and being refused.
+async fn body<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, Response<Full<Bytes>>> {
+    let declared = request.headers().get(CONTENT_TYPE);
+    if declared.is_none_or(|value| !value.as_bytes().starts_with(b"application/json")) {
+        return Err(problem(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "send application/json",
+        ));
+    }
+    let bytes = Limited::new(request.into_body(), MAX_BODY).collect().await;
+    let bytes = bytes.map_err(|error| problem(StatusCode::BAD_REQUEST, &error.to_string()))?;
+    serde_json::from_slice(&bytes.to_bytes())
+        .map_err(|error| problem(StatusCode::BAD_REQUEST, &error.to_string()))
+}
+
+fn reply<T: Serialize>(answer: Result<T, Error>) -> Response<Full<Bytes>> {
+    match answer {
+        Ok(value) => respond(StatusCode::OK, "application/json", &value),
+        Err(error) => {
+            let status = match error {
+                Error::NotFound(_) => StatusCode::NOT_FOUND,
+                Error::Invalid(_) => StatusCode::BAD_REQUEST,
+                Error::Backbone(_) | Error::Ledger(_) => StatusCode::SERVICE_UNAVAILABLE,
+            };
+            problem(status, &error.to_string())
+        }
+    }
+}
+
+fn not_allowed(allow: &'static str) -> Response<Full<Bytes>> {
+    let mut response = problem(
+        StatusCode::METHOD_NOT_ALLOWED,
+        &format!("this path takes {allow}"),
+    );
+    response
+        .headers_mut()
+        .insert(ALLOW, hyper::header::HeaderValue::from_static(allow));
+    response
+}
+
+/// A problem document, RFC 9457.
+fn problem(status: StatusCode, detail: &str) -> Response<Full<Bytes>> {
+    let document = json!({
+        "type": "about:blank",
+        "title": status.canonical_reason(),
+        "status": status.as_u16(),
+        "detail": detail,
+    });
+    respond(status, "application/problem+json", &document)
+}
+
+pub(super) fn respond<T: Serialize>(
+    status: StatusCode,
+    content_type: &'static str,
+    value: &T,
+) -> Response<Full<Bytes>> {
+    // Our own types, without maps of other keys than strings: it cannot fail.
+    let bytes = serde_json::to_vec(value).unwrap_or_default();
+    let mut response = Response::new(Full::new(Bytes::from(bytes)));
+    *response.status_mut() = status;
+    response.headers_mut().insert(
+        CONTENT_TYPE,
+        hyper::header::HeaderValue::from_static(content_type),
+    );
+    response
+}

@@ -1,0 +1,123 @@
+use tracing::info;
+
+use super::api::Query;
+use super::pending::timestamp;
+use super::types::{Dead, DeadDone, WhichDead};
+use super::{Admin, Error};
+use crate::backbone::{Partition, Requeue};
+use crate::flow::BodyHash;
+use crate::ledger::{Buried, DeadFilter};
+
+const DEFAULT_LIMIT: i64 = 100;
+const LARGEST_LIMIT: i64 = 10_000;
+
+pub(super) async fn list(admin: &Admin, query: &Query<'_>) -> Result<Vec<Dead>, Error> {
+    let limit = match query.get("limit") {
+        None => DEFAULT_LIMIT,
+        Some(limit) => limit
+            .parse()
+            .ok()
+            .filter(|limit| (1..=LARGEST_LIMIT).contains(limit))
+            .ok_or_else(|| Error::Invalid(format!("limit takes 1 to {LARGEST_LIMIT}")))?,
+    };
+    let filter = DeadFilter {
+        flow: query.get("flow"),
+        fault: query.get("fault"),
+        id: query.get("id"),
+        limit: Some(limit),
+    };
+    let buried = admin.ledger.dead(&filter).await?;
+    Ok(buried.into_iter().map(dead).collect())
+}
+
+/// By stream id, or by the entry's own id.
+pub(super) async fn show(admin: &Admin, flow: &str, which: &str) -> Result<Dead, Error> {
+    let filter = DeadFilter {
+        flow: Some(flow.to_owned()),
+        ..DeadFilter::default()
+    };
+    let buried = admin.ledger.dead(&filter).await?;
+    buried
+        .into_iter()
+        .find(|b| b.letter.stream_id.to_string() == which || &*b.letter.id == which)
+        .map(dead)
+        .ok_or_else(|| Error::NotFound(format!("no dead letter {which} in flow {flow}")))
+}
+
+/// Appends them once more, first, and removes the rows after: whoever asks
+/// twice, or crashes between, requeues nothing twice.
+pub(super) async fn requeue(admin: &Admin, which: &WhichDead) -> Result<DeadDone, Error> {
+    let mut done = DeadDone::default();
+    for buried in matching(admin, which).await? {
+        let letter = &buried.letter;
+        let partition = Partition {
+            flow: letter.flow.clone(),
+            index: letter.partition,
+        };
+        let again = Requeue {
+            id: letter.id.clone(),
+            body: letter.body.clone(),
+            body_hash: BodyHash::of(&letter.body),
+            stream_id: letter.stream_id,
+        };
+        if admin.backbone.requeue(&partition, &again).await? {
+            admin.ledger.remove_dead(&buried).await?;
+            done.done += 1;
+        } else {
+            done.skipped += 1;
+        }
+    }
+    info!(done = done.done, skipped = done.skipped, "dead letters requeued");
+    Ok(done)
+}
+
+pub(super) async fn purge(admin: &Admin, which: &WhichDead) -> Result<DeadDone, Error> {
+    let mut done = DeadDone::default();
+    for buried in matching(admin, which).await? {
+        if admin.ledger.remove_dead(&buried).await? {
+            done.done += 1;
+        } else {
+            done.skipped += 1;
+        }
+    }
+    info!(done = done.done, skipped = done.skipped, "dead letters purged");
+    Ok(done)
+}
+
+async fn matching(admin: &Admin, which: &WhichDead) -> Result<Vec<Buried>, Error> {
+    if which.flow.is_none() && which.fault.is_none() && which.id.is_none() {
+        return Err(Error::Invalid(
+            "say which: a flow, a fault or an id".to_owned(),
+        ));
+    }
+    let filter = DeadFilter {
+        flow: which.flow.clone(),
+        fault: which.fault.clone(),
+        id: which.id.clone(),
+        limit: None,
+    };
+    Ok(admin.ledger.dead(&filter).await?)
+}
+
+fn dead(Buried { letter, .. }: Buried) -> Dead {
+    let (oracle, digest) = match letter.fault.oracle {
+        Some((oracle, digest)) => (Some(oracle), Some(digest.to_string())),
+        None => (None, None),
+    };
+    Dead {
+        flow: letter.flow.to_string(),
+        partition: letter.partition,
+        stream_id: letter.stream_id.to_string(),
+        id: letter.id.to_string(),
+        fault: letter.fault.kind.as_str().to_owned(),
+        error: letter.fault.error,
+        oracle,
+        digest,
+        attempts: letter.attempts,
+        deliveries: letter.deliveries,
+        received_at: timestamp(letter.received_at),
+        first_at: timestamp(letter.first_at),
+        last_at: timestamp(letter.last_at),
+        body: String::from_utf8_lossy(&letter.body).into_owned(),
+    }
+}

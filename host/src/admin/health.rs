@@ -1,0 +1,57 @@
+use http_body_util::Full;
+use hyper::body::Bytes;
+use hyper::{Response, StatusCode};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use super::{Admin, api};
+use crate::backbone::Backbone;
+use crate::ledger::Ledger;
+
+/// Whether the parts that Floodgate stands on answer.
+#[derive(Debug)]
+pub struct Health {
+    pub redis: Result<(), String>,
+    pub postgres: Result<(), String>,
+}
+
+pub async fn health(backbone: &dyn Backbone, ledger: &dyn Ledger) -> Health {
+    let (redis, postgres) = tokio::join!(backbone.ping(), ledger.ping());
+    Health {
+        redis: redis.map_err(|error| error.to_string()),
+        postgres: postgres.map_err(|error| error.to_string()),
+    }
+}
+
+impl Health {
+    pub fn is_ok(&self) -> bool {
+        self.redis.is_ok() && self.postgres.is_ok()
+    }
+
+    pub fn status(&self) -> StatusCode {
+        if self.is_ok() {
+            StatusCode::OK
+        } else {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
+    }
+}
+
+/// `{"status":"ok","redis":"ok","postgres":"ok"}`; which address is away is in
+/// the log and not in the answer, which anybody may ask for.
+impl Serialize for Health {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let word = |part: &Result<(), String>| if part.is_ok() { "ok" } else { "error" };
+        let mut map = Map::new();
+        let status = if self.is_ok() { "ok" } else { "degraded" };
+        map.insert("status".into(), json!(status));
+        map.insert("redis".into(), json!(word(&self.redis)));
+        map.insert("postgres".into(), json!(word(&self.postgres)));
+        Value::Object(map).serialize(serializer)
+    }
+}
+
+pub(super) async fn answer(admin: &Admin) -> Response<Full<Bytes>> {
+    let health = health(&*admin.backbone, &*admin.ledger).await;
+    api::respond(health.status(), "application/json", &health)
+}

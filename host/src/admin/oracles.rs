@@ -1,0 +1,75 @@
+use super::types::{Chosen, Pin, Report, WorkerOracle};
+use super::{Admin, Error};
+use crate::flow::Digest;
+use crate::ledger::Choice;
+use tracing::{info, warn};
+
+/// What every living worker runs.
+pub(super) async fn list(admin: &Admin) -> Result<Vec<WorkerOracle>, Error> {
+    let mut all = Vec::new();
+    for (worker, report) in admin.backbone.reports().await? {
+        match serde_json::from_str::<Report>(&report) {
+            Ok(report) => all.extend(report.oracles.into_iter().map(|oracle| WorkerOracle {
+                worker: worker.clone(),
+                oracle,
+            })),
+            // A worker of another version; it still works.
+            Err(error) => warn!(%error, worker, "report of a worker not understood"),
+        }
+    }
+    Ok(all)
+}
+
+/// Writes down what all workers take up within a second or two.
+pub(super) async fn rollback(admin: &Admin, name: &str) -> Result<Chosen, Error> {
+    let running = list(admin).await?;
+    let rejected = running
+        .iter()
+        .filter(|row| row.oracle.name == name)
+        .find_map(|row| row.oracle.digest)
+        .ok_or_else(|| Error::NotFound(format!("no worker runs an oracle {name}")))?;
+    let history = admin.ledger.component_history(name).await?;
+    let to = history
+        .into_iter()
+        .find(|digest| *digest != rejected)
+        .ok_or_else(|| {
+            Error::Invalid(format!("{name} had no other digest before {rejected:.12}"))
+        })?;
+    let choice = Choice::RolledBack { to, rejected };
+    admin.ledger.choose(name, Some(&choice)).await?;
+    info!(name, from = %rejected, %to, "oracle rolled back");
+    Ok(chosen(name, Some(to)))
+}
+
+pub(super) async fn pin(admin: &Admin, name: &str, pin: &Pin) -> Result<Chosen, Error> {
+    let history = admin.ledger.component_history(name).await?;
+    let wanted = pin.digest.to_ascii_lowercase();
+    let mut named = history
+        .iter()
+        .filter(|digest| !wanted.is_empty() && digest.to_string().starts_with(&wanted));
+    let (Some(digest), None) = (named.next().copied(), named.next()) else {
+        let known: Vec<String> = history.iter().map(|d| format!("{d:.12}")).collect();
+        return Err(Error::NotFound(format!(
+            "{:?} does not name one digest of {name}; it had: {}",
+            pin.digest,
+            known.join(", ")
+        )));
+    };
+    let choice = Choice::Pinned { digest };
+    admin.ledger.choose(name, Some(&choice)).await?;
+    info!(name, %digest, "oracle pinned");
+    Ok(chosen(name, Some(digest)))
+}
+
+pub(super) async fn unpin(admin: &Admin, name: &str) -> Result<Chosen, Error> {
+    admin.ledger.choose(name, None).await?;
+    info!(name, "oracle unpinned, the directory counts again");
+    Ok(chosen(name, None))
+}
+
+fn chosen(name: &str, digest: Option<Digest>) -> Chosen {
+    Chosen {
+        name: name.to_owned(),
+        digest: digest.map(|digest| digest.to_string()),
+    }
+}

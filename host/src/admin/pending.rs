@@ -1,0 +1,91 @@
+use jiff::Timestamp;
+
+use super::api::Query;
+use super::types::{FlowStatus, KeptSince, PendingEntry};
+use super::{Admin, Error, partitions};
+use crate::backbone::Pending;
+
+const DEFAULT_MAX: usize = 100;
+const LARGEST_MAX: usize = 10_000;
+
+pub(super) async fn flows(admin: &Admin) -> Result<Vec<FlowStatus>, Error> {
+    let mut all = Vec::new();
+    for flow in admin.flows.iter() {
+        let mut status = FlowStatus {
+            name: flow.name.to_string(),
+            path: flow.admit.path.to_string(),
+            oracles: flow.oracles.iter().map(|o| o.component.to_string()).collect(),
+            open: 0,
+            pending: 0,
+            retrying: 0,
+        };
+        for partition in partitions(flow) {
+            let depth = admin.backbone.depth(&partition).await?;
+            status.open += depth.open;
+            status.pending += depth.pending;
+            status.retrying += depth.retrying;
+        }
+        all.push(status);
+    }
+    Ok(all)
+}
+
+/// Pending entries, oldest first.
+pub(super) async fn pending(admin: &Admin, query: &Query<'_>) -> Result<Vec<PendingEntry>, Error> {
+    let max = match query.get("max") {
+        None => DEFAULT_MAX,
+        Some(max) => max
+            .parse()
+            .ok()
+            .filter(|max| (1..=LARGEST_MAX).contains(max))
+            .ok_or_else(|| Error::Invalid(format!("max takes 1 to {LARGEST_MAX}")))?,
+    };
+    let mut all = Vec::new();
+    for flow in admin.flows(query.get("flow").as_deref())? {
+        for partition in partitions(&flow) {
+            let pending = admin.backbone.pending(&partition, max).await?;
+            let rows = pending.into_iter();
+            all.extend(rows.map(|row| (row.stream_id, entry(flow.name.as_str(), row))));
+        }
+    }
+    all.sort_by_key(|(stream_id, _)| *stream_id);
+    Ok(all.into_iter().map(|(_, row)| row).take(max).collect())
+}
+
+fn entry(flow: &str, pending: Pending) -> PendingEntry {
+    let faults = pending.faults;
+    PendingEntry {
+        flow: flow.to_owned(),
+        partition: pending.partition,
+        stream_id: pending.stream_id.to_string(),
+        id: pending.id,
+        owner: pending.owner,
+        idle_ms: u64::try_from(pending.idle.as_millis()).unwrap_or(u64::MAX),
+        deliveries: pending.deliveries,
+        attempts: faults.as_ref().map_or(0, |faults| faults.attempts),
+        next_attempt: pending.next_attempt.and_then(timestamp),
+        fault: faults.as_ref().map(|f| f.last.kind.as_str().to_owned()),
+        last_error: faults.map(|faults| faults.last.error),
+    }
+}
+
+/// `None` for a time beyond the year 9999.
+pub(super) fn timestamp(ms: u64) -> Option<Timestamp> {
+    Timestamp::from_millisecond(i64::try_from(ms).ok()?).ok()
+}
+
+/// Decisions that the ledger keeps of entries received since a time.
+pub(super) async fn kept_since(
+    admin: &Admin,
+    flow: &str,
+    query: &Query<'_>,
+) -> Result<KeptSince, Error> {
+    let since: Timestamp = query
+        .get("since")
+        .and_then(|since| since.parse().ok())
+        .ok_or_else(|| Error::Invalid("since takes a time, as 2026-01-31T12:00:00Z".to_owned()))?;
+    let since = u64::try_from(since.as_millisecond()).unwrap_or(0);
+    let flow = admin.flow(flow)?;
+    let kept = admin.ledger.kept_since(&flow.name, since).await?;
+    Ok(KeptSince { kept })
+}

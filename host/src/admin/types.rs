@@ -1,0 +1,112 @@
+//! What the admin API says, in JSON; the CLI reads the same types.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::oracle::OracleStatus;
+
+/// `GET /flows`
+#[derive(Debug, Serialize, Deserialize)]
+pub struct FlowStatus {
+    pub name: String,
+    pub path: String,
+    pub oracles: Vec<String>,
+    /// Appended and neither settled nor dead.
+    pub open: u64,
+    /// Delivered and not settled.
+    pub pending: u64,
+    /// Of those, waiting for their next attempt.
+    pub retrying: u64,
+}
+
+/// `GET /oracles`: one row per worker and oracle.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct WorkerOracle {
+    pub worker: String,
+    #[serde(flatten)]
+    pub oracle: OracleStatus,
+}
+
+/// What a worker publishes about itself.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Report {
+    pub oracles: Vec<OracleStatus>,
+}
+
+/// `POST /oracles/{name}/rollback`, `/pin`, `/unpin`
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Chosen {
+    pub name: String,
+    /// The digest that is in force from now on; `None`: what lies in the directory.
+    pub digest: Option<String>,
+}
+
+/// The body of `POST /oracles/{name}/pin`
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pin {
+    /// The whole digest or its beginning, as far as it names one.
+    pub digest: String,
+}
+
+/// `GET /pending?flow=&max=`
+#[derive(Debug, Serialize, Deserialize)]
+pub struct PendingEntry {
+    pub flow: String,
+    pub partition: u16,
+    pub stream_id: String,
+    pub id: Option<String>,
+    /// The worker that holds it, or `retry`.
+    pub owner: String,
+    pub idle_ms: u64,
+    pub deliveries: u32,
+    pub attempts: u32,
+    /// `None` while a worker holds it.
+    pub next_attempt: Option<Timestamp>,
+    pub fault: Option<String>,
+    pub last_error: Option<String>,
+}
+
+/// `GET /dead?flow=&fault=&id=&limit=`
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Dead {
+    pub flow: String,
+    pub partition: u16,
+    pub stream_id: String,
+    pub id: String,
+    pub fault: String,
+    pub error: String,
+    pub oracle: Option<String>,
+    pub digest: Option<String>,
+    pub attempts: u32,
+    pub deliveries: u32,
+    pub received_at: Option<Timestamp>,
+    pub first_at: Option<Timestamp>,
+    pub last_at: Option<Timestamp>,
+    /// As text; bytes that are none are shown as U+FFFD.
+    pub body: String,
+}
+
+/// The body of `POST /dead/requeue` and `POST /dead/purge`: which ones. At
+/// least one of the three, so that nobody empties the list by a slip.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WhichDead {
+    pub flow: Option<String>,
+    pub fault: Option<String>,
+    pub id: Option<String>,
+}
+
+/// What became of them.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct DeadDone {
+    pub done: u64,
+    /// Requeued or decided by somebody else meanwhile, or never an entry of ours.
+    pub skipped: u64,
+}
+
+/// `GET /flows/{name}/kept?since=`: decisions kept of entries received since.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct KeptSince {
+    pub kept: u64,
+}

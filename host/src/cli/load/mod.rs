@@ -1,0 +1,180 @@
+//! Posts transactions as fast as a number of connections can, measures, and
+//! watches the queue drain.
+
+mod client;
+mod drain;
+mod transaction;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use clap::Args;
+use hdrhistogram::Histogram;
+use indicatif::{ProgressBar, ProgressStyle};
+use tokio::task::JoinSet;
+
+use super::AdminOption;
+use self::client::Connection;
+use self::transaction::Transactions;
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Where transactions are posted
+    #[arg(long, env = "FLOODGATE_URL", default_value = "http://127.0.0.1:8000/transactions")]
+    url: String,
+    /// Transactions in all
+    #[arg(short = 'n', long, default_value_t = 1000)]
+    requests: u64,
+    /// Connections, each with one request at a time
+    #[arg(short, long, default_value_t = 20)]
+    concurrency: usize,
+    /// Makes the same transactions again; without it they are new ones
+    #[arg(long)]
+    seed: Option<u64>,
+    /// The flow whose queue is watched
+    #[arg(long, default_value = "transactions")]
+    flow: String,
+    /// Do not wait until the queue is empty
+    #[arg(long)]
+    no_drain: bool,
+    /// Give up waiting for the queue after this long
+    #[arg(long, default_value = "120s", value_parser = humantime::parse_duration)]
+    drain_timeout: Duration,
+    #[command(flatten)]
+    admin: AdminOption,
+}
+
+/// What a connection saw.
+struct Seen {
+    /// Microseconds from the first byte sent to the last byte of the answer.
+    latency: Histogram<u64>,
+    accepted: u64,
+    replayed: u64,
+    /// Refused or failed, by what was said.
+    others: std::collections::BTreeMap<String, u64>,
+}
+
+impl Seen {
+    fn new() -> anyhow::Result<Self> {
+        Ok(Self {
+            latency: Histogram::new(3)?,
+            accepted: 0,
+            replayed: 0,
+            others: std::collections::BTreeMap::new(),
+        })
+    }
+
+    fn add(&mut self, other: Self) -> anyhow::Result<()> {
+        self.latency.add(other.latency)?;
+        self.accepted += other.accepted;
+        self.replayed += other.replayed;
+        for (what, count) in other.others {
+            *self.others.entry(what).or_default() += count;
+        }
+        Ok(())
+    }
+}
+
+pub(super) async fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let target: hyper::Uri = arguments.url.parse().context("--url is not an address")?;
+    let transactions = Arc::new(Transactions::new(arguments.seed));
+    let next = Arc::new(AtomicU64::new(0));
+    let bar = progress(arguments.requests)?;
+    let began = jiff::Timestamp::now();
+    let started = Instant::now();
+    let mut connections = JoinSet::new();
+    for _ in 0..arguments.concurrency.max(1) {
+        let (transactions, next, bar) = (transactions.clone(), next.clone(), bar.clone());
+        let (target, requests) = (target.clone(), arguments.requests);
+        connections.spawn(async move {
+            let mut connection = Connection::new(target);
+            let mut seen = Seen::new()?;
+            loop {
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                if number >= requests {
+                    return anyhow::Ok(seen);
+                }
+                post(&mut connection, &transactions, number, &mut seen).await;
+                bar.inc(1);
+            }
+        });
+    }
+    let mut all = Seen::new()?;
+    while let Some(seen) = connections.join_next().await {
+        all.add(seen??)?;
+    }
+    let took = started.elapsed();
+    bar.finish_and_clear();
+    report(&arguments, &all, took);
+    if all.accepted + all.replayed == 0 {
+        bail!("nothing was accepted at {}", arguments.url);
+    }
+    if !arguments.no_drain {
+        let watch = drain::Watch {
+            admin: &arguments.admin,
+            flow: &arguments.flow,
+            began,
+            accepted: all.accepted,
+            timeout: arguments.drain_timeout,
+        };
+        watch.until_empty().await?;
+    }
+    Ok(())
+}
+
+async fn post(
+    connection: &mut Connection,
+    transactions: &Transactions,
+    number: u64,
+    seen: &mut Seen,
+) {
+    let body = transactions.body(number);
+    let sent = Instant::now();
+    match connection.post(body).await {
+        Ok(answer) => {
+            // Values beyond the histogram's range grow it: it is auto-resizing.
+            let micros = u64::try_from(sent.elapsed().as_micros()).unwrap_or(u64::MAX);
+            seen.latency.saturating_record(micros);
+            match (answer.status.as_u16(), answer.replayed) {
+                (202, true) => seen.replayed += 1,
+                (202, false) => seen.accepted += 1,
+                (status, _) => *seen.others.entry(format!("HTTP {status}")).or_default() += 1,
+            }
+        }
+        Err(error) => *seen.others.entry(error.to_string()).or_default() += 1,
+    }
+}
+
+fn progress(requests: u64) -> anyhow::Result<ProgressBar> {
+    let style = "{bar:40} {pos}/{len} {per_sec} eta {eta}";
+    let bar = ProgressBar::new(requests);
+    bar.set_style(ProgressStyle::with_template(style)?);
+    Ok(bar)
+}
+
+fn report(arguments: &Arguments, seen: &Seen, took: Duration) {
+    let seconds = took.as_secs_f64();
+    println!(
+        "{} requests over {} connections in {seconds:.2} s: {:.0} per second",
+        arguments.requests,
+        arguments.concurrency,
+        arguments.requests as f64 / seconds,
+    );
+    println!("  accepted {}, replayed {}", seen.accepted, seen.replayed);
+    for (what, count) in &seen.others {
+        println!("  {what}: {count}");
+    }
+    let ms = |micros: u64| micros as f64 / 1000.0;
+    let at = |quantile| ms(seen.latency.value_at_quantile(quantile));
+    println!(
+        "  latency in ms: min {:.2}, avg {:.2}, p50 {:.2}, p95 {:.2}, p99 {:.2}, max {:.2}",
+        ms(seen.latency.min()),
+        seen.latency.mean() / 1000.0,
+        at(0.50),
+        at(0.95),
+        at(0.99),
+        ms(seen.latency.max()),
+    );
+}

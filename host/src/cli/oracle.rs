@@ -1,0 +1,39 @@
+use std::path::PathBuf;
+
+use clap::Subcommand;
+
+use super::oracle_check;
+use crate::oracle::build::build;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Build a crate into a component, setting up the wasm target if need be
+    Build {
+        /// Directory of the oracle's crate
+        #[arg(name = "crate")]
+        crate_dir: PathBuf,
+        /// Directory for <package>.wasm; the file appears at once and whole
+        #[arg(short, long, default_value = "plugins/dist")]
+        out: PathBuf,
+    },
+    /// Say whether a component fits, what it costs, and what it says of a sample
+    Check(oracle_check::Arguments),
+}
+
+pub(super) async fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Build { crate_dir, out } => {
+            let built = build(&crate_dir, &out, |line| eprintln!("{line}")).await?;
+            println!(
+                "{} {} ({})",
+                built.digest,
+                built.path.display(),
+                bytesize::ByteSize(built.size)
+            );
+            Ok(())
+        }
+        Command::Check(arguments) => {
+            tokio::task::spawn_blocking(move || oracle_check::run(arguments)).await?
+        }
+    }
+}

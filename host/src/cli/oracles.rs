@@ -1,0 +1,96 @@
+use clap::{Args, Subcommand};
+
+use super::client::{Client, segment};
+use super::table::{or_dash, print, short};
+use super::{AdminOption, JsonOption};
+use crate::admin::types::{Chosen, Pin, WorkerOracle};
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    json: JsonOption,
+    #[command(flatten)]
+    admin: AdminOption,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Go back to the digest before, until another file is dropped
+    Rollback {
+        name: String,
+        #[command(flatten)]
+        admin: AdminOption,
+    },
+    /// Hold one digest, whatever is dropped
+    Pin {
+        name: String,
+        /// The digest, or its beginning
+        digest: String,
+        #[command(flatten)]
+        admin: AdminOption,
+    },
+    /// Let the oracle directory count again
+    Unpin {
+        name: String,
+        #[command(flatten)]
+        admin: AdminOption,
+    },
+}
+
+pub(super) async fn run(arguments: Arguments) -> anyhow::Result<()> {
+    match arguments.command {
+        None => list(arguments.json, &arguments.admin).await,
+        Some(Command::Rollback { name, admin }) => {
+            let path = format!("/oracles/{}/rollback", segment(&name));
+            said(&Client::new(&admin).post(&path, &()).await?);
+            Ok(())
+        }
+        Some(Command::Pin {
+            name,
+            digest,
+            admin,
+        }) => {
+            let path = format!("/oracles/{}/pin", segment(&name));
+            said(&Client::new(&admin).post(&path, &Pin { digest }).await?);
+            Ok(())
+        }
+        Some(Command::Unpin { name, admin }) => {
+            let path = format!("/oracles/{}/unpin", segment(&name));
+            said(&Client::new(&admin).post(&path, &()).await?);
+            Ok(())
+        }
+    }
+}
+
+fn said(chosen: &Chosen) {
+    match &chosen.digest {
+        Some(digest) => println!("{} runs {digest} from now on", chosen.name),
+        None => println!("{} runs what lies in the oracle directory", chosen.name),
+    }
+}
+
+async fn list(json: JsonOption, admin: &AdminOption) -> anyhow::Result<()> {
+    let rows: Vec<WorkerOracle> = Client::new(admin).get("/oracles", &[]).await?;
+    let header = [
+        "oracle", "worker", "digest", "size", "since", "calls", "entries", "faults", "state", "last error",
+    ];
+    let none = "no worker runs an oracle; is one started (floodgate serve --role worker)?";
+    print(&rows, json, &header, none, |row| {
+        let oracle = &row.oracle;
+        vec![
+            oracle.name.clone(),
+            row.worker.clone(),
+            or_dash(oracle.digest.map(|digest| format!("{digest:.12}"))),
+            bytesize::ByteSize(oracle.size).to_string(),
+            or_dash(oracle.since),
+            oracle.calls.to_string(),
+            oracle.entries.to_string(),
+            oracle.faults.to_string(),
+            oracle.state(),
+            oracle.last_error.as_deref().map_or_else(|| "-".to_owned(), |e| short(e, 60)),
+        ]
+    })
+}

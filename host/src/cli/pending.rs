@@ -1,0 +1,53 @@
+use std::time::Duration;
+
+use clap::Args;
+
+use super::client::Client;
+use super::table::{or_dash, print, short};
+use super::{AdminOption, JsonOption};
+use crate::admin::types::PendingEntry;
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Only this flow
+    flow: Option<String>,
+    /// At most so many, oldest first
+    #[arg(long, default_value_t = 100)]
+    max: usize,
+    #[command(flatten)]
+    json: JsonOption,
+    #[command(flatten)]
+    admin: AdminOption,
+}
+
+pub(super) async fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let max = arguments.max.to_string();
+    let parameters = [
+        ("flow", arguments.flow.as_deref()),
+        ("max", Some(max.as_str())),
+    ];
+    let rows: Vec<PendingEntry> = Client::new(&arguments.admin)
+        .get("/pending", &parameters)
+        .await?;
+    let header = [
+        "flow", "stream id", "id", "owner", "idle", "deliveries", "attempts", "next attempt", "last error",
+    ];
+    print(&rows, arguments.json, &header, "nothing is pending", |row| {
+        let idle = Duration::from_secs(row.idle_ms / 1000);
+        let error = match (&row.fault, &row.last_error) {
+            (Some(fault), Some(error)) => format!("{fault}: {}", short(error, 60)),
+            _ => "-".to_owned(),
+        };
+        vec![
+            row.flow.clone(),
+            row.stream_id.clone(),
+            row.id.as_deref().map_or_else(|| "-".to_owned(), |id| short(id, 20)),
+            row.owner.clone(),
+            humantime::format_duration(idle).to_string(),
+            row.deliveries.to_string(),
+            row.attempts.to_string(),
+            or_dash(row.next_attempt),
+            error,
+        ]
+    })
+}

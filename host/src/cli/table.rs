@@ -1,0 +1,42 @@
+use comfy_table::{ContentArrangement, Table, presets};
+use serde::Serialize;
+
+/// Prints rows as JSON, or as a table; `none` where there are none.
+pub(super) fn print<T: Serialize>(
+    rows: &[T],
+    json: super::JsonOption,
+    header: &[&str],
+    none: &str,
+    row: impl Fn(&T) -> Vec<String>,
+) -> anyhow::Result<()> {
+    if json.json {
+        println!("{}", serde_json::to_string_pretty(rows)?);
+    } else if rows.is_empty() {
+        println!("{none}");
+    } else {
+        let mut table = Table::new();
+        table
+            .load_preset(presets::UTF8_HORIZONTAL_ONLY)
+            .set_content_arrangement(ContentArrangement::Dynamic)
+            .set_header(header);
+        for one in rows {
+            table.add_row(row(one));
+        }
+        println!("{table}");
+    }
+    Ok(())
+}
+
+/// The first line of a text, cut to `most` characters.
+pub(super) fn short(text: &str, most: usize) -> String {
+    let line = text.lines().next().unwrap_or_default();
+    match line.char_indices().nth(most) {
+        Some((cut, _)) => format!("{}…", &line[..cut]),
+        None => line.to_owned(),
+    }
+}
+
+/// Something that may be missing.
+pub(super) fn or_dash<T: ToString>(value: Option<T>) -> String {
+    value.map_or_else(|| "-".to_owned(), |value| value.to_string())
+}
