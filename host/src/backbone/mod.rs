@@ -3,6 +3,8 @@
 //! Nothing outside this module knows what a pending list is: workers see
 //! deliveries, leases and attempts.
 
+mod stream_id;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,19 +14,13 @@ use bytes::Bytes;
 use crate::flow::{BodyHash, Entry, EntryFault, FlowName, Retry};
 use crate::ledger::Stored;
 
+pub use self::stream_id::{NotAStreamId, StreamId};
+
 /// One partition of a flow's stream.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Partition {
     pub flow: FlowName,
     pub index: u16,
-}
-
-/// The position of an entry in its partition; ordered by time of receipt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct StreamId {
-    /// Unix milliseconds, by the backbone's clock.
-    pub ms: u64,
-    pub seq: u64,
 }
 
 /// An entry on its way in.
