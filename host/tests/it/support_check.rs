@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use redis::AsyncCommands;
 
-use crate::support::{self, PrivateRedis, eventually};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+use crate::support::{self, Floodgate, PrivateRedis, eventually, request};
 
 #[tokio::test]
 async fn every_test_has_a_redis_of_its_own() {
@@ -86,4 +89,35 @@ async fn servers_die_with_a_test_process_that_is_killed() {
         left() == 0
     })
     .await;
+}
+
+#[tokio::test]
+#[should_panic(expected = "floodgate ended")]
+async fn a_floodgate_that_ends_at_start_is_not_waited_for() {
+    // Without a Redis there is nothing to serve.
+    Floodgate::serve(&[], &[]).url().await;
+}
+
+#[tokio::test]
+async fn a_request_arrives_as_it_was_made_and_its_answer_too() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/path", listener.local_addr().unwrap());
+    let server = async {
+        let (mut peer, _) = listener.accept().await.unwrap();
+        let mut received = String::new();
+        while !received.ends_with("the body") {
+            let mut buffer = [0; 1024];
+            let read = peer.read(&mut buffer).await.unwrap();
+            received += std::str::from_utf8(&buffer[..read]).unwrap();
+        }
+        let answer = b"HTTP/1.1 418 x\r\nx-seen: yes\r\ncontent-length: 2\r\n\r\nhi";
+        peer.write_all(answer).await.unwrap();
+        received
+    };
+    let sent = request("PUT", &url, &[("x-key", "k")], "the body");
+    let (received, (status, headers, body)) = tokio::join!(server, sent);
+    assert!(received.starts_with("PUT /path HTTP/1.1\r\n"), "{received}");
+    assert!(received.contains("x-key: k\r\n"), "{received}");
+    assert_eq!((status.as_u16(), &body[..]), (418, &b"hi"[..]));
+    assert_eq!(headers["x-seen"], "yes");
 }

@@ -2,7 +2,6 @@
 
 #[allow(dead_code, reason = "the tests of the binary come with the binary")]
 mod floodgate;
-#[allow(dead_code, reason = "as floodgate")]
 mod http;
 mod postgres;
 mod process;
@@ -13,9 +12,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::OnceCell;
 
-#[allow(unused_imports, reason = "as above")]
 pub use self::floodgate::Floodgate;
-#[allow(unused_imports, reason = "as above")]
 pub use self::http::request;
 pub use self::postgres::PrivatePostgres;
 pub use self::redis::PrivateRedis;
