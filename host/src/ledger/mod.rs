@@ -1,5 +1,7 @@
 //! Where decisions and dead letters are kept.
 
+mod postgres;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -8,6 +10,8 @@ use serde::Serialize;
 
 use crate::backbone::StreamId;
 use crate::flow::{BodyHash, Decision, Digest, Entry, EntryFault, FlowName};
+
+pub use self::postgres::Postgres;
 
 /// One decided entry on its way into the ledger.
 #[derive(Clone, Debug)]

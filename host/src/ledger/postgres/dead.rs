@@ -1,0 +1,175 @@
+use std::sync::Arc;
+
+use bytes::Bytes;
+use deadpool_postgres::Client;
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde::de::value::{Error as ValueError, StrDeserializer};
+use tokio_postgres::Row;
+
+use super::keep::DECIDED_OR_DEAD;
+use super::timestamp;
+use crate::flow::{BodyHash, Digest, EntryFault, FaultKind, FlowName};
+use crate::ledger::{Buried, DeadFilter, DeadLetter, Error, Stored};
+
+const BURY: &str = include_str!("queries/bury.sql");
+const DEAD: &str = include_str!("queries/dead.sql");
+const LOCK: &str = "SELECT pg_advisory_xact_lock($1, hash) FROM (
+    SELECT DISTINCT hashtext(flow) AS hash FROM unnest($2::text[]) AS flow ORDER BY hash
+) AS flows";
+const REMOVE: &str = "DELETE FROM dead_letters
+    WHERE flow = $1 AND partition = $2 AND stream_id = $3 AND generation = $4";
+
+pub(super) async fn bury(client: &mut Client, letters: &[DeadLetter]) -> Result<Stored, Error> {
+    let each = |take: fn(&DeadLetter) -> &str| {
+        letters
+            .iter()
+            .map(|letter| storable(take(letter)))
+            .collect::<Vec<_>>()
+    };
+    let number = |take: fn(&DeadLetter) -> i64| letters.iter().map(take).collect::<Vec<_>>();
+    let time = |take: fn(&DeadLetter) -> u64| {
+        letters
+            .iter()
+            .map(|letter| timestamp(take(letter)))
+            .collect::<Vec<_>>()
+    };
+    let flows = each(|letter| letter.flow.as_str());
+    let partitions: Vec<_> = letters.iter().map(|l| i32::from(l.partition)).collect();
+    let stream_ids: Vec<_> = letters.iter().map(|l| l.stream_id.to_string()).collect();
+    let bodies: Vec<&[u8]> = letters.iter().map(|letter| &letter.body[..]).collect();
+    let hashes: Vec<_> = letters.iter().map(|l| BodyHash::of(&l.body).0).collect();
+    let hashes: Vec<&[u8]> = hashes.iter().map(|hash| &hash[..]).collect();
+    let oracles: Vec<_> = letters
+        .iter()
+        .map(|letter| letter.fault.oracle.as_ref())
+        .map(|oracle| oracle.map(|(name, _)| storable(name)))
+        .collect();
+    let digests: Vec<_> = letters
+        .iter()
+        .map(|letter| letter.fault.oracle.as_ref())
+        .map(|oracle| oracle.map(|(_, digest)| digest.to_string()))
+        .collect();
+
+    let transaction = client.transaction().await?;
+    let lock = transaction.prepare_cached(LOCK).await?;
+    transaction
+        .execute(&lock, &[&DECIDED_OR_DEAD, &flows])
+        .await?;
+    let statement = transaction.prepare_cached(BURY).await?;
+    transaction
+        .execute(
+            &statement,
+            &[
+                &flows,
+                &partitions,
+                &stream_ids,
+                &each(|letter| &letter.id),
+                &bodies,
+                &hashes,
+                &each(|letter| letter.fault.kind.as_str()),
+                &each(|letter| &letter.fault.error),
+                &oracles,
+                &digests,
+                &number(|letter| letter.attempts.into()),
+                &number(|letter| letter.deliveries.into()),
+                &time(|letter| letter.received_at),
+                &time(|letter| letter.first_at),
+                &time(|letter| letter.last_at),
+            ],
+        )
+        .await?;
+    transaction.commit().await?;
+
+    let buried = letters.iter().map(|l| (l.stream_id, l.id.clone()));
+    Ok(Stored::new(buried.collect()))
+}
+
+/// A guest may write a NUL into its error; Postgres has no text with one.
+fn storable(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
+}
+
+pub(super) async fn dead(client: &Client, filter: &DeadFilter) -> Result<Vec<Buried>, Error> {
+    let statement = client.prepare_cached(DEAD).await?;
+    let rows = client
+        .query(
+            &statement,
+            &[&filter.flow, &filter.fault, &filter.id, &filter.limit],
+        )
+        .await?;
+    rows.iter().map(buried).collect()
+}
+
+fn buried(row: &Row) -> Result<Buried, Error> {
+    let stream_id: &str = row.try_get("stream_id")?;
+    let oracle = match (row.try_get("oracle")?, row.try_get("digest")?) {
+        (Some(name), Some(digest)) => Some((name, parse_digest(digest)?)),
+        _ => None,
+    };
+    let fault = EntryFault {
+        kind: fault_kind(row.try_get("fault")?)?,
+        error: row.try_get("error")?,
+        oracle,
+    };
+    let letter = DeadLetter {
+        flow: FlowName::new(row.try_get::<_, &str>("flow")?),
+        partition: row
+            .try_get::<_, i32>("partition")?
+            .try_into()
+            .map_err(unreadable)?,
+        stream_id: stream_id.parse().map_err(unreadable)?,
+        id: Arc::from(row.try_get::<_, &str>("id")?),
+        body: Bytes::from(row.try_get::<_, Vec<u8>>("body")?),
+        fault,
+        attempts: count(row, "attempts")?,
+        deliveries: count(row, "deliveries")?,
+        received_at: unix_ms(row, "received_at")?,
+        first_at: unix_ms(row, "first_at")?,
+        last_at: unix_ms(row, "last_at")?,
+    };
+    Ok(Buried {
+        letter,
+        generation: row.try_get("generation")?,
+    })
+}
+
+fn fault_kind(text: &str) -> Result<FaultKind, Error> {
+    FaultKind::deserialize(StrDeserializer::<ValueError>::new(text)).map_err(unreadable)
+}
+
+fn count(row: &Row, column: &str) -> Result<u32, Error> {
+    let value: i64 = row.try_get(column)?;
+    value.try_into().map_err(unreadable)
+}
+
+fn unix_ms(row: &Row, column: &str) -> Result<u64, Error> {
+    let value: Timestamp = row.try_get(column)?;
+    value.as_millisecond().try_into().map_err(unreadable)
+}
+
+pub(super) fn parse_digest(text: &str) -> Result<Digest, Error> {
+    text.parse().map_err(unreadable)
+}
+
+/// Somebody else wrote the row.
+fn unreadable(error: impl std::fmt::Display) -> Error {
+    Error::Other(format!("a row cannot be read: {error}"))
+}
+
+pub(super) async fn remove(client: &Client, buried: &Buried) -> Result<bool, Error> {
+    let statement = client.prepare_cached(REMOVE).await?;
+    let letter = &buried.letter;
+    let removed = client
+        .execute(
+            &statement,
+            &[
+                &letter.flow.as_str(),
+                &i32::from(letter.partition),
+                &letter.stream_id.to_string(),
+                &buried.generation,
+            ],
+        )
+        .await?;
+    Ok(removed > 0)
+}

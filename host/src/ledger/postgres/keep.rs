@@ -1,0 +1,178 @@
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use deadpool_postgres::{Client, GenericClient, Transaction};
+use serde::Serialize;
+
+use super::timestamp;
+use crate::backbone::StreamId;
+use crate::flow::{BodyHash, Digest, FlowName, Label};
+use crate::ledger::{Decided, DecidedBy, Error, Kept, Stored};
+
+const KEEP: &str = include_str!("queries/keep.sql");
+const BODY_HASHES: &str = include_str!("queries/body_hashes.sql");
+const LOCK_SHARED: &str = "SELECT pg_advisory_xact_lock_shared($1, hashtext($2))";
+
+/// Under this advisory lock decisions and dead letters of a flow exclude each
+/// other: neither side's check would see what the other has not yet committed.
+pub(super) const DECIDED_OR_DEAD: i32 = 0x666c_6f6f;
+
+/// Body hashes of stored decisions by entry id.
+pub(super) type Hashes = HashMap<String, Vec<u8>>;
+
+/// The body hash that each id is stored with, by this call or an earlier one.
+pub(super) async fn store(
+    client: &mut Client,
+    by: &DecidedBy,
+    rows: &[&Decided],
+) -> Result<Hashes, Error> {
+    let transaction = client.transaction().await?;
+    let lock = transaction.prepare_cached(LOCK_SHARED).await?;
+    transaction
+        .execute(&lock, &[&DECIDED_OR_DEAD, &by.flow.as_str()])
+        .await?;
+    let mut hashes = insert(&transaction, by, rows).await?;
+    let known: Vec<&str> = rows
+        .iter()
+        .map(|decided| &*decided.entry.id)
+        .filter(|&id| !hashes.contains_key(id))
+        .collect();
+    if !known.is_empty() {
+        hashes.extend(body_hashes(&transaction, &by.flow, &known).await?);
+    }
+    transaction.commit().await?;
+    Ok(hashes)
+}
+
+async fn insert(
+    transaction: &Transaction<'_>,
+    by: &DecidedBy,
+    rows: &[&Decided],
+) -> Result<Hashes, Error> {
+    let statement = transaction.prepare_cached(KEEP).await?;
+    let bodies = column(rows, body)?;
+    let reasons = column(rows, |row| json(&row.decision.reasons))?;
+    let oracles = column(rows, |row| json(&row.decision.oracles))?;
+    let each = |take: fn(&Decided) -> &str| rows.iter().map(|row| take(row)).collect::<Vec<_>>();
+    let maybe =
+        |take: fn(&Decided) -> Option<&str>| rows.iter().map(|row| take(row)).collect::<Vec<_>>();
+    let scores: Vec<_> = rows.iter().map(|row| row.decision.score).collect();
+    let number = |take: fn(&Decided) -> f64| rows.iter().map(|row| take(row)).collect::<Vec<_>>();
+    let hashes: Vec<&[u8]> = rows.iter().map(|row| &row.body_hash.0[..]).collect();
+    let stream_ids: Vec<_> = rows.iter().map(|row| row.stream_id.to_string()).collect();
+    let received: Vec<_> = rows
+        .iter()
+        .map(|row| timestamp(row.entry.received_at))
+        .collect();
+
+    let inserted = transaction
+        .query(
+            &statement,
+            &[
+                &by.flow.as_str(),
+                &by.flow_digest.to_string(),
+                &by.settings_digest.as_ref().map(Digest::to_string),
+                &each(|row| &row.entry.id),
+                &bodies,
+                &hashes,
+                &scores,
+                &maybe(|row| row.decision.label.map(label)),
+                &maybe(|row| row.decision.label_name.as_deref()),
+                &reasons,
+                &maybe(|row| row.decision.output.as_deref()),
+                &oracles,
+                &number(|row| row.decision.threshold),
+                &number(|row| row.decision.inference.as_secs_f64() * 1e6),
+                &stream_ids,
+                &received,
+            ],
+        )
+        .await?;
+    inserted
+        .iter()
+        .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
+        .collect()
+}
+
+/// One value per row, or the first error.
+fn column<'a, T>(
+    rows: &[&'a Decided],
+    take: impl Fn(&'a Decided) -> Result<T, Error>,
+) -> Result<Vec<T>, Error> {
+    rows.iter().map(|row| take(row)).collect()
+}
+
+fn body(decided: &Decided) -> Result<&str, Error> {
+    let entry = &decided.entry;
+    entry
+        .body_str()
+        .ok_or_else(|| Error::Data(format!("body of {} is not UTF-8", entry.id)))
+}
+
+fn json(value: &impl Serialize) -> Result<String, Error> {
+    serde_json::to_string(value).map_err(|error| Error::Data(error.to_string()))
+}
+
+fn label(label: Label) -> &'static str {
+    match label {
+        Label::High => "high",
+        Label::Low => "low",
+    }
+}
+
+/// What the ledger holds proves of `batch`: all that was not to be kept, and
+/// what is stored with the same body.
+pub(super) fn prove(batch: &[Decided], hashes: &Hashes) -> Result<Kept, Error> {
+    let mut proven = Vec::with_capacity(batch.len());
+    let mut conflicts = Vec::new();
+    for decided in batch {
+        let id = &decided.entry.id;
+        match hashes.get(&**id) {
+            _ if !decided.keep => proven.push((decided.stream_id, id.clone())),
+            Some(hash) if hash[..] == decided.body_hash.0 => {
+                proven.push((decided.stream_id, id.clone()));
+            }
+            Some(_) => conflicts.push(decided.stream_id),
+            // Found by the insert and gone before it could be read.
+            None => return Err(Error::Unavailable(format!("decision of {id} was removed"))),
+        }
+    }
+    Ok(Kept {
+        stored: Stored::new(proven),
+        conflicts,
+    })
+}
+
+pub(super) async fn kept_before(
+    client: &Client,
+    flow: &FlowName,
+    entries: &[(StreamId, Arc<str>, BodyHash)],
+) -> Result<Kept, Error> {
+    let ids: Vec<&str> = entries.iter().map(|(_, id, _)| &**id).collect();
+    let hashes = body_hashes(client, flow, &ids).await?;
+    let mut proven = Vec::new();
+    let mut conflicts = Vec::new();
+    for (stream_id, id, hash) in entries {
+        match hashes.get(&**id) {
+            Some(stored) if stored[..] == hash.0 => proven.push((*stream_id, id.clone())),
+            Some(_) => conflicts.push(*stream_id),
+            None => {}
+        }
+    }
+    Ok(Kept {
+        stored: Stored::new(proven),
+        conflicts,
+    })
+}
+
+async fn body_hashes(
+    client: &impl GenericClient,
+    flow: &FlowName,
+    ids: &[&str],
+) -> Result<Hashes, Error> {
+    let statement = client.prepare_cached(BODY_HASHES).await?;
+    let rows = client.query(&statement, &[&flow.as_str(), &ids]).await?;
+    rows.iter()
+        .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
+        .collect()
+}

@@ -1,0 +1,1 @@
+SELECT id, body_hash FROM decisions WHERE flow = $1 AND id = ANY($2::text[])

@@ -1,0 +1,33 @@
+-- A decision of the same body is what the entry came for: nothing is buried
+-- then. One of another body proves nothing of this entry.
+INSERT INTO dead_letters (
+    flow, partition, stream_id, id, body, body_hash, fault, error, oracle,
+    digest, attempts, deliveries, received_at, first_at, last_at
+)
+SELECT DISTINCT ON (flow, partition, stream_id)
+    flow, partition, stream_id, id, body, body_hash, fault, error, oracle,
+    digest, attempts, deliveries, received_at, first_at, last_at
+FROM unnest(
+    $1::text[], $2::int4[], $3::text[], $4::text[], $5::bytea[], $6::bytea[],
+    $7::text[], $8::text[], $9::text[], $10::text[], $11::int8[], $12::int8[],
+    $13::timestamptz[], $14::timestamptz[], $15::timestamptz[]
+) AS letter (
+    flow, partition, stream_id, id, body, body_hash, fault, error, oracle,
+    digest, attempts, deliveries, received_at, first_at, last_at
+)
+WHERE NOT EXISTS (
+    SELECT FROM decisions
+    WHERE decisions.flow = letter.flow
+      AND decisions.id = letter.id
+      AND decisions.body_hash = letter.body_hash
+)
+ORDER BY flow, partition, stream_id
+ON CONFLICT (flow, partition, stream_id) DO UPDATE SET
+    fault = excluded.fault,
+    error = excluded.error,
+    oracle = excluded.oracle,
+    digest = excluded.digest,
+    attempts = excluded.attempts,
+    deliveries = excluded.deliveries,
+    last_at = excluded.last_at,
+    generation = DEFAULT

@@ -1,0 +1,10 @@
+-- A filter that is NULL lets everything pass, and so does LIMIT NULL.
+SELECT
+    flow, partition, stream_id, id, body, fault, error, oracle, digest,
+    attempts, deliveries, received_at, first_at, last_at, generation
+FROM dead_letters
+WHERE ($1::text IS NULL OR flow = $1)
+  AND ($2::text IS NULL OR fault = $2)
+  AND ($3::text IS NULL OR id = $3)
+ORDER BY last_at DESC, generation DESC
+LIMIT $4

@@ -1,0 +1,16 @@
+//! Against real servers, started for these tests: one binary, linked once.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test stops at the first surprise, its helpers too"
+)]
+
+mod ledger;
+mod ledger_dead;
+mod ledger_faults;
+mod ledger_migrations;
+mod ledger_oracles;
+mod ledger_view;
+mod support;
+mod support_check;

@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# All that CI does: formatting, lints, and every test against real servers.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck source=scripts/lib/servers.sh
+source scripts/lib/servers.sh
+
+ensure_packages
+
+# Everything is built in the dev profile: its dependencies are optimised, and
+# another profile would build the whole tree once more.
+for workspace in . plugins; do
+    manifest=$workspace/Cargo.toml
+    cargo fmt --manifest-path "$manifest" --all --check
+    cargo clippy --manifest-path "$manifest" --workspace --all-targets -- -D warnings
+    cargo test --manifest-path "$manifest" --workspace
+done
