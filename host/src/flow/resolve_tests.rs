@@ -108,6 +108,18 @@ fn a_minimal_flow_file_has_the_documented_defaults() {
 fn oracle_settings_become_text_with_a_digest() {
     let settings = r#"settings = { a = "x", b = 3, c = 0.5, d = true }"#;
     let flow = load(&[("x.toml", &with("[[oracle]]", settings))]).unwrap();
+    let table = with(
+        "[[oracle]]",
+        &settings
+            .replace("settings = { ", "[oracle.settings]\n")
+            .replace(", ", "\n")
+            .replace(" }", ""),
+    );
+    let same = load(&[("x.toml", &table)]).unwrap();
+    assert_eq!(
+        flow[0].oracles[0].settings.digest,
+        same[0].oracles[0].settings.digest
+    );
     let settings = &flow[0].oracles[0].settings;
     let values: Vec<_> = settings.values.iter().map(|(k, v)| (&**k, &**v)).collect();
     assert_eq!(

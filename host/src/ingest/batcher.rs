@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tracing::{error, info};
 
@@ -23,18 +23,23 @@ const IN_FLIGHT: usize = 2;
 /// Entries that wait for a group: as many as the default of connections, so
 /// that only multiplexed clients can overrun it.
 pub(super) const QUEUE: usize = 10_000;
+/// Bytes of body that wait for a group, so that large bodies cannot use up the memory.
+pub(super) const QUEUE_BYTES: usize = 64 << 20;
 /// How often a full backlog is looked at.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// The way of entries into one partition. Dropping it lets what is queued go first.
 pub(super) struct Batcher {
     queue: mpsc::Sender<Queued>,
+    room: Arc<Semaphore>,
     line: Arc<Line>,
 }
 
 struct Queued {
     entry: NewEntry,
     answer: oneshot::Sender<Result<Appended, Away>>,
+    /// Its bytes of the queue, given back when it is taken from there.
+    _room: OwnedSemaphorePermit,
 }
 
 /// The outcome of a call is unknown; the same entries may be sent again.
@@ -66,15 +71,28 @@ impl Batcher {
             retry_after_ms: AtomicU64::new(1000),
         });
         tokio::spawn(gather(Arc::clone(&line), queued));
-        Self { queue, line }
+        Self {
+            queue,
+            room: Arc::new(Semaphore::new(QUEUE_BYTES)),
+            line,
+        }
     }
 
     /// Appends one entry with whatever else is queued. `Ok` only once the
     /// backbone has answered. A caller that goes away leaves its entry in the group.
     pub async fn append(&self, entry: NewEntry) -> Result<Appended, Refusal> {
         let (answer, answered) = oneshot::channel();
+        let bytes = u32::try_from(entry.body.len()).map_err(|_| Refusal::Overloaded)?;
+        let room = Arc::clone(&self.room)
+            .try_acquire_many_owned(bytes)
+            .map_err(|_| Refusal::Overloaded)?;
+        let queued = Queued {
+            entry,
+            answer,
+            _room: room,
+        };
         self.queue
-            .try_send(Queued { entry, answer })
+            .try_send(queued)
             .map_err(|_| Refusal::Overloaded)?;
         match answered.await {
             Ok(Ok(Appended::BacklogFull)) => Err(Refusal::BacklogFull {

@@ -7,7 +7,7 @@ use super::*;
 use crate::backbone::{AppendLimits, Appended, NewEntry, Partition};
 use crate::flow::{BodyHash, FlowName};
 use crate::ingest::Refusal;
-use crate::ingest::batcher::{Batcher, QUEUE};
+use crate::ingest::batcher::{Batcher, QUEUE, QUEUE_BYTES};
 
 type Outcome = Result<Appended, Refusal>;
 
@@ -158,6 +158,21 @@ async fn a_full_queue_refuses_exactly_what_does_not_fit() {
         assert!(matches!(outcome, Ok(Appended::New)));
     }
     assert_eq!(backbone.len(), QUEUE + 2);
+}
+
+#[tokio::test]
+async fn large_bodies_fill_the_queue_by_their_bytes_until_they_leave_it() {
+    let (backbone, batcher) = start();
+    let mut asked = fill_the_calls(&backbone, &batcher).await;
+    let size = 1 << 20;
+    let large = (0..QUEUE_BYTES / size).map(|number| entry(number, size));
+    asked.extend(ask(&batcher, large.collect()).await);
+    let refused = within_deadline(batcher.append(entry(QUEUE, 1))).await;
+    assert!(matches!(refused, Err(Refusal::Overloaded)));
+    backbone.release();
+    within_deadline(join_all(asked)).await;
+    let appended = within_deadline(batcher.append(entry(QUEUE, 1))).await;
+    assert!(matches!(appended, Ok(Appended::New)));
 }
 
 #[tokio::test]
