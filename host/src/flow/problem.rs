@@ -1,4 +1,5 @@
 use std::fmt;
+use std::path::Path;
 
 /// Something wrong with a flow file, for the person who wrote it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,6 +11,19 @@ pub struct Problem {
     pub key: String,
     pub what: String,
     pub remedy: String,
+}
+
+impl Problem {
+    /// Of a whole file or directory rather than a line in it.
+    pub(super) fn of_file(file: &Path, what: impl Into<String>, remedy: &str) -> Self {
+        Self {
+            file: file.display().to_string(),
+            line: None,
+            key: String::new(),
+            what: what.into(),
+            remedy: remedy.to_owned(),
+        }
+    }
 }
 
 impl fmt::Display for Problem {

@@ -25,20 +25,10 @@ impl Flow {
     /// All problems of all files; then no flow is to be used.
     pub fn load_dir(dir: impl AsRef<Path>) -> Result<Vec<Self>, Vec<Problem>> {
         let dir = dir.as_ref();
-        let problem = |what: String, remedy: &str| {
-            vec![Problem {
-                file: dir.display().to_string(),
-                line: None,
-                key: String::new(),
-                what,
-                remedy: remedy.to_owned(),
-            }]
-        };
+        let problem = |what: String, remedy| vec![Problem::of_file(dir, what, remedy)];
         let paths = flow_files(dir).map_err(|error| {
-            problem(
-                format!("read flow directory: {error}"),
-                "name a directory that can be read",
-            )
+            let what = format!("read flow directory: {error}");
+            problem(what, "name a directory that can be read")
         })?;
         if paths.is_empty() {
             let what = "no flow file (*.toml) in it".to_owned();
@@ -79,14 +69,8 @@ struct Loader {
 
 impl Loader {
     fn load(&mut self, path: &Path) {
-        let mut problem = |what: String, remedy: &str| {
-            self.problems.push(Problem {
-                file: path.display().to_string(),
-                line: None,
-                key: String::new(),
-                what,
-                remedy: remedy.to_owned(),
-            });
+        let mut problem = |what: String, remedy| {
+            self.problems.push(Problem::of_file(path, what, remedy));
         };
         let stem = path.file_stem().and_then(|stem| stem.to_str());
         let Some(name) = stem.filter(|stem| is_name(stem)) else {
