@@ -2,25 +2,44 @@
 //! is answered. Parsing, schema, identity and reply templates; no I/O beyond
 //! reading the flow directory at start.
 
+mod admit;
+mod admit_table;
+mod body;
 mod decision;
 mod digest;
 mod entry;
 mod fault;
+mod file;
+mod identity;
+mod pointer;
+mod problem;
+mod resolve;
+#[cfg(test)]
+mod resolve_tests;
+mod schema;
+mod template;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use self::admit::{Admit, Admitted, Inadmissible, Reply};
+pub use self::body::NotJson;
 pub use self::decision::{Decision, Judged, Verdict};
 pub use self::digest::Digest;
 pub use self::entry::{BodyHash, Entry, FlowName, sha256_16};
 pub use self::fault::{EntryFault, FaultKind};
+pub use self::identity::{MAX_ID, Normalise};
+pub use self::pointer::{NotAPointer, Pointer};
+pub use self::problem::Problem;
+pub use self::schema::{NotASchema, Schema, Violation};
+pub use self::template::{Template, TemplateError};
 
 /// One kind of traffic, checked and ready to use.
 pub struct Flow {
     pub name: FlowName,
     /// SHA-256 of the flow file as read.
     pub digest: Digest,
-    pub remember: Duration,
+    pub admit: Admit,
     /// In the order in which they judge.
     pub oracles: Vec<OracleUse>,
     pub decide: Decide,

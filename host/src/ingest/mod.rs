@@ -1,1 +1,23 @@
-//! stub
+//! The way in: HTTP, admission, and the group commit to the backbone.
+//!
+//! 2xx is answered only when the backbone has said that the entry is durable;
+//! every refusal says whether sending again is safe.
+
+mod admit;
+mod batcher;
+mod drain;
+mod health;
+mod receive;
+mod refusal;
+mod router;
+mod server;
+#[cfg(test)]
+mod tests;
+
+pub use self::health::{Health, HealthReport, Part};
+pub use self::refusal::Refusal;
+pub use self::router::Ingest;
+pub use self::server::{BindError, Options, Server};
+
+/// Every answer of the front end.
+type Response = hyper::Response<http_body_util::Full<bytes::Bytes>>;

@@ -1,0 +1,116 @@
+use jsonschema::{PatternOptions, Validator};
+use serde_json::Value;
+
+use super::Pointer;
+
+/// Of a body with a thousand mistakes the first few tell enough.
+const MAX_VIOLATIONS: usize = 20;
+
+/// What is wrong with a body, and where. Never quotes the body's values.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Violation {
+    /// JSON Pointer into the body; of a missing member, its object.
+    pub pointer: String,
+    pub message: String,
+}
+
+/// A compiled JSON Schema (2020-12 unless it names another draft).
+pub struct Schema {
+    validator: Validator,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum NotASchema {
+    #[error("not JSON: {0}")]
+    NotJson(#[from] serde_json::Error),
+    #[error("not a JSON Schema: {message} at {pointer:?}")]
+    Invalid { pointer: String, message: String },
+}
+
+impl Schema {
+    /// Patterns run in linear time, because bodies come from strangers: a
+    /// schema that needs look-around or back-references is refused.
+    pub fn compile(text: &[u8]) -> Result<Self, NotASchema> {
+        let schema: Value = serde_json::from_slice(text)?;
+        let validator = jsonschema::options()
+            .with_pattern_options(PatternOptions::regex())
+            .should_validate_formats(true)
+            .build(&schema)
+            .map_err(|error| NotASchema::Invalid {
+                pointer: error.instance_path().to_string(),
+                message: error.to_string(),
+            })?;
+        Ok(Self { validator })
+    }
+
+    /// Checks a parsed body; `raw` is what it was parsed from.
+    ///
+    /// # Errors
+    /// At most 20 violations, in the order of the document.
+    pub fn check(&self, value: &Value, raw: &[u8]) -> Result<(), Vec<Violation>> {
+        if self.validator.is_valid(value) {
+            return Ok(());
+        }
+        let mut found: Vec<_> = self
+            .validator
+            .iter_errors(value)
+            .take(MAX_VIOLATIONS)
+            .map(|error| Violation {
+                pointer: error.instance_path().to_string(),
+                message: error.masked().to_string(),
+            })
+            .collect();
+        found.sort_by_cached_key(|violation| {
+            let place = Pointer::parse(&violation.pointer).ok();
+            place.and_then(|place| place.locate(raw)).map(|at| at.start)
+        });
+        Err(found)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(schema: &str, body: &str) -> Vec<Violation> {
+        let schema = Schema::compile(schema.as_bytes()).unwrap();
+        let value = serde_json::from_str(body).unwrap();
+        schema
+            .check(&value, body.as_bytes())
+            .err()
+            .unwrap_or_default()
+    }
+
+    #[test]
+    fn violations_come_in_the_order_of_the_document_and_do_not_quote_it() {
+        let schema = r#"{"properties": {"a": {"type": "integer"}, "b": {"pattern": "^x$"}, "c": {"minimum": 1}},
+                         "required": ["d"]}"#;
+        let found = check(schema, r#"{"c": 0, "b": "secret", "a": "secret"}"#);
+        let pointers: Vec<_> = found.iter().map(|v| v.pointer.as_str()).collect();
+        assert_eq!(pointers, ["", "/c", "/b", "/a"]);
+        assert!(!format!("{found:?}").contains("secret"));
+        assert_eq!(
+            check(schema, r#"{"a": 1, "b": "x", "c": 1, "d": null}"#),
+            []
+        );
+    }
+
+    #[test]
+    fn a_body_with_a_thousand_mistakes_names_twenty() {
+        let body = format!("[{}0]", "\"x\",".repeat(1000));
+        assert_eq!(check(r#"{"items": {"type": "integer"}}"#, &body).len(), 20);
+    }
+
+    #[test]
+    fn what_is_no_schema_is_refused() {
+        for bad in [
+            "{",
+            r#"{"type": "strin"}"#,
+            r#"{"pattern": "("}"#,
+            r#"{"pattern": "(a)\\1"}"#,
+            r#"{"$ref": "https://example.com/other.json"}"#,
+        ] {
+            assert!(Schema::compile(bad.as_bytes()).is_err(), "{bad}");
+        }
+    }
+}

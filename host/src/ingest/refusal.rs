@@ -1,0 +1,134 @@
+use std::time::Duration;
+
+use bytes::Bytes;
+use bytesize::ByteSize;
+use hyper::StatusCode;
+use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use serde::Serialize;
+
+use super::Response;
+use crate::flow::{NotJson, Violation};
+
+/// Why a request is not answered with what it asked for. Its text is for the
+/// client: it says whether sending again is safe, and never quotes a body.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    #[error("the body is {0}; nothing was queued")]
+    NotJson(#[from] NotJson),
+    #[error("the body ended before it was complete; nothing was queued, sending it again is safe")]
+    BodyBroken,
+    #[error("nothing is served at this path")]
+    NotFound,
+    #[error("this path takes {0}")]
+    MethodNotAllowed(&'static str),
+    #[error("the body did not arrive within {0:?}; nothing was queued, sending it again is safe")]
+    BodyTimeout(Duration),
+    #[error("an entry with this id was sent before with another body; the first one stands")]
+    Conflict,
+    #[error("the body is larger than {0}; nothing was queued")]
+    TooLarge(ByteSize),
+    #[error("a body is application/json, or a type that ends in +json; nothing was queued")]
+    UnsupportedMediaType,
+    #[error("a body is sent without Content-Encoding; nothing was queued")]
+    UnsupportedEncoding,
+    #[error("the body does not satisfy the schema; nothing was queued")]
+    Invalid(Vec<Violation>),
+    #[error("the flow waits for its oracle {0}; nothing was queued, sending it again is safe")]
+    Waiting(String),
+    #[error("the backlog is full; nothing was queued, sending it again is safe")]
+    BacklogFull { retry_after: Duration },
+    #[error("more entries are arriving than can be queued; sending it again is safe")]
+    Overloaded,
+    #[error("the backbone did not answer; sending it again is safe")]
+    BackboneAway,
+}
+
+/// RFC 9457.
+#[derive(Serialize)]
+struct ProblemDocument<'r> {
+    #[serde(rename = "type")]
+    kind: String,
+    title: &'r str,
+    status: u16,
+    detail: String,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'r [Violation],
+}
+
+impl Refusal {
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::NotJson(_) | Self::BodyBroken => StatusCode::BAD_REQUEST,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
+            Self::BodyTimeout(_) => StatusCode::REQUEST_TIMEOUT,
+            Self::Conflict => StatusCode::CONFLICT,
+            Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::UnsupportedMediaType | Self::UnsupportedEncoding => {
+                StatusCode::UNSUPPORTED_MEDIA_TYPE
+            }
+            Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Waiting(_) | Self::BacklogFull { .. } | Self::Overloaded | Self::BackboneAway => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+        }
+    }
+
+    /// A code that clients may compare, and the title people read.
+    fn kind(&self) -> (&'static str, &'static str) {
+        match self {
+            Self::NotJson(_) => ("not-json", "Not JSON"),
+            Self::BodyBroken => ("body-broken", "Body broken off"),
+            Self::NotFound => ("not-found", "Not found"),
+            Self::MethodNotAllowed(_) => ("method-not-allowed", "Method not allowed"),
+            Self::BodyTimeout(_) => ("body-timeout", "Body too slow"),
+            Self::Conflict => ("conflict", "Same id, another body"),
+            Self::TooLarge(_) => ("too-large", "Body too large"),
+            Self::UnsupportedMediaType => ("unsupported-media-type", "Unsupported media type"),
+            Self::UnsupportedEncoding => ("unsupported-encoding", "Unsupported encoding"),
+            Self::Invalid(_) => ("invalid", "Body does not satisfy the schema"),
+            Self::Waiting(_) => ("waiting", "Flow waits for its oracle"),
+            Self::BacklogFull { .. } => ("backlog-full", "Backlog full"),
+            Self::Overloaded => ("overloaded", "Too many entries at once"),
+            Self::BackboneAway => ("backbone-away", "Backbone away"),
+        }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::BacklogFull { retry_after } => Some(*retry_after),
+            Self::Overloaded | Self::BackboneAway => Some(Duration::from_secs(1)),
+            // A person has to drop a file first.
+            Self::Waiting(_) => Some(Duration::from_secs(30)),
+            _ => None,
+        }
+    }
+
+    pub(super) fn response(&self) -> Response {
+        let (code, title) = self.kind();
+        let document = ProblemDocument {
+            kind: format!("urn:floodgate:problem:{code}"),
+            title,
+            status: self.status().as_u16(),
+            detail: self.to_string(),
+            errors: match self {
+                Self::Invalid(violations) => violations,
+                _ => &[],
+            },
+        };
+        let document = serde_json::to_vec(&document).unwrap_or_default();
+        let mut response = Response::new(Bytes::from(document).into());
+        *response.status_mut() = self.status();
+        let headers = response.headers_mut();
+        let problem = HeaderValue::from_static("application/problem+json");
+        headers.insert(CONTENT_TYPE, problem);
+        if let Self::MethodNotAllowed(allow) = self {
+            headers.insert(ALLOW, HeaderValue::from_static(allow));
+        }
+        if let Some(after) = self.retry_after() {
+            let seconds = after.as_millis().div_ceil(1000).max(1) as u64;
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+}

@@ -1,0 +1,188 @@
+use std::pin::Pin;
+
+use futures_util::future::join_all;
+use futures_util::poll;
+
+use super::*;
+use crate::backbone::{AppendLimits, Appended, NewEntry, Partition};
+use crate::flow::{BodyHash, FlowName};
+use crate::ingest::Refusal;
+use crate::ingest::batcher::{Batcher, QUEUE, QUEUE_BYTES};
+
+type Outcome = Result<Appended, Refusal>;
+
+fn start() -> (Arc<FakeBackbone>, Arc<Batcher>) {
+    let backbone = Arc::new(FakeBackbone::default());
+    let partition = Partition {
+        flow: FlowName::new("x"),
+        index: 0,
+    };
+    let limits = AppendLimits { max_backlog: 10 };
+    let batcher = Batcher::start(backbone.clone(), partition, limits);
+    (backbone, Arc::new(batcher))
+}
+
+fn entry(number: usize, size: usize) -> NewEntry {
+    let body = Bytes::from(vec![b' '; size]);
+    NewEntry {
+        id: number.to_string().into(),
+        body_hash: BodyHash::of(&body),
+        body,
+    }
+}
+
+/// Requests that have asked and not been answered yet.
+async fn ask(
+    batcher: &Arc<Batcher>,
+    entries: Vec<NewEntry>,
+) -> Vec<Pin<Box<dyn Future<Output = Outcome>>>> {
+    let mut asked = Vec::new();
+    for entry in entries {
+        let batcher = Arc::clone(batcher);
+        let mut request: Pin<Box<dyn Future<Output = Outcome>>> =
+            Box::pin(async move { batcher.append(entry).await });
+        assert!(poll!(&mut request).is_pending(), "answered too early");
+        asked.push(request);
+    }
+    asked
+}
+
+/// As many calls under way as there may be, of one entry each.
+async fn fill_the_calls(
+    backbone: &FakeBackbone,
+    batcher: &Arc<Batcher>,
+) -> Vec<Pin<Box<dyn Future<Output = Outcome>>>> {
+    backbone.hold();
+    let mut asked = ask(batcher, vec![entry(1_000_000, 1)]).await;
+    backbone.until_calls_began(1).await;
+    asked.extend(ask(batcher, vec![entry(1_000_001, 1)]).await);
+    backbone.until_calls_began(2).await;
+    asked
+}
+
+#[tokio::test]
+async fn a_lone_request_does_not_wait_for_company() {
+    let (backbone, batcher) = start();
+    for number in 0..3 {
+        let appended = within_deadline(batcher.append(entry(number, 1))).await;
+        assert!(matches!(appended, Ok(Appended::New)));
+    }
+    assert_eq!(backbone.groups(), [1, 1, 1]);
+}
+
+#[tokio::test]
+async fn groups_gather_while_calls_are_under_way_up_to_128() {
+    let (backbone, batcher) = start();
+    let mut asked = fill_the_calls(&backbone, &batcher).await;
+    asked.extend(ask(&batcher, (0..300).map(|number| entry(number, 1)).collect()).await);
+    assert_eq!(backbone.groups(), [1, 1], "no third call");
+    backbone.release();
+    for outcome in within_deadline(join_all(asked)).await {
+        assert!(matches!(outcome, Ok(Appended::New)));
+    }
+    assert_eq!(backbone.groups(), [1, 1, 128, 128, 44]);
+}
+
+#[tokio::test]
+async fn a_group_of_large_bodies_is_smaller() {
+    let (backbone, batcher) = start();
+    let mut asked = fill_the_calls(&backbone, &batcher).await;
+    asked.extend(
+        ask(
+            &batcher,
+            (0..5).map(|number| entry(number, 400 << 10)).collect(),
+        )
+        .await,
+    );
+    backbone.release();
+    within_deadline(join_all(asked)).await;
+    assert_eq!(
+        backbone.groups(),
+        [1, 1, 3, 2],
+        "a mebibyte is reached with the third"
+    );
+}
+
+#[tokio::test]
+async fn the_same_entry_twice_in_a_group_is_appended_once() {
+    let (backbone, batcher) = start();
+    let mut asked = fill_the_calls(&backbone, &batcher).await;
+    asked.extend(ask(&batcher, vec![entry(1, 1), entry(1, 1), entry(1, 2)]).await);
+    backbone.release();
+    let outcomes = within_deadline(join_all(asked)).await;
+    assert!(matches!(
+        outcomes[2..],
+        [
+            Ok(Appended::New),
+            Ok(Appended::Replayed),
+            Err(Refusal::Conflict)
+        ]
+    ));
+}
+
+#[tokio::test]
+async fn a_failed_call_refuses_its_group_and_all_who_wait_at_once() {
+    let (backbone, batcher) = start();
+    let mut asked = fill_the_calls(&backbone, &batcher).await;
+    asked.extend(ask(&batcher, (0..300).map(|number| entry(number, 1)).collect()).await);
+    backbone.set_away(true);
+    backbone.release();
+    for outcome in within_deadline(join_all(asked)).await {
+        assert!(matches!(outcome, Err(Refusal::BackboneAway)));
+    }
+    assert_eq!(
+        backbone.groups(),
+        [1, 1],
+        "nobody waited for another call to fail"
+    );
+    backbone.set_away(false);
+    let appended = within_deadline(batcher.append(entry(7, 1))).await;
+    assert!(matches!(appended, Ok(Appended::New)));
+}
+
+#[tokio::test]
+async fn a_full_queue_refuses_exactly_what_does_not_fit() {
+    let (backbone, batcher) = start();
+    let mut asked = fill_the_calls(&backbone, &batcher).await;
+    asked.extend(
+        ask(
+            &batcher,
+            (0..QUEUE).map(|number| entry(number, 1)).collect(),
+        )
+        .await,
+    );
+    let refused = within_deadline(batcher.append(entry(QUEUE, 1))).await;
+    assert!(matches!(refused, Err(Refusal::Overloaded)));
+    backbone.release();
+    for outcome in within_deadline(join_all(asked)).await {
+        assert!(matches!(outcome, Ok(Appended::New)));
+    }
+    assert_eq!(backbone.len(), QUEUE + 2);
+}
+
+#[tokio::test]
+async fn large_bodies_fill_the_queue_by_their_bytes_until_they_leave_it() {
+    let (backbone, batcher) = start();
+    let mut asked = fill_the_calls(&backbone, &batcher).await;
+    let size = 1 << 20;
+    let large = (0..QUEUE_BYTES / size).map(|number| entry(number, size));
+    asked.extend(ask(&batcher, large.collect()).await);
+    let refused = within_deadline(batcher.append(entry(QUEUE, 1))).await;
+    assert!(matches!(refused, Err(Refusal::Overloaded)));
+    backbone.release();
+    within_deadline(join_all(asked)).await;
+    let appended = within_deadline(batcher.append(entry(QUEUE, 1))).await;
+    assert!(matches!(appended, Ok(Appended::New)));
+}
+
+#[tokio::test]
+async fn what_is_queued_is_appended_though_everybody_left() {
+    let (backbone, batcher) = start();
+    let mut asked = fill_the_calls(&backbone, &batcher).await;
+    asked.extend(ask(&batcher, (0..3).map(|number| entry(number, 1)).collect()).await);
+    drop(asked);
+    drop(batcher);
+    backbone.release();
+    backbone.until_calls_began(3).await;
+    assert_eq!(backbone.groups(), [1, 1, 3]);
+}

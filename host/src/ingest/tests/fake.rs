@@ -1,0 +1,196 @@
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::{Semaphore, watch};
+
+use crate::backbone::{
+    AppendLimits, Appended, Backbone, Delivery, Depth, Error, Failed, FaultRecord, NewEntry,
+    Partition, Pending, Reader, Recorded, Requeue, StreamId,
+};
+use crate::flow::Retry;
+use crate::ledger::Stored;
+
+/// More permits than there are ever calls.
+const OPEN: usize = 1 << 20;
+
+/// Appends to memory. A test can hold its calls back, let it fail, and see
+/// which groups it was asked to append.
+pub(super) struct FakeBackbone {
+    entries: Mutex<HashMap<Arc<str>, NewEntry>>,
+    /// Sizes of the groups, in the order of the calls.
+    groups: watch::Sender<Vec<usize>>,
+    gate: Semaphore,
+    away: AtomicBool,
+    full: AtomicBool,
+}
+
+impl Default for FakeBackbone {
+    fn default() -> Self {
+        Self {
+            entries: Mutex::default(),
+            groups: watch::Sender::default(),
+            gate: Semaphore::new(OPEN),
+            away: AtomicBool::new(false),
+            full: AtomicBool::new(false),
+        }
+    }
+}
+
+impl FakeBackbone {
+    /// Calls begin and do not end until [`Self::release`].
+    pub fn hold(&self) {
+        self.gate.forget_permits(OPEN);
+    }
+
+    pub fn release(&self) {
+        self.gate.add_permits(OPEN);
+    }
+
+    pub fn set_away(&self, away: bool) {
+        self.away.store(away, Ordering::SeqCst);
+    }
+
+    pub fn is_away(&self) -> bool {
+        self.away.load(Ordering::SeqCst)
+    }
+
+    pub fn set_full(&self, full: bool) {
+        self.full.store(full, Ordering::SeqCst);
+    }
+
+    pub async fn until_calls_began(&self, calls: usize) {
+        let mut groups = self.groups.subscribe();
+        let began = groups.wait_for(|groups| groups.len() >= calls);
+        super::within_deadline(began).await.unwrap();
+    }
+
+    pub fn groups(&self) -> Vec<usize> {
+        self.groups.borrow().clone()
+    }
+
+    pub fn entry(&self, id: &str) -> Option<NewEntry> {
+        self.entries.lock().unwrap().get(id).cloned()
+    }
+
+    pub fn len(&self) -> usize {
+        self.entries.lock().unwrap().len()
+    }
+
+    fn append_one(&self, entry: &NewEntry) -> Appended {
+        let mut entries = self.entries.lock().unwrap();
+        match entries.get(&entry.id) {
+            Some(first) if first.body_hash == entry.body_hash => Appended::Replayed,
+            Some(_) => Appended::Conflict,
+            None if self.full.load(Ordering::SeqCst) => Appended::BacklogFull,
+            None => {
+                entries.insert(Arc::clone(&entry.id), entry.clone());
+                Appended::New
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Backbone for FakeBackbone {
+    async fn append(
+        &self,
+        _: &Partition,
+        _: AppendLimits,
+        group: &[NewEntry],
+    ) -> Result<Vec<Appended>, Error> {
+        self.groups.send_modify(|groups| groups.push(group.len()));
+        drop(self.gate.acquire().await);
+        if self.is_away() {
+            return Err(Error::Unexpected {
+                address: "nowhere".to_owned(),
+                call: "append",
+                reply: "none".to_owned(),
+            });
+        }
+        Ok(group.iter().map(|entry| self.append_one(entry)).collect())
+    }
+
+    async fn depth(&self, _: &Partition) -> Result<Depth, Error> {
+        Ok(Depth {
+            open: self.len() as u64,
+            ..Depth::default()
+        })
+    }
+
+    async fn prepare(&self, _: &Partition) -> Result<(), Error> {
+        unimplemented!("the front end only appends")
+    }
+
+    async fn reader(&self, _: &Partition, _: &str) -> Result<Box<dyn Reader>, Error> {
+        unimplemented!("the front end only appends")
+    }
+
+    async fn renew(&self, _: &Partition, _: &str, _: &[StreamId]) -> Result<Vec<StreamId>, Error> {
+        unimplemented!("the front end only appends")
+    }
+
+    async fn settle(&self, _: &Partition, _: &Stored, _: Duration) -> Result<(), Error> {
+        unimplemented!("the front end only appends")
+    }
+
+    async fn settle_dead(&self, _: &Partition, _: &Stored) -> Result<(), Error> {
+        unimplemented!("the front end only appends")
+    }
+
+    async fn record_faults(
+        &self,
+        _: &Partition,
+        _: &str,
+        _: &Retry,
+        _: &[Failed],
+    ) -> Result<Vec<Recorded>, Error> {
+        unimplemented!("the front end only appends")
+    }
+
+    async fn hand_back(&self, _: &Partition, _: &str, _: &[StreamId]) -> Result<(), Error> {
+        unimplemented!("the front end only appends")
+    }
+
+    async fn claim(&self, _: &Partition, _: &str, _: usize) -> Result<Vec<Delivery>, Error> {
+        unimplemented!("the front end only appends")
+    }
+
+    async fn heartbeat(&self, _: &Partition, _: &str) -> Result<(), Error> {
+        unimplemented!("the front end only appends")
+    }
+
+    async fn leave(&self, _: &Partition, _: &str) -> Result<(), Error> {
+        unimplemented!("the front end only appends")
+    }
+
+    async fn trim(&self, _: &Partition, _: Duration) -> Result<(), Error> {
+        unimplemented!("the front end only appends")
+    }
+
+    async fn pending(&self, _: &Partition, _: usize) -> Result<Vec<Pending>, Error> {
+        unimplemented!("the front end only appends")
+    }
+
+    async fn faults(&self, _: &Partition, _: StreamId) -> Result<Option<FaultRecord>, Error> {
+        unimplemented!("the front end only appends")
+    }
+
+    async fn requeue(&self, _: &Partition, _: &Requeue) -> Result<bool, Error> {
+        unimplemented!("the front end only appends")
+    }
+
+    async fn publish(&self, _: &str, _: &str, _: Duration) -> Result<(), Error> {
+        unimplemented!("the front end only appends")
+    }
+
+    async fn reports(&self) -> Result<Vec<(String, String)>, Error> {
+        unimplemented!("the front end only appends")
+    }
+
+    async fn ping(&self) -> Result<(), Error> {
+        unimplemented!("the front end only appends")
+    }
+}

@@ -1,0 +1,187 @@
+//! The front end over real HTTP, in front of a backbone that the tests hold
+//! in their hand.
+
+mod batcher;
+mod fake;
+mod http;
+mod server;
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use http_body_util::{BodyExt, Full};
+use hyper::client::conn::http1;
+use hyper::{HeaderMap, Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use self::fake::FakeBackbone;
+use super::{HealthReport, Ingest, Options, Part, Server};
+use crate::backbone::Backbone;
+use crate::flow::Flow;
+
+/// Far longer than anything here takes.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// The front end with the shipped flows.
+struct Front {
+    address: SocketAddr,
+    backbone: Arc<FakeBackbone>,
+    ingest: Arc<Ingest>,
+    shutdown: CancellationToken,
+    server: JoinHandle<()>,
+    _stop: DropGuard,
+}
+
+impl Front {
+    async fn start() -> Self {
+        Self::with(Options::default()).await
+    }
+
+    async fn with(options: Options) -> Self {
+        let backbone = Arc::new(FakeBackbone::default());
+        let flows = Flow::load_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../flows"));
+        let flows = flows.ok().unwrap().into_iter().map(Arc::new);
+        let asked = Arc::clone(&backbone);
+        let health = Arc::new(move || {
+            let redis = if asked.is_away() {
+                Part::Error
+            } else {
+                Part::Ok
+            };
+            std::future::ready(HealthReport {
+                redis,
+                postgres: Part::Ok,
+            })
+            .boxed()
+        });
+        let dyn_backbone: Arc<dyn Backbone> = backbone.clone();
+        let ingest = Arc::new(Ingest::start(flows, &dyn_backbone, health));
+        let listen = SocketAddr::from(([127, 0, 0, 1], 0));
+        let server = Server::bind(listen, options, Arc::clone(&ingest))
+            .await
+            .unwrap();
+        let address = server.local_addr();
+        let shutdown = CancellationToken::new();
+        Self {
+            address,
+            backbone,
+            ingest,
+            server: tokio::spawn(server.run(shutdown.clone())),
+            _stop: shutdown.clone().drop_guard(),
+            shutdown,
+        }
+    }
+
+    async fn client(&self) -> Client {
+        let stream = TcpStream::connect(self.address).await.unwrap();
+        let (requests, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
+        tokio::spawn(connection);
+        Client { requests }
+    }
+
+    /// Sends one request on a connection of its own.
+    async fn send(&self, request: Request<Full<Bytes>>) -> Answer {
+        self.client().await.send(request).await
+    }
+
+    async fn post(&self, body: impl Into<Bytes>) -> Answer {
+        self.send(post(body)).await
+    }
+}
+
+struct Client {
+    requests: http1::SendRequest<Full<Bytes>>,
+}
+
+impl Client {
+    async fn send(&mut self, request: Request<Full<Bytes>>) -> Answer {
+        self.requests.ready().await.unwrap();
+        let answer = async {
+            let answer = self.requests.send_request(request).await.unwrap();
+            let (head, body) = answer.into_parts();
+            Answer {
+                status: head.status,
+                headers: head.headers,
+                body: body.collect().await.unwrap().to_bytes(),
+            }
+        };
+        within_deadline(answer).await
+    }
+}
+
+#[derive(Debug)]
+struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+impl Answer {
+    fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+
+    /// The problem document, which must fit the status.
+    fn problem(&self) -> Value {
+        assert_eq!(
+            self.header("content-type"),
+            Some("application/problem+json")
+        );
+        let problem: Value = serde_json::from_slice(&self.body).unwrap();
+        assert_eq!(problem["status"], self.status.as_u16());
+        assert!(problem["type"].is_string() && problem["title"].is_string());
+        problem
+    }
+
+    fn detail(&self) -> String {
+        self.problem()["detail"].as_str().unwrap().to_owned()
+    }
+}
+
+async fn within_deadline<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(DEADLINE, future)
+        .await
+        .expect("it hangs")
+}
+
+fn request(method: &str, path: &str) -> Request<Full<Bytes>> {
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header("host", "floodgate");
+    request.body(Full::default()).unwrap()
+}
+
+fn post(body: impl Into<Bytes>) -> Request<Full<Bytes>> {
+    let mut request = request("POST", "/transactions");
+    *request.body_mut() = Full::new(body.into());
+    request
+}
+
+fn hash(number: u64) -> String {
+    format!("0x{number:064x}")
+}
+
+fn transaction(number: u64) -> Value {
+    json!({
+        "tx_hash": hash(number),
+        "from_address": "0x00000000000000000000000000000000000000Aa",
+        "to_address": "0x00000000000000000000000000000000000000bB",
+        "value_eth": 12.5,
+        "gas_price_gwei": 30,
+        "input_data": "0x",
+        "timestamp": 1_766_700_000,
+    })
+}
+
+fn body(number: u64) -> String {
+    transaction(number).to_string()
+}
