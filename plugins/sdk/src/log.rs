@@ -1,0 +1,28 @@
+//! Lines for the host's log; natively they go to standard error. The host
+//! drops what is said beyond its limit.
+
+pub fn debug(message: &str) {
+    write("debug", message);
+}
+
+pub fn info(message: &str) {
+    write("info", message);
+}
+
+pub fn warn(message: &str) {
+    write("warn", message);
+}
+
+pub fn error(message: &str) {
+    write("error", message);
+}
+
+#[cfg(target_arch = "wasm32")]
+fn write(level: &str, message: &str) {
+    crate::bindings::floodgate::oracle::log::write(level, message);
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+fn write(level: &str, message: &str) {
+    eprintln!("{level}: {message}");
+}
