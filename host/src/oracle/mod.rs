@@ -1,1 +1,3 @@
 //! Sandboxed judges: loading components, judging batches, hot swap.
+
+pub mod build;

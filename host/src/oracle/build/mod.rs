@@ -1,0 +1,124 @@
+//! From an oracle's crate to a component: set up the target, build, encode.
+
+mod cargo;
+mod command;
+mod debian;
+mod target;
+
+use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use wit_component::ComponentEncoder;
+
+use crate::flow::Digest;
+
+pub use self::command::CommandError;
+pub use self::target::Attempt;
+
+const TARGET: &str = "wasm32-unknown-unknown";
+
+/// A component that was built.
+#[derive(Debug)]
+pub struct Built {
+    /// `<out>/<package>.wasm`
+    pub path: PathBuf,
+    pub digest: Digest,
+    /// Bytes.
+    pub size: u64,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    #[error("{0} has no package in its Cargo.toml; name the directory of the oracle's crate")]
+    NoCrate(PathBuf),
+    #[error("{0} makes no cdylib; its Cargo.toml needs [lib] crate-type = [\"cdylib\", \"rlib\"]")]
+    NoCdylib(PathBuf),
+    #[error(transparent)]
+    Command(#[from] CommandError),
+    #[error("{0} built, but cargo named no artefact of it")]
+    NoArtefact(PathBuf),
+    #[error(
+        "the Rust target {TARGET} is missing, and nothing could set it up:{}\n\
+         Run `rustup target add {TARGET}` where rustup's server can be reached, or build on Debian \
+         or a derivative of it, whose packages of Rust can stand in",
+        .0.iter().map(|attempt| format!("\n- {attempt}")).collect::<String>()
+    )]
+    NoTarget(Vec<Attempt>),
+    #[error(
+        "make a component of {path}: {error}; does the crate use the macro oracle! of floodgate-oracle?"
+    )]
+    NotEncoded { path: PathBuf, error: String },
+    #[error("{what} {path}: {source}")]
+    Io {
+        what: &'static str,
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl BuildError {
+    fn io(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Io {
+            what,
+            path: path.to_owned(),
+            source,
+        }
+    }
+}
+
+/// Builds the crate in `crate_dir` and puts the component into `out_dir`, at
+/// once and whole, so that a watcher never sees half a file.
+///
+/// `progress` is told, line by line, what takes long.
+///
+/// # Errors
+/// Nothing was written then; the message names the remedy.
+pub async fn build(
+    crate_dir: &Path,
+    out_dir: &Path,
+    progress: impl Fn(&str),
+) -> Result<Built, BuildError> {
+    let package = cargo::Package::find(crate_dir).await?;
+    let toolchain = target::set_up(&package.dir, &progress).await?;
+    let module_path = cargo::compile(&package, &toolchain, &progress).await?;
+    let module = std::fs::read(&module_path).map_err(BuildError::io("read", &module_path))?;
+    let component = encode(&module).map_err(|error| BuildError::NotEncoded {
+        path: module_path,
+        error: format!("{error:#}"),
+    })?;
+    let path = out_dir.join(format!("{}.wasm", package.name));
+    write_whole(&path, &component).map_err(BuildError::io("write", &path))?;
+    Ok(Built {
+        path,
+        digest: Digest::of(&component),
+        size: component.len() as u64,
+    })
+}
+
+/// The interface is in a custom section that wit-bindgen left in the module.
+fn encode(module: &[u8]) -> anyhow::Result<Vec<u8>> {
+    let (_, bindgen) = wit_component::metadata::decode(module)?;
+    let world = &bindgen.resolve.worlds[bindgen.world];
+    // Encoding goes well all the same: the component would have nothing to call.
+    anyhow::ensure!(!world.exports.is_empty(), "it exports nothing");
+    ComponentEncoder::default()
+        .validate(true)
+        .module(module)?
+        .encode()
+}
+
+fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let dir = path.parent().unwrap_or(Path::new("."));
+    std::fs::create_dir_all(dir)?;
+    let mut file = tempfile::Builder::new()
+        .prefix(".building-")
+        // Temporary files are private; whoever runs the host is to read this one.
+        .permissions(std::fs::Permissions::from_mode(0o644))
+        .tempfile_in(dir)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    Ok(())
+}
