@@ -1,1 +1,22 @@
 //! Sandboxed judges: loading components, judging batches, hot swap.
+//!
+//! Nothing outside this module knows what an instance is: workers see oracles
+//! that judge batches, and a registry that says which one is in force.
+
+mod cache;
+mod component;
+mod contract;
+mod engine;
+mod guest;
+mod health;
+mod judge;
+mod wasi;
+
+#[cfg(test)]
+mod guests;
+
+pub use self::component::{LoadError, Oracle};
+pub use self::contract::{Direction, Part};
+pub use self::engine::{Engine, EngineError, EngineOptions};
+pub use self::health::{Condition, Health};
+pub use self::judge::{BatchFault, Refusal};
