@@ -23,7 +23,7 @@ pub(super) struct Cache {
 pub(super) enum CacheError {
     #[error("{0}")]
     Io(#[from] io::Error),
-    #[error("others could write to it: make it owned by this user, with mode 0700")]
+    #[error("others could write to it: it must belong to this user, with mode 0700")]
     NotOurs,
 }
 
@@ -38,7 +38,7 @@ impl Cache {
             .create(dir)?;
         let found = std::fs::symlink_metadata(dir)?;
         let ours = tempfile::tempfile_in(dir)?.metadata()?.uid();
-        if !found.is_dir() || found.uid() != ours || found.mode() & 0o077 != 0 {
+        if !found.is_dir() || found.uid() != ours || found.mode() & 0o022 != 0 {
             return Err(CacheError::NotOurs);
         }
         let mut hasher = DefaultHasher::new();

@@ -129,7 +129,7 @@ fn module(entry: &str, more: &str) -> String {
         r#"(module
   (import "floodgate:oracle/settings@0.1.0" "get" (func $setting (param i32 i32 i32)))
   (import "floodgate:oracle/log@0.1.0" "write" (func $log (param i32 i32 i32 i32)))
-  (memory (export "memory") 3)
+  (memory (export "memory") 4)
   (data (i32.const 16) "info")
   (data (i32.const 32) "hello from wasm!")
   (data (i32.const 48) "score")
@@ -165,6 +165,7 @@ fn module(entry: &str, more: &str) -> String {
         (else
           (f64.store offset=8 (local.get $at) (local.get $score))
           (i32.store8 offset=24 (local.get $at) (i32.ne (local.get $output) (i32.const 0)))
+          (i32.store offset=28 (local.get $at) (i32.const 131072))
           (i32.store offset=32 (local.get $at) (local.get $output))))
       (local.set $i (i32.add (local.get $i) (i32.const 1)))
       (br $next)))

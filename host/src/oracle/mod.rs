@@ -14,6 +14,8 @@ mod wasi;
 
 #[cfg(test)]
 mod guests;
+#[cfg(test)]
+mod tests;
 
 pub use self::component::{LoadError, Oracle};
 pub use self::contract::{Direction, Part};
