@@ -7,12 +7,12 @@ use wit_parser::Resolve;
 const WIT: &str = include_str!("../../../wit/oracle.wit");
 
 /// Every entry gets this score.
-pub(super) fn constant(score: f64) -> Vec<u8> {
+pub(crate) fn constant(score: f64) -> Vec<u8> {
     judging(&format!("(local.set $score (f64.const {score}))"))
 }
 
 /// What becomes of an entry depends on the first character of its id.
-pub(super) fn misbehaving() -> Vec<u8> {
+pub(crate) fn misbehaving() -> Vec<u8> {
     judging(
         r#"
         (if (call $is (i32.const 0x74)) (then (unreachable)))                    ;; t
@@ -48,18 +48,18 @@ pub(super) fn misbehaving() -> Vec<u8> {
 }
 
 /// Traps before anybody asks it anything.
-pub(super) fn traps_at_start() -> Vec<u8> {
+pub(crate) fn traps_at_start() -> Vec<u8> {
     component(WIT, &module("", "(func $boom unreachable) (start $boom)"))
 }
 
 /// Built against a contract that this host does not know.
-pub(super) fn of_another_version() -> Vec<u8> {
+pub(crate) fn of_another_version() -> Vec<u8> {
     let wit = WIT.replace("@0.1.0", "@0.2.0");
     component(&wit, &module("", "").replace("@0.1.0", "@0.2.0"))
 }
 
 /// Its verdict lacks the output, and it asks settings for a number.
-pub(super) fn of_another_shape() -> Vec<u8> {
+pub(crate) fn of_another_shape() -> Vec<u8> {
     let wit = WIT.replace("output: option<string>,", "").replace(
         "get: func(key: string) -> option<string>;",
         "get: func(key: u32) -> u32;",
@@ -72,7 +72,7 @@ pub(super) fn of_another_shape() -> Vec<u8> {
 }
 
 /// Wants to make connections.
-pub(super) fn with_sockets() -> Vec<u8> {
+pub(crate) fn with_sockets() -> Vec<u8> {
     wanting(
         "wasi:sockets/tcp-create-socket@0.2.3",
         "package wasi:sockets@0.2.3 { interface tcp-create-socket { open: func(family: u32) -> u32; } }",
@@ -81,7 +81,7 @@ pub(super) fn with_sockets() -> Vec<u8> {
 }
 
 /// Waits on a timer of an hour, then scores by the random source: 0 bits, 0.0.
-pub(super) fn waiting_for_an_hour() -> Vec<u8> {
+pub(crate) fn waiting_for_an_hour() -> Vec<u8> {
     let wit = WIT.replace(
         "import log;",
         "import log; import wasi:io/poll@0.2.3; import wasi:clocks/monotonic-clock@0.2.3; import wasi:random/random@0.2.3;",
@@ -107,7 +107,7 @@ pub(super) fn waiting_for_an_hour() -> Vec<u8> {
 }
 
 /// A module as compilers write them, before it is made a component.
-pub(super) fn core_module() -> Vec<u8> {
+pub(crate) fn core_module() -> Vec<u8> {
     wat::parse_str("(module)").unwrap()
 }
 

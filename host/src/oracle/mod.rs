@@ -19,7 +19,7 @@ mod wasi;
 mod watch;
 
 #[cfg(test)]
-mod guests;
+pub(crate) mod guests;
 #[cfg(test)]
 mod registry_tests;
 #[cfg(test)]
