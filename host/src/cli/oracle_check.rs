@@ -63,12 +63,12 @@ fn check(
     let oracle = match Oracle::load(&engine, bytes) {
         Ok(oracle) => oracle.named("check"),
         Err(LoadError::DoesNotFit(parts)) => {
-            writeln!(out, "{}", parts_table(&parts))?;
+            write_parts(out, &parts)?;
             bail!("the component does not fit wit/oracle.wit");
         }
         Err(error) => return Err(error).context("the component is not usable"),
     };
-    writeln!(out, "{}", parts_table(oracle.parts()))?;
+    write_parts(out, oracle.parts())?;
     writeln!(out, "digest        {}", oracle.digest())?;
     writeln!(out, "size          {}", ByteSize(oracle.size() as u64))?;
     writeln!(
@@ -121,30 +121,39 @@ fn entry(id: String, body: &str) -> Entry {
     }
 }
 
-fn parts_table(parts: &[Part]) -> Table {
-    let mut table = table(&["", "name", "fits", "expected", "found", "what to do"]);
+/// The parts as a table, then what is wrong with those that do not fit: types
+/// are too long for columns.
+fn write_parts(out: &mut impl Write, parts: &[Part]) -> io::Result<()> {
+    let mut table = table(&["", "name", "fits"]);
     for part in parts {
-        let direction = part.direction.to_string();
-        match &part.misfit {
-            None => table.add_row([&direction, &part.name, "ok", "", "", ""]),
-            Some(misfit) => table.add_row([
-                &direction,
-                &part.name,
-                "no",
-                &misfit.expected,
-                &misfit.found,
-                &misfit.remedy,
-            ]),
-        };
+        let fits = if part.misfit.is_none() { "ok" } else { "no" };
+        table.add_row([&part.direction.to_string(), &part.name, fits]);
     }
-    table
+    writeln!(out, "{table}\n")?;
+    for part in parts {
+        if let Some(misfit) = &part.misfit {
+            writeln!(out, "{} {}", part.direction, part.name)?;
+            writeln!(out, "  expected  {}", misfit.expected)?;
+            writeln!(out, "  found     {}", misfit.found)?;
+            writeln!(out, "  remedy    {}\n", misfit.remedy)?;
+        }
+    }
+    Ok(())
 }
 
 fn cost_table(oracle: &Oracle, entries: &[Entry], settings: &Arc<OracleSettings>) -> Table {
     let mut table = table(&["batch", "per batch", "per entry"]);
+    // One that traps would end every batch it is in.
+    let alone = |entry: &&Entry| oracle.judge(&[entry], settings, LIMITS).is_ok();
+    let entries: Vec<&Entry> = entries.iter().filter(alone).collect();
     for size in BATCH_SIZES {
-        let batch: Vec<&Entry> = entries.iter().cycle().take(size).collect();
+        let batch: Vec<&Entry> = entries.iter().copied().cycle().take(size).collect();
         let row = match median(oracle, &batch, settings) {
+            Ok(_) if batch.is_empty() => [
+                size.to_string(),
+                "no entry is judged".to_owned(),
+                String::new(),
+            ],
             Ok(time) => [
                 size.to_string(),
                 micros(time),
@@ -227,23 +236,34 @@ mod tests {
 
     #[test]
     fn a_component_that_fits_is_described_and_judges_the_sample() {
-        let sample = "{\"tx_hash\": \"abc\"}\n\n{\"id\": 7}\n{}\n";
+        let sample = "{\"tx_hash\": \"abc\"}\n\n{\"id\": 7}\n{}\n{\"id\": \"trap\"}\n";
         let (result, text) = report(&guests::misbehaving(), sample);
         result.unwrap();
         assert!(text.contains("floodgate:oracle/settings@0.1.0"), "{text}");
-        assert!(text.contains("abc  0.5000"), "{text}");
+        assert!(text.contains("\n abc   0.5000"), "{text}");
         assert!(
             text.contains("score 7"),
             "the id is that of the body: {text}"
         );
-        assert!(text.contains(" 4 "), "without an id it is the line: {text}");
+        assert!(
+            text.contains("\n 4 "),
+            "without an id it is the line: {text}"
+        );
+        assert_eq!(
+            text.matches("unreachable").count(),
+            1,
+            "a trap is its entry's alone: {text}"
+        );
     }
 
     #[test]
     fn a_component_that_does_not_fit_is_an_error_after_the_table_of_its_parts() {
         let (result, text) = report(&guests::with_sockets(), "");
         assert!(result.unwrap_err().to_string().contains("does not fit"));
-        assert!(text.contains("wasi:sockets"), "{text}");
+        assert!(
+            text.contains("found     wasi:sockets/tcp-create-socket@0.2.3"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -100,11 +100,12 @@ impl Registry {
     }
 
     fn known(&self, name: &str) -> Result<&Arc<Seat>, ChoiceError> {
-        let seat = self.seats.get(name).map(|(seat, _)| seat);
-        seat.ok_or_else(|| ChoiceError::UnknownOracle {
-            name: name.to_owned(),
-            known: self.seats.keys().map(ToString::to_string).collect(),
-        })
+        self.seats
+            .get(name)
+            .ok_or_else(|| ChoiceError::UnknownOracle {
+                name: name.to_owned(),
+                known: self.seats.keys().map(ToString::to_string).collect(),
+            })
     }
 
     async fn choose(&self, seat: &Arc<Seat>, choice: Option<Choice>) -> Result<(), ChoiceError> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
-use tokio::sync::{Mutex, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
@@ -17,10 +17,12 @@ use super::health::Condition;
 use super::notebook::{self, Note};
 use super::seat::{Seat, Seated};
 use super::status::{Observation, OracleStatus};
-use super::watch::{self as files, Look, Stamp};
+use super::watch::{self as files, Look};
 use crate::flow::Digest;
 use crate::ledger::{self, Ledger};
 
+/// An interval of nothing is none.
+const SHORTEST_POLL: Duration = Duration::from_millis(10);
 /// How often choices made elsewhere are looked for.
 const CHOICES: Duration = Duration::from_secs(1);
 /// How long the first look waits for the ledger.
@@ -45,7 +47,7 @@ pub struct Registry {
     dir: PathBuf,
     engine: Arc<Engine>,
     pub(super) ledger: Arc<dyn Ledger>,
-    pub(super) seats: BTreeMap<Arc<str>, (Arc<Seat>, Mutex<Option<Stamp>>)>,
+    pub(super) seats: BTreeMap<Arc<str>, Arc<Seat>>,
     changes: watch::Sender<u64>,
     notes: mpsc::UnboundedSender<Note>,
 }
@@ -82,7 +84,7 @@ impl Registry {
         let (notes, unwritten) = mpsc::unbounded_channel();
         let seats = options.names.into_iter().map(|name| {
             let seat = Arc::new(Seat::new(Arc::clone(&name)));
-            (name, (seat, Mutex::default()))
+            (name, seat)
         });
         let registry = Arc::new(Self {
             dir: options.dir,
@@ -109,7 +111,7 @@ impl Registry {
         let attending = Arc::clone(&registry);
         tokio::spawn(async move {
             let _watcher = watcher;
-            let attended = attending.attend(options.poll, stirred);
+            let attended = attending.attend(options.poll.max(SHORTEST_POLL), stirred);
             shutdown.run_until_cancelled(attended).await;
         });
         Ok(registry)
@@ -117,7 +119,7 @@ impl Registry {
 
     /// The oracle in force; `None` while there is none.
     pub fn current(&self, name: &str) -> Option<Arc<Oracle>> {
-        self.seats.get(name)?.0.current()
+        self.seats.get(name)?.current()
     }
 
     /// Changes with every swap.
@@ -126,13 +128,13 @@ impl Registry {
     }
 
     pub fn status(&self) -> Vec<OracleStatus> {
-        self.seats.values().map(|(seat, _)| seat.status()).collect()
+        self.seats.values().map(|seat| seat.status()).collect()
     }
 
     /// Notes what became of a batch, and says whether the oracle is to blame.
     pub fn observe(&self, name: &str, oracle: &Arc<Oracle>, judged: Observation<'_>) -> Condition {
         match self.seats.get(name) {
-            Some((seat, _)) => seat.observe(oracle.digest(), judged),
+            Some(seat) => seat.observe(oracle.digest(), judged),
             None => Condition::Fine,
         }
     }
@@ -140,7 +142,7 @@ impl Registry {
     /// Takes a broken oracle out of force and goes back to the newest digest
     /// before it that loads. May be called by several workers at once.
     pub async fn blame(&self, name: &str, broken: Digest, error: &str) -> Blamed {
-        let Some((seat, _)) = self.seats.get(name) else {
+        let Some(seat) = self.seats.get(name) else {
             return Blamed::NoPrevious;
         };
         if let Some(current) = seat.current().filter(|current| current.digest() != broken) {
@@ -222,7 +224,7 @@ impl Registry {
             loop {
                 polls.tick().await;
                 self.read_ledger().await;
-                for (seat, _) in self.seats.values() {
+                for seat in self.seats.values() {
                     self.fill(seat).await;
                 }
             }
@@ -232,11 +234,11 @@ impl Registry {
 
     /// Looks at one file, and takes it if it is new and loads.
     async fn look(&self, name: &Arc<str>) {
-        let Some((seat, seen)) = self.seats.get(name) else {
+        let Some(seat) = self.seats.get(name) else {
             return;
         };
         let path = self.dir.join(format!("{name}.wasm"));
-        match files::look(&path, &mut *seen.lock().await).await {
+        match files::look(&path, &mut *seat.seen.lock().await).await {
             Look::Same => return,
             Look::Gone => seat.file_gone(),
             Look::TooLarge(size) => {
@@ -337,7 +339,7 @@ impl Registry {
     /// A ledger that is away changes nothing: what is known stays.
     async fn read_ledger(&self) {
         let tokens: Vec<_> = (self.seats.values())
-            .filter_map(|(seat, _)| Some((seat, seat.choice_token()?)))
+            .filter_map(|seat| Some((seat, seat.choice_token()?)))
             .collect();
         let Ok(choices) = self.ledger.choices().await else {
             return;

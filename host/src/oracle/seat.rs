@@ -12,6 +12,7 @@ use tracing::{info, warn};
 use super::component::Oracle;
 use super::health::{Condition, Health};
 use super::status::{Observation, OracleStatus};
+use super::watch::Stamp;
 use crate::flow::Digest;
 use crate::ledger::Choice;
 
@@ -21,6 +22,8 @@ const KEPT: usize = 3;
 
 pub(super) struct Seat {
     pub(super) name: Arc<str>,
+    /// What the last look at the file found; held while looking.
+    pub(super) seen: tokio::sync::Mutex<Option<Stamp>>,
     current: ArcSwapOption<Oracle>,
     state: Mutex<State>,
     calls: AtomicU64,
@@ -51,6 +54,8 @@ struct State {
     health: Health,
     since: Option<Timestamp>,
     last_error: Option<String>,
+    /// What was warned of last: many looks find the same.
+    warned: Option<String>,
 }
 
 /// What came of bringing an oracle into force.
@@ -77,6 +82,7 @@ impl Seat {
     pub(super) fn new(name: Arc<str>) -> Self {
         Self {
             name,
+            seen: tokio::sync::Mutex::default(),
             current: ArcSwapOption::empty(),
             state: Mutex::default(),
             calls: AtomicU64::new(0),
@@ -142,7 +148,7 @@ impl Seat {
             return false;
         }
         if state.refused.take().is_some() || was_gone {
-            state.last_error = None;
+            state.all_is_well();
         }
         true
     }
@@ -155,7 +161,7 @@ impl Seat {
         let mut state = self.state();
         state.file = Some(digest);
         state.refused = None;
-        state.last_error = None;
+        state.all_is_well();
         state.history.retain(|known| *known != digest);
         state.history.insert(0, digest);
         // Dropped again on purpose: it gets another chance.
@@ -180,7 +186,9 @@ impl Seat {
 
     pub(super) fn file_gone(&self) {
         let mut state = self.state();
-        state.gone = true;
+        if std::mem::replace(&mut state.gone, true) {
+            return;
+        }
         let error = match self.current() {
             Some(_) => "its file is gone from the directory, it stays in force",
             None => "no such file in the directory",
@@ -194,8 +202,9 @@ impl Seat {
     }
 
     fn note(&self, state: &mut State, error: String) {
-        if state.last_error.as_ref() != Some(&error) {
+        if state.warned.as_ref() != Some(&error) {
             warn!(name = &*self.name, error, "oracle not taken");
+            state.warned = Some(error.clone());
             state.last_error = Some(error);
         }
     }
@@ -328,6 +337,11 @@ impl Seat {
 }
 
 impl State {
+    fn all_is_well(&mut self) {
+        self.last_error = None;
+        self.warned = None;
+    }
+
     fn kept(&self, digest: Digest) -> Option<Arc<Oracle>> {
         let kept = self.kept.iter().find(|oracle| oracle.digest() == digest);
         kept.cloned()
