@@ -47,7 +47,7 @@ fn main() -> anyhow::Result<()> {
 /// 412 bytes, and no two alike.
 fn transaction(n: u64) -> Entry {
     let hash = format!("0x{:064x}", n.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-    let call = format!("0xa9059cbb{:064x}{:038x}", n + 1, n * 1_000);
+    let call = format!("0xa9059cbb{:064x}{:064x}", n + 1, n * 1_000);
     let body = format!(
         r#"{{"tx_hash":"{hash}","from_address":"0x{:040x}","to_address":"0x{:040x}","value_eth":{}.5,"gas_price_gwei":{},"input_data":"{call}","timestamp":1766700{n:03}}}"#,
         n + 0xa3f5,

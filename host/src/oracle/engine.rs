@@ -14,10 +14,10 @@ use super::guest::{self, Guest};
 pub(super) const TICK: Duration = Duration::from_millis(1);
 
 /// Per component; a Python oracle has some twenty core instances.
-const CORE_INSTANCES: u32 = 32;
-const MEMORIES: u32 = 4;
-const TABLES: u32 = 8;
-const TABLE_ELEMENTS: usize = 100_000;
+pub(super) const CORE_INSTANCES: u32 = 32;
+pub(super) const MEMORIES: u32 = 4;
+pub(super) const TABLES: u32 = 8;
+pub(super) const TABLE_ELEMENTS: usize = 100_000;
 
 /// What an engine is made from.
 #[derive(Clone, Debug)]

@@ -6,6 +6,7 @@ use tracing::{debug, info, warn};
 use wasmtime::component::{HasSelf, Linker};
 use wasmtime::{ResourceLimiter, Store};
 
+use super::engine::{CORE_INSTANCES, MEMORIES, TABLE_ELEMENTS, TABLES};
 use super::judge::cut;
 use super::wasi::{self, Wasi};
 use crate::flow::OracleSettings;
@@ -104,6 +105,8 @@ impl floodgate::oracle::log::Host for Guest {
 pub(super) enum OverLimit {
     #[error("asked for {wanted} bytes of memory, and `memory` of its [[oracle]] allows {limit}")]
     Memory { wanted: usize, limit: usize },
+    #[error("asked for a table of {wanted} elements, and {TABLE_ELEMENTS} are allowed")]
+    Table { wanted: usize },
     #[error("asked for a memory or table that the instance pool does not have")]
     Pool,
 }
@@ -141,15 +144,28 @@ impl ResourceLimiter for Limiter {
         &mut self,
         _: usize,
         desired: usize,
-        maximum: Option<usize>,
+        _: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        match maximum {
-            Some(maximum) if desired > maximum => Err(OverLimit::Pool.into()),
-            _ => Ok(true),
+        if desired > TABLE_ELEMENTS {
+            return Err(OverLimit::Table { wanted: desired }.into());
         }
+        Ok(true)
     }
 
     fn table_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {
         Err(OverLimit::Pool.into())
+    }
+
+    // The pool has these limits, too; without the pool nothing else would.
+    fn instances(&self) -> usize {
+        CORE_INSTANCES as usize
+    }
+
+    fn memories(&self) -> usize {
+        MEMORIES as usize
+    }
+
+    fn tables(&self) -> usize {
+        TABLES as usize
     }
 }

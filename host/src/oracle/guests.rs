@@ -19,6 +19,8 @@ pub(crate) fn misbehaving() -> Vec<u8> {
         (if (call $is (i32.const 0x6c)) (then (loop $for_ever (br $for_ever))))  ;; l
         (if (call $is (i32.const 0x6d))                                          ;; m
           (then (drop (memory.grow (i32.const 4096)))))
+        (if (call $is (i32.const 0x62))                                          ;; b
+          (then (drop (table.grow (ref.null func) (i32.const 1000000)))))
         (if (call $is (i32.const 0x72)) (then (call $recurse (i32.const 1))))    ;; r
         (if (call $is (i32.const 0x6e)) (then (local.set $score (f64.const nan))))
         (if (call $is (i32.const 0x37)) (then (local.set $score (f64.const 7)))) ;; 7
@@ -130,6 +132,7 @@ fn module(entry: &str, more: &str) -> String {
   (import "floodgate:oracle/settings@0.1.0" "get" (func $setting (param i32 i32 i32)))
   (import "floodgate:oracle/log@0.1.0" "write" (func $log (param i32 i32 i32 i32)))
   (memory (export "memory") 4)
+  (table 1 funcref)
   (data (i32.const 16) "info")
   (data (i32.const 32) "hello from wasm!")
   (data (i32.const 48) "score")

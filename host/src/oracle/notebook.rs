@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::seat::Seat;
 use crate::flow::Digest;
@@ -26,7 +26,7 @@ pub(super) enum Note {
     Chosen { seat: Arc<Seat> },
 }
 
-/// Writes notes down in order, each until it is there.
+/// Writes notes down in order, each until it is there or refused for good.
 pub(super) async fn write_down(
     mut notes: mpsc::UnboundedReceiver<Note>,
     ledger: Arc<dyn Ledger>,
@@ -44,6 +44,10 @@ async fn until_written(note: &Note, ledger: &dyn Ledger) {
     let mut pause = FIRST_PAUSE;
     let mut failed = false;
     while let Err(error) = write(note, ledger).await {
+        if let ledger::Error::Data(_) = error {
+            error!(oracle = note.name(), %error, "ledger refuses a note about an oracle for good, it is lost");
+            return;
+        }
         if !failed {
             warn!(oracle = note.name(), %error, "ledger does not take a note about an oracle, trying on");
         }

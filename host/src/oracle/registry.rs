@@ -101,11 +101,9 @@ impl Registry {
         ));
         // Watching starts before the first look, so that nothing falls between.
         let (watcher, stirred) = files::stirs(&registry.dir);
-        if tokio::time::timeout(PATIENCE, registry.read_ledger())
-            .await
-            .is_err()
-        {
-            warn!("ledger did not answer, oracles start without its choices");
+        let choices = tokio::time::timeout(PATIENCE, registry.read_ledger()).await;
+        if !matches!(choices, Ok(Ok(()))) {
+            warn!("ledger did not answer, oracles start as if nothing was pinned or rolled back");
         }
         join_all(registry.seats.keys().map(|name| registry.look(name))).await;
         let attending = Arc::clone(&registry);
@@ -223,7 +221,8 @@ impl Registry {
             polls.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
                 polls.tick().await;
-                self.read_ledger().await;
+                // Whoever writes to the ledger says that it is away.
+                self.read_ledger().await.ok();
                 for seat in self.seats.values() {
                     self.fill(seat).await;
                 }
@@ -336,21 +335,21 @@ impl Registry {
         Ok(())
     }
 
-    /// A ledger that is away changes nothing: what is known stays.
-    async fn read_ledger(&self) {
+    /// Follows choices made elsewhere. An error changes nothing: what is
+    /// known stays.
+    async fn read_ledger(&self) -> Result<(), ledger::Error> {
         let tokens: Vec<_> = (self.seats.values())
             .filter_map(|seat| Some((seat, seat.choice_token()?)))
             .collect();
-        let Ok(choices) = self.ledger.choices().await else {
-            return;
-        };
+        let choices = self.ledger.choices().await?;
         for (seat, token) in tokens {
             let choice = choices.iter().find(|(name, _)| **name == *seat.name);
             seat.choice_read(token, choice.map(|(_, choice)| choice.clone()));
             if !seat.history_is_known() {
-                self.read_history(seat).await.ok();
+                self.read_history(seat).await?;
             }
         }
+        Ok(())
     }
 
     fn note(&self, note: Note) {

@@ -42,8 +42,8 @@ fn misbehaving() -> Oracle {
 
 fn batch_fault(id: &str) -> BatchFault {
     let oracle = misbehaving();
-    let fault = judge(&oracle, &["a", id, "b"]).unwrap_err();
-    let scores = judge(&oracle, &["a", "b"]).unwrap();
+    let fault = judge(&oracle, &["a", id, "z"]).unwrap_err();
+    let scores = judge(&oracle, &["a", "z"]).unwrap();
     assert!(
         scores.iter().all(Result::is_ok),
         "the next batch is judged as if nothing had happened"
@@ -52,7 +52,7 @@ fn batch_fault(id: &str) -> BatchFault {
 }
 
 fn refusal(id: &str) -> Refusal {
-    let answers = judge(&misbehaving(), &["a", id, "b"]).unwrap();
+    let answers = judge(&misbehaving(), &["a", id, "z"]).unwrap();
     assert_eq!(answers.len(), 3);
     assert!(
         answers[0].is_ok() && answers[2].is_ok(),
@@ -87,6 +87,13 @@ fn a_memory_bomb_is_told_from_a_trap_and_names_the_limit() {
     let fault = batch_fault("m");
     assert_eq!(fault.kind, FaultKind::Memory);
     assert!(fault.error.contains("67108864"), "{}", fault.error);
+}
+
+#[test]
+fn a_table_bomb_is_a_fault_of_memory() {
+    let fault = batch_fault("big table");
+    assert_eq!(fault.kind, FaultKind::Memory);
+    assert!(fault.error.contains("1000001 elements"), "{}", fault.error);
 }
 
 #[test]
