@@ -215,11 +215,12 @@ fn a_flood_of_log_lines_is_dropped_and_counted() {
 fn more_batches_at_once_than_the_pool_has_room_for_wait_and_do_not_fail() {
     let oracle = misbehaving();
     std::thread::scope(|scope| {
-        let judges: Vec<_> = (0..100)
-            .map(|_| scope.spawn(|| scores(&oracle, &["c"])))
+        // Endless loops hold their instances until the deadline.
+        let judges: Vec<_> = (0..50)
+            .map(|_| scope.spawn(|| judge(&oracle, &["l"]).unwrap_err()))
             .collect();
         for judge in judges {
-            assert_eq!(judge.join().unwrap(), [0.125]);
+            assert_eq!(judge.join().unwrap().kind, FaultKind::Timeout);
         }
     });
 }

@@ -128,3 +128,57 @@ pub(super) fn stirs(dir: &Path) -> (Option<RecommendedWatcher>, watch::Receiver<
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_file_that_is_still_being_written_is_not_taken_before_it_is_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.wasm");
+        let mut file = File::create(&path).unwrap();
+        let writer = tokio::spawn(async move {
+            for _ in 0..40 {
+                file.write_all(b"more ").unwrap();
+                tokio::time::sleep(SETTLE / 10).await;
+            }
+        });
+        let mut seen = None;
+        let Look::Settled(digest, bytes) = look(&path, &mut seen).await else {
+            panic!("it was not taken");
+        };
+        writer.await.unwrap();
+        assert_eq!(digest, Digest::of(&b"more ".repeat(40)));
+        assert_eq!(digest, Digest::of(&bytes));
+        assert!(matches!(look(&path, &mut seen).await, Look::Same));
+    }
+
+    #[tokio::test]
+    async fn another_content_of_the_same_size_and_time_is_noticed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.wasm");
+        let mut seen = None;
+        std::fs::write(&path, b"one").unwrap();
+        let time = std::fs::metadata(&path).unwrap().modified().unwrap();
+        assert!(matches!(look(&path, &mut seen).await, Look::Settled(..)));
+        std::fs::write(&path, b"two").unwrap();
+        let file = File::options().write(true).open(&path).unwrap();
+        file.set_modified(time).unwrap();
+        let Look::Settled(digest, _) = look(&path, &mut seen).await else {
+            panic!("it was not noticed");
+        };
+        assert_eq!(digest, Digest::of(b"two"));
+    }
+
+    #[tokio::test]
+    async fn what_is_no_file_is_not_opened() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(matches!(
+            look(dir.path(), &mut None).await,
+            Look::Unreadable(_)
+        ));
+    }
+}
