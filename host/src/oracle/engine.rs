@@ -64,7 +64,7 @@ impl Engine {
                     error = format!("{error:#}"),
                     "no address space for the instance pool, instances are allocated on demand and cost twice as much"
                 );
-                wasmtime::Engine::new(&config())?
+                wasmtime::Engine::new(&on_demand(options))?
             }
         };
         let linker = guest::linker(&wasmtime)?;
@@ -114,7 +114,7 @@ fn pooling(options: &EngineOptions, slots: u32) -> Config {
         .total_core_instances(slots * CORE_INSTANCES)
         .total_memories(slots * MEMORIES * 2)
         .total_tables(slots * TABLES * 2)
-        .max_memory_size(options.max_memory)
+        .max_memory_size(options.max_memory.next_multiple_of(64 << 10))
         .max_component_instance_size(16 << 20)
         .max_core_instance_size(16 << 20)
         .max_core_instances_per_component(CORE_INSTANCES)
@@ -127,6 +127,17 @@ fn pooling(options: &EngineOptions, slots: u32) -> Config {
         .pagemap_scan(Enabled::Auto);
     let mut config = config();
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+    config
+}
+
+/// For an address space that is limited: no more of it than memories can use,
+/// instead of the 4 GiB each that save the bounds checks.
+fn on_demand(options: &EngineOptions) -> Config {
+    let mut config = config();
+    config
+        .memory_reservation(options.max_memory as u64)
+        .memory_reservation_for_growth(0)
+        .memory_guard_size(64 << 10);
     config
 }
 

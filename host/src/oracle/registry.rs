@@ -165,18 +165,19 @@ impl Registry {
             );
             return Blamed::NoPrevious;
         };
-        error!(
-            name,
-            digest = format!("{broken:.12}"),
-            error,
-            to = format!("{to:.12}"),
-            "oracle is broken, going back"
-        );
-        seat.choose(Some(seat.going_back(to, broken)));
-        self.note(Note::Chosen {
-            seat: Arc::clone(seat),
-        });
-        self.seat(seat);
+        if seat.go_back(to, broken) {
+            error!(
+                name,
+                digest = format!("{broken:.12}"),
+                error,
+                to = format!("{to:.12}"),
+                "oracle is broken, going back"
+            );
+            self.note(Note::Chosen {
+                seat: Arc::clone(seat),
+            });
+            self.seat(seat);
+        }
         match seat.current() {
             Some(current) if current.digest() != broken => Blamed::WentBackTo(current.digest()),
             _ => Blamed::NoPrevious,

@@ -277,6 +277,22 @@ impl Seat {
         }
     }
 
+    /// Chooses `to` instead of a broken `from`. False: `from` is not in force
+    /// any more, and whatever came instead is not to be rejected.
+    pub(super) fn go_back(&self, to: Digest, from: Digest) -> bool {
+        let mut state = self.state();
+        if self
+            .current()
+            .is_some_and(|current| current.digest() != from)
+        {
+            return false;
+        }
+        let rejected = state.file.unwrap_or(from);
+        state.choice = Some(Choice::RolledBack { to, rejected });
+        state.choices += 1;
+        true
+    }
+
     pub(super) fn pinned(&self) -> bool {
         matches!(self.state().choice, Some(Choice::Pinned { .. }))
     }

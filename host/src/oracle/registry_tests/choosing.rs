@@ -172,3 +172,24 @@ async fn a_broken_oracle_that_is_pinned_stays_pinned() {
     assert_eq!(blamed, Blamed::NoPrevious);
     assert_eq!(host.digest(), Some(of(0.2)));
 }
+
+#[tokio::test]
+async fn a_file_dropped_while_going_back_is_not_rejected() {
+    let host = Host::with(&[0.1, 0.2]).await;
+    let gate = host.shelf.gate.lock().await;
+    // Nothing older is in memory after a restart, so going back asks the ledger.
+    let (restarted, _running) = registry(host.dir.path(), &host.shelf).await;
+    let blaming = Arc::clone(&restarted);
+    let blame = tokio::spawn(async move { blaming.blame(NAME, of(0.2), "it traps").await });
+    let asked = || host.shelf.asked.load(Ordering::SeqCst);
+    until("the ledger is asked", asked).await;
+    host.drop_file(&guests::constant(0.3));
+    until("the new one is in force", || {
+        restarted.current(NAME).map(|oracle| oracle.digest()) == Some(of(0.3))
+    })
+    .await;
+    drop(gate);
+    assert_eq!(blame.await.unwrap(), Blamed::WentBackTo(of(0.3)));
+    assert_eq!(restarted.current(NAME).unwrap().digest(), of(0.3));
+    assert_eq!(host.shelf.choice(), None);
+}

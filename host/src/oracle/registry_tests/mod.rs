@@ -25,6 +25,9 @@ pub(super) const NAME: &str = "judge";
 #[derive(Default)]
 pub(super) struct Shelf {
     pub(super) away: AtomicBool,
+    /// Held by a test, components are not handed out.
+    pub(super) gate: tokio::sync::Mutex<()>,
+    pub(super) asked: AtomicBool,
     pub(super) components: Mutex<BTreeMap<Digest, Bytes>>,
     pub(super) history: Mutex<Vec<Digest>>,
     pub(super) choices: Mutex<BTreeMap<String, Choice>>,
@@ -57,6 +60,8 @@ impl Ledger for Shelf {
 
     async fn component(&self, digest: Digest) -> Result<Option<Bytes>, Error> {
         self.there()?;
+        self.asked.store(true, Ordering::SeqCst);
+        drop(self.gate.lock().await);
         Ok(self.components.lock().unwrap().get(&digest).cloned())
     }
 
