@@ -197,7 +197,7 @@ fn the_guest_that_misbehaves_does_what_it_is_told() {
     let oracle = Oracle::load(&engine(), &component("misbehaving")).unwrap();
     let tell = |what: &str| entry(what, &format!(r#"{{"do": "{what}"}}"#));
     let batch = [
-        "anything", "seven", "nan", "error", "count", "count", "setting",
+        "anything", "seven", "nan", "error", "count", "count", "setting", "high",
     ]
     .map(tell);
     let answers = judge(&oracle, &batch, &[("answer", "42")]);
@@ -212,6 +212,7 @@ fn the_guest_that_misbehaves_does_what_it_is_told() {
     assert_eq!(kind(3), FaultKind::Refused);
     assert_eq!((score(4), score(5)), (0.001, 0.002));
     assert_eq!(answers[6].as_ref().unwrap().output.as_deref(), Some("42"));
+    assert_eq!(score(7), 0.9);
 
     for (what, expected) in [
         ("trap", FaultKind::Trap),

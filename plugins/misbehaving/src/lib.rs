@@ -14,6 +14,7 @@
 //! | `log-flood` | 100 000 log lines |
 //! | `big-output` | an output of 100 MB |
 //! | `setting` | output = the setting `answer` |
+//! | `high` | score 0.9, reason `told-to` |
 //! | anything else, or no such field | score 0.5 |
 //!
 //! Two settings hold for the whole batch: `fail = "always"` makes every entry
@@ -83,6 +84,7 @@ fn judge(entry: &Entry) -> Result<Verdict, String> {
                 None => verdict,
             })
         }
+        "high" => Ok(Verdict::score(0.9).reason("told-to")),
         _ => Ok(Verdict::score(0.5)),
     }
 }
