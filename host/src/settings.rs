@@ -109,9 +109,7 @@ pub struct FlowSettings {
 
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
-    #[error(
-        "no Redis is named: set REDIS_URL or --redis-url, such as redis://localhost:6379"
-    )]
+    #[error("no Redis is named: set REDIS_URL or --redis-url, such as redis://localhost:6379")]
     NoRedis,
     #[error(
         "no Postgres is named: set DATABASE_URL or --database-url, such as \
@@ -133,7 +131,10 @@ impl LedgerSettings {
         if let Some(url) = &self.database_url {
             return url.parse().map_err(SettingsError::PostgresUrl);
         }
-        let host = self.postgres_host.as_ref().ok_or(SettingsError::NoPostgres)?;
+        let host = self
+            .postgres_host
+            .as_ref()
+            .ok_or(SettingsError::NoPostgres)?;
         let user = self.postgres_user.as_deref().unwrap_or("postgres");
         let mut config = tokio_postgres::Config::new();
         config
@@ -207,6 +208,9 @@ mod tests {
             database_url: Some("postgres://host:notaport/db".into()),
             ..none()
         };
-        assert!(matches!(settings.config(), Err(SettingsError::PostgresUrl(_))));
+        assert!(matches!(
+            settings.config(),
+            Err(SettingsError::PostgresUrl(_))
+        ));
     }
 }

@@ -56,7 +56,9 @@ pub(super) struct Query<'a>(&'a str);
 
 impl Query<'_> {
     pub fn get(&self, name: &str) -> Option<String> {
-        url_encoded(self.0).find(|(key, _)| key == name).map(|(_, value)| value)
+        url_encoded(self.0)
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value)
     }
 }
 

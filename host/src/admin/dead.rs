@@ -67,7 +67,11 @@ pub(super) async fn requeue(admin: &Admin, which: &WhichDead) -> Result<DeadDone
             done.skipped += 1;
         }
     }
-    info!(done = done.done, skipped = done.skipped, "dead letters requeued");
+    info!(
+        done = done.done,
+        skipped = done.skipped,
+        "dead letters requeued"
+    );
     Ok(done)
 }
 
@@ -80,7 +84,11 @@ pub(super) async fn purge(admin: &Admin, which: &WhichDead) -> Result<DeadDone, 
             done.skipped += 1;
         }
     }
-    info!(done = done.done, skipped = done.skipped, "dead letters purged");
+    info!(
+        done = done.done,
+        skipped = done.skipped,
+        "dead letters purged"
+    );
     Ok(done)
 }
 

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Admin, api};
 use crate::backbone::Backbone;
+use crate::ingest::{HealthReport, Part};
 use crate::ledger::Ledger;
 
 /// Whether the parts that Floodgate stands on answer.
@@ -33,6 +34,16 @@ impl Health {
             StatusCode::OK
         } else {
             StatusCode::SERVICE_UNAVAILABLE
+        }
+    }
+}
+
+impl From<Health> for HealthReport {
+    fn from(health: Health) -> Self {
+        let part = |part: Result<(), String>| if part.is_ok() { Part::Ok } else { Part::Error };
+        Self {
+            redis: part(health.redis),
+            postgres: part(health.postgres),
         }
     }
 }

@@ -14,7 +14,11 @@ pub(super) async fn flows(admin: &Admin) -> Result<Vec<FlowStatus>, Error> {
         let mut status = FlowStatus {
             name: flow.name.to_string(),
             path: flow.admit.path.to_string(),
-            oracles: flow.oracles.iter().map(|o| o.component.to_string()).collect(),
+            oracles: flow
+                .oracles
+                .iter()
+                .map(|o| o.component.to_string())
+                .collect(),
             open: 0,
             pending: 0,
             retrying: 0,

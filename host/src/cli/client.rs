@@ -87,7 +87,10 @@ impl Client {
             }
         }
         serde_json::from_slice(&body).with_context(|| {
-            format!("{} is not the admin API of a Floodgate of this version", self.base)
+            format!(
+                "{} is not the admin API of a Floodgate of this version",
+                self.base
+            )
         })
     }
 }

@@ -99,7 +99,15 @@ async fn list(
         ("limit", Some(limit.as_str())),
     ];
     let rows: Vec<Dead> = Client::new(admin).get("/dead", &parameters).await?;
-    let header = ["flow", "stream id", "id", "fault", "error", "attempts", "last"];
+    let header = [
+        "flow",
+        "stream id",
+        "id",
+        "fault",
+        "error",
+        "attempts",
+        "last",
+    ];
     print(&rows, json, &header, "no dead letters", |row| {
         vec![
             row.flow.clone(),

@@ -17,7 +17,15 @@ pub(super) enum Command {
         out: PathBuf,
     },
     /// Say whether a component fits, what it costs, and what it says of a sample
-    Check(oracle_check::Arguments),
+    Check {
+        file: PathBuf,
+        /// Entries to judge, one JSON body per line
+        #[arg(long)]
+        sample: Option<PathBuf>,
+        /// A setting of [oracle.settings]
+        #[arg(long = "setting", value_name = "KEY=VALUE", value_parser = setting)]
+        settings: Vec<(String, String)>,
+    },
 }
 
 pub(super) async fn run(command: Command) -> anyhow::Result<()> {
@@ -32,8 +40,18 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             );
             Ok(())
         }
-        Command::Check(arguments) => {
-            tokio::task::spawn_blocking(move || oracle_check::run(arguments)).await?
+        Command::Check {
+            file,
+            sample,
+            settings,
+        } => {
+            let check = move || oracle_check::run(&file, sample.as_deref(), &settings);
+            tokio::task::spawn_blocking(check).await?
         }
     }
+}
+
+fn setting(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("a setting is KEY=VALUE")?;
+    Ok((key.to_owned(), value.to_owned()))
 }

@@ -4,6 +4,7 @@ use super::client::{Client, segment};
 use super::table::{or_dash, print, short};
 use super::{AdminOption, JsonOption};
 use crate::admin::types::{Chosen, Pin, WorkerOracle};
+use crate::oracle::OracleStatus;
 
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -75,7 +76,16 @@ fn said(chosen: &Chosen) {
 async fn list(json: JsonOption, admin: &AdminOption) -> anyhow::Result<()> {
     let rows: Vec<WorkerOracle> = Client::new(admin).get("/oracles", &[]).await?;
     let header = [
-        "oracle", "worker", "digest", "size", "since", "calls", "entries", "faults", "state", "last error",
+        "oracle",
+        "worker",
+        "digest",
+        "size",
+        "since",
+        "calls",
+        "entries",
+        "faults",
+        "state",
+        "last error",
     ];
     let none = "no worker runs an oracle; is one started (floodgate serve --role worker)?";
     print(&rows, json, &header, none, |row| {
@@ -84,13 +94,29 @@ async fn list(json: JsonOption, admin: &AdminOption) -> anyhow::Result<()> {
             oracle.name.clone(),
             row.worker.clone(),
             or_dash(oracle.digest.map(|digest| format!("{digest:.12}"))),
-            bytesize::ByteSize(oracle.size).to_string(),
+            bytesize::ByteSize(oracle.size as u64).to_string(),
             or_dash(oracle.since),
             oracle.calls.to_string(),
             oracle.entries.to_string(),
             oracle.faults.to_string(),
-            oracle.state(),
-            oracle.last_error.as_deref().map_or_else(|| "-".to_owned(), |e| short(e, 60)),
+            state(oracle),
+            oracle
+                .last_error
+                .as_deref()
+                .map_or_else(|| "-".to_owned(), |e| short(e, 60)),
         ]
     })
+}
+
+fn state(oracle: &OracleStatus) -> String {
+    match oracle {
+        OracleStatus { digest: None, .. } => "waiting",
+        OracleStatus { pinned: true, .. } => "pinned",
+        OracleStatus {
+            rolled_back: Some(_),
+            ..
+        } => "rolled back",
+        _ => "running",
+    }
+    .to_owned()
 }

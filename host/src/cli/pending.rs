@@ -30,24 +30,40 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         .get("/pending", &parameters)
         .await?;
     let header = [
-        "flow", "stream id", "id", "owner", "idle", "deliveries", "attempts", "next attempt", "last error",
+        "flow",
+        "stream id",
+        "id",
+        "owner",
+        "idle",
+        "deliveries",
+        "attempts",
+        "next attempt",
+        "last error",
     ];
-    print(&rows, arguments.json, &header, "nothing is pending", |row| {
-        let idle = Duration::from_secs(row.idle_ms / 1000);
-        let error = match (&row.fault, &row.last_error) {
-            (Some(fault), Some(error)) => format!("{fault}: {}", short(error, 60)),
-            _ => "-".to_owned(),
-        };
-        vec![
-            row.flow.clone(),
-            row.stream_id.clone(),
-            row.id.as_deref().map_or_else(|| "-".to_owned(), |id| short(id, 20)),
-            row.owner.clone(),
-            humantime::format_duration(idle).to_string(),
-            row.deliveries.to_string(),
-            row.attempts.to_string(),
-            or_dash(row.next_attempt),
-            error,
-        ]
-    })
+    print(
+        &rows,
+        arguments.json,
+        &header,
+        "nothing is pending",
+        |row| {
+            let idle = Duration::from_secs(row.idle_ms / 1000);
+            let error = match (&row.fault, &row.last_error) {
+                (Some(fault), Some(error)) => format!("{fault}: {}", short(error, 60)),
+                _ => "-".to_owned(),
+            };
+            vec![
+                row.flow.clone(),
+                row.stream_id.clone(),
+                row.id
+                    .as_deref()
+                    .map_or_else(|| "-".to_owned(), |id| short(id, 20)),
+                row.owner.clone(),
+                humantime::format_duration(idle).to_string(),
+                row.deliveries.to_string(),
+                row.attempts.to_string(),
+                or_dash(row.next_attempt),
+                error,
+            ]
+        },
+    )
 }

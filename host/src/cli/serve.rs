@@ -12,7 +12,7 @@ use crate::backbone::{Backbone, Redis};
 use crate::flow::Flow;
 use crate::ingest::{self, Ingest};
 use crate::ledger::{Ledger, Postgres};
-use crate::oracle::{Engine, Registry, RegistryOptions};
+use crate::oracle::{Engine, EngineOptions, Registry, RegistryOptions};
 use crate::settings::ServeSettings;
 use crate::worker::Worker;
 
@@ -107,15 +107,15 @@ async fn bind_front_end(
     ledger: &Arc<dyn Ledger>,
 ) -> anyhow::Result<ingest::Server> {
     let (redis, postgres) = (backbone.clone(), ledger.clone());
-    let health: ingest::HealthCheck = Arc::new(move || {
+    let health: ingest::Health = Arc::new(move || {
         let (redis, postgres) = (redis.clone(), postgres.clone());
-        async move { admin::health(&*redis, &*postgres).await }.boxed()
+        async move { admin::health(&*redis, &*postgres).await.into() }.boxed()
     });
-    let ingest = Ingest::new(flows.to_vec(), backbone.clone(), health);
-    let options = ingest::ServerOptions {
+    let ingest = Arc::new(Ingest::start(flows.to_vec(), backbone, health));
+    let options = ingest::Options {
         max_connections: settings.max_connections,
-        drain: settings.drain,
-        ..ingest::ServerOptions::default()
+        drain_timeout: settings.drain,
+        ..ingest::Options::default()
     };
     Ok(ingest::Server::bind(settings.listen, options, ingest).await?)
 }
@@ -129,10 +129,19 @@ async fn start_worker(
     work: &mut JoinSet<()>,
 ) -> anyhow::Result<()> {
     let name = worker_name();
+    let uses = flows.iter().flat_map(|flow| &flow.oracles);
+    let mut options = EngineOptions {
+        cache: Some(settings.cache_dir()),
+        ..EngineOptions::default()
+    };
+    for usage in uses {
+        options.max_memory = options.max_memory.max(usage.limits.memory);
+    }
+    let engine = Engine::new(&options)?;
     let registry = RegistryOptions {
         dir: settings.oracles.clone(),
         poll: settings.oracle_poll,
-        engine: Engine::new(settings.cache_dir())?,
+        engine: Arc::new(engine),
         ledger: ledger.clone(),
         names: component_names(flows),
     };

@@ -1,1 +1,36 @@
 //! Sandboxed judges: loading components, judging batches, hot swap.
+//!
+//! Nothing outside this module knows what an instance is: workers see oracles
+//! that judge batches, and a registry that says which one is in force.
+
+pub mod build;
+mod cache;
+mod choices;
+mod component;
+mod contract;
+mod engine;
+mod guest;
+mod health;
+mod judge;
+mod notebook;
+mod registry;
+mod seat;
+mod status;
+mod wasi;
+mod watch;
+
+#[cfg(test)]
+pub(crate) mod guests;
+#[cfg(test)]
+mod registry_tests;
+#[cfg(test)]
+mod tests;
+
+pub use self::choices::ChoiceError;
+pub use self::component::{LoadError, Oracle};
+pub use self::contract::{Direction, Part};
+pub use self::engine::{Engine, EngineError, EngineOptions};
+pub use self::health::{Condition, Health};
+pub use self::judge::{BatchFault, Refusal};
+pub use self::registry::{Blamed, Registry, RegistryError, RegistryOptions};
+pub use self::status::{Observation, OracleStatus};

@@ -300,9 +300,7 @@ impl PartitionWorker {
 }
 
 /// Entries to judge, with their deliveries in the same order, and what is none.
-fn take_apart(
-    deliveries: Vec<Delivery>,
-) -> (Vec<Delivery>, Arc<[(StreamId, Entry)]>, Vec<Faulty>) {
+fn take_apart(deliveries: Vec<Delivery>) -> (Vec<Delivery>, Arc<[(StreamId, Entry)]>, Vec<Faulty>) {
     let (mut whole, mut entries, mut faulty) = (Vec::new(), Vec::new(), Vec::new());
     for delivery in deliveries {
         match &delivery.payload {

@@ -58,7 +58,11 @@ mod tests {
 
     use super::*;
 
-    fn judge_all(len: usize, budget: usize, guilty: &BTreeSet<usize>) -> (Vec<Found<usize, ()>>, usize) {
+    fn judge_all(
+        len: usize,
+        budget: usize,
+        guilty: &BTreeSet<usize>,
+    ) -> (Vec<Found<usize, ()>>, usize) {
         let mut calls = 0;
         let found = split(len, budget, |range| {
             calls += 1;
@@ -77,7 +81,13 @@ mod tests {
             let (found, calls) = judge_all(256, BUDGET, &BTreeSet::from([guilty]));
             assert_eq!(calls, 17);
             assert_eq!(found[guilty], Found::Guilty(()));
-            assert_eq!(found.iter().filter(|f| matches!(f, Found::Result(_))).count(), 255);
+            assert_eq!(
+                found
+                    .iter()
+                    .filter(|f| matches!(f, Found::Result(_)))
+                    .count(),
+                255
+            );
         }
     }
 

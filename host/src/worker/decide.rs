@@ -96,13 +96,21 @@ mod tests {
             (0.0, Label::Low),
             (1.0, Label::High),
         ] {
-            assert_eq!(decided(Combine::Max, &[score]).label, Some(label), "{score}");
+            assert_eq!(
+                decided(Combine::Max, &[score]).label,
+                Some(label),
+                "{score}"
+            );
         }
     }
 
     #[test]
     fn scores_are_combined_as_the_flow_says() {
-        for (how, score) in [(Combine::Max, 0.9), (Combine::Min, 0.1), (Combine::Mean, 0.5)] {
+        for (how, score) in [
+            (Combine::Max, 0.9),
+            (Combine::Min, 0.1),
+            (Combine::Mean, 0.5),
+        ] {
             let combined = decided(how, &[0.1, 0.5, 0.9]).score.unwrap();
             assert!((combined - score).abs() < 1e-12, "{how:?}: {combined}");
         }

@@ -1,3 +1,4 @@
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,7 +9,7 @@ use super::insist::Stopped;
 use super::partition::PartitionWorker;
 use crate::backbone::StreamId;
 use crate::flow::{Entry, EntryFault, Judged, OracleUse, Verdict};
-use crate::oracle::{BatchFault, Blamed, Health, Observation, Oracle, Refusal};
+use crate::oracle::{BatchFault, Blamed, Condition, Observation, Oracle, Refusal};
 
 /// What the flow's oracles made of one entry.
 pub(super) enum Outcome {
@@ -31,6 +32,15 @@ struct Round {
     answers: Vec<Answer>,
     /// Of the time it took, the part of each entry.
     share: Duration,
+    /// Calls of the oracle that it took.
+    calls: u64,
+}
+
+/// What a round says of the oracle's own health.
+struct Failures {
+    succeeded: usize,
+    failed: Vec<StreamId>,
+    last_error: Option<String>,
 }
 
 impl PartitionWorker {
@@ -65,7 +75,13 @@ impl PartitionWorker {
             }
             let round = self.ask(usage, entries, live.clone(), alone).await?;
             for (at, answer) in live.iter().zip(round.answers) {
-                take_in(&mut outcomes[*at], answer, usage, &round.oracle, round.share);
+                take_in(
+                    &mut outcomes[*at],
+                    answer,
+                    usage,
+                    &round.oracle,
+                    round.share,
+                );
             }
         }
         Ok(outcomes)
@@ -88,13 +104,20 @@ impl PartitionWorker {
                 continue;
             };
             let round = self.ask_once(&oracle, usage, entries, &live, alone).await?;
-            let observation = observe(&round, entries, &live);
-            let last_error = observation.last_error.clone().unwrap_or_default();
-            if registry.observe(&usage.component, &oracle, observation) == Health::Fine {
+            let failures = failures(&round, entries, &live);
+            let last_error = failures.last_error.as_deref();
+            let observation = Observation {
+                calls: round.calls,
+                succeeded: failures.succeeded,
+                failed: &failures.failed,
+                error: last_error,
+            };
+            if registry.observe(&usage.component, &oracle, observation) == Condition::Fine {
                 return Ok(round);
             }
+            let last_error = last_error.unwrap_or_default();
             let blamed = registry
-                .blame(&usage.component, oracle.digest(), &last_error)
+                .blame(&usage.component, oracle.digest(), last_error)
                 .await;
             if let Blamed::NoPrevious = blamed {
                 error!(
@@ -136,20 +159,22 @@ impl PartitionWorker {
             let _permit = permit;
             let batch: Vec<&Entry> = live.iter().map(|at| &entries[*at].1).collect();
             let started = Instant::now();
+            let mut calls = 0;
+            let judge = |range: Range<usize>| {
+                calls += 1;
+                oracle.judge(&batch[range], &settings, limits)
+            };
             let answers = if alone {
-                judge_alone(batch.len(), |range| {
-                    oracle.judge(&batch[range], &settings, limits)
-                })
+                judge_alone(batch.len(), judge)
             } else {
-                blame::split(batch.len(), blame::BUDGET, |range| {
-                    oracle.judge(&batch[range], &settings, limits)
-                })
+                blame::split(batch.len(), blame::BUDGET, judge)
             };
             let share = started.elapsed() / u32::try_from(batch.len().max(1)).unwrap_or(1);
             Round {
                 oracle,
                 answers,
                 share,
+                calls,
             }
         });
         judging.await.map_err(|error| {
@@ -161,7 +186,7 @@ impl PartitionWorker {
 
 fn judge_alone(
     len: usize,
-    mut judge: impl FnMut(std::ops::Range<usize>) -> Result<Vec<Result<Verdict, Refusal>>, BatchFault>,
+    mut judge: impl FnMut(Range<usize>) -> Result<Vec<Result<Verdict, Refusal>>, BatchFault>,
 ) -> Vec<Answer> {
     (0..len)
         .flat_map(|at| blame::split(1, 1, |_| judge(at..at + 1)))
@@ -206,21 +231,24 @@ fn take_in(
     }
 }
 
-/// What a round says of the oracle's own health.
-fn observe(round: &Round, entries: &[(StreamId, Entry)], live: &[usize]) -> Observation {
-    let mut observation = Observation::default();
+fn failures(round: &Round, entries: &[(StreamId, Entry)], live: &[usize]) -> Failures {
+    let mut failures = Failures {
+        succeeded: 0,
+        failed: Vec::new(),
+        last_error: None,
+    };
     for (at, answer) in live.iter().zip(&round.answers) {
         let error = match answer {
             Found::Result(Ok(_)) => {
-                observation.succeeded += 1;
+                failures.succeeded += 1;
                 continue;
             }
             Found::Result(Err(refusal)) => &refusal.error,
             Found::Guilty(fault) => &fault.error,
             Found::Unknown => continue,
         };
-        observation.failed.push(entries[*at].0);
-        observation.last_error = Some(error.clone());
+        failures.failed.push(entries[*at].0);
+        failures.last_error = Some(error.clone());
     }
-    observation
+    failures
 }

@@ -67,7 +67,10 @@ impl PartitionWorker {
     pub async fn run(self) {
         let this = Arc::new(self);
         let prepare = || this.backbone().prepare(&this.partition);
-        if insist("prepare the stream", &this.stop, prepare).await.is_err() {
+        if insist("prepare the stream", &this.stop, prepare)
+            .await
+            .is_err()
+        {
             return;
         }
         let lanes_done = CancellationToken::new();

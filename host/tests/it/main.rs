@@ -12,5 +12,6 @@ mod ledger_faults;
 mod ledger_migrations;
 mod ledger_oracles;
 mod ledger_view;
+mod oracle_build;
 mod support;
 mod support_check;

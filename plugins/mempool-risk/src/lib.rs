@@ -1,103 +1,78 @@
-//! The risk of a pending Ethereum transaction, by rules and a small model.
+//! How risky a pending Ethereum transaction is, by rules and a small model.
 //!
-//! Every rule that fires is a reason code and has a weight; the model's
-//! probability is one more, without a code. They are combined as independent
-//! causes (noisy-or), `score = 1 - (1 - model) * product(1 - weight)`: within
-//! [0, 1], and one more rule never lowers it. A plain transfer scores about
-//! 0.1, an unlimited approval at a spiking gas price above 0.8.
+//! Every rule that fires adds its code to the reasons, in the order of this
+//! table. Rules know nothing of each other; what only matters together is a
+//! rule of its own.
 //!
-//! | code | fires when | weight |
+//! | code | weight | fires when |
 //! |---|---|---|
-//! | `large-value` | value of `large_value_eth` or more | 0.30 |
-//! | `very-large-value` | ten times that, in its place | 0.55 |
-//! | `gas-price-spike` | gas price of `gas_spike_gwei` or more | 0.35 |
-//! | `malformed-calldata` | input that is no hex of whole bytes | 0.40 |
-//! | `short-selector` | calldata of one to three bytes | 0.30 |
-//! | `oversized-calldata` | calldata of more than 8 KiB | 0.25 |
-//! | `unlimited-approval` | `approve` or `increaseAllowance` of 2^255 or more | 0.70 |
-//! | `approval-for-all` | `setApprovalForAll(…, true)` | 0.65 |
-//! | `permit` | `permit` of EIP-2612 or of DAI | 0.45 |
-//! | `pulls-from-another` | `transferFrom` away from somebody who is not the sender | 0.45 |
-//! | `takes-control` | `transferOwnership`, `upgradeTo`, `upgradeToAndCall` | 0.50 |
-//! | `batched-calls` | `multicall` | 0.15 |
-//! | `value-with-approval` | ether sent along with an approval | 0.25 |
-//! | `burn-address` | to the zero address or 0x…dead | 0.40 |
-//! | `precompile-target` | to a precompiled contract (0x1 to 0x11) | 0.30 |
-//! | `self-transfer` | from and to are one | 0.15 |
-//! | `look-alike-address` | from and to share their first and last four digits only | 0.60 |
-//! | `vanity-sender` | sender with eight or more leading zeros | 0.25 |
-//! | `far-timestamp` | more than `clock_skew_s` from the time of receipt | 0.20 |
+//! | `large-value` | 0.35 | the value is at least `large_value_eth` |
+//! | `dust-transfer` | 0.15 | less than 0.00001 ETH and no calldata: how poisoned addresses get into a history |
+//! | `gas-price-spike` | 0.35 | the gas price is at least `gas_spike_gwei` |
+//! | `gas-price-extreme` | 0.30 | at least ten times that |
+//! | `malformed-calldata` | 0.40 | not 0x and hex digits, or an odd number of them |
+//! | `truncated-selector` | 0.30 | one to three bytes of calldata |
+//! | `misaligned-arguments` | 0.20 | arguments that are not whole 32-byte words |
+//! | `oversized-calldata` | 0.30 | more than `large_calldata_bytes` |
+//! | `contract-creation-code` | 0.40 | calldata that begins like the init code of a contract |
+//! | `unknown-selector` | 0.10 | a call of no function in [`calldata`]'s table |
+//! | `unlimited-approval` | 0.60 | an ERC-20 approval of 2^128 units or more |
+//! | `approval-for-all` | 0.65 | every token of an NFT collection approved |
+//! | `permit` | 0.45 | an ERC-2612, DAI or Permit2 signature is used |
+//! | `transfer-from-other` | 0.40 | a `transferFrom` whose owner is not the sender |
+//! | `multicall` | 0.15 | calls bundled out of sight |
+//! | `ownership-transfer` | 0.50 | a contract changes hands, or gives its owner up |
+//! | `proxy-upgrade` | 0.50 | a contract's code is replaced |
+//! | `paid-claim` | 0.60 | ETH sent along with a claim, which costs none: the drainer's trick |
+//! | `value-to-token-call` | 0.40 | ETH sent along with a token function that takes none |
+//! | `rushed-approval` | 0.50 | an approval or permit at `gas_spike_gwei` or more |
+//! | `zero-address` | 0.40 | from or to the zero address |
+//! | `burn-address` | 0.30 | to an address that nobody can spend from |
+//! | `precompile-address` | 0.20 | to one of the first 256 addresses |
+//! | `vanity-address` | 0.25 | from or to an address with eight or more leading zero digits |
+//! | `look-alike-address` | 0.60 | from and to differ, and agree in the four first and four last digits |
+//! | `self-transfer` | 0.15 | from and to are the same |
+//! | `stale-timestamp` | 0.20 | more than `max_age_s` before it was received |
+//! | `future-timestamp` | 0.30 | more than `max_ahead_s` after it was received |
 //!
-//! Settings, with their defaults: `large_value_eth` 100, `gas_spike_gwei` 150,
-//! `clock_skew_s` 3600.
+//! The score is `1 - (1 - m/2) * product of (1 - weight)` over the rules that
+//! fired, where `m` is the [`model`]'s probability: each rule removes its share
+//! of what was still innocent. So the score is within 0 ..= 1, one more rule
+//! never lowers it, and the model alone cannot reach a threshold above one half.
+//!
+//! Settings, with their defaults: `large_value_eth` 100, `gas_spike_gwei` 200,
+//! `large_calldata_bytes` 16384, `max_age_s` 3600, `max_ahead_s` 300.
 
-mod calldata;
-mod model;
-mod rules;
+pub mod address;
+pub mod calldata;
+pub mod model;
+pub mod rules;
+mod settings;
+mod transaction;
 
-use floodgate_oracle::{Entry, Verdict, oracle, settings};
-use serde::Deserialize;
+use floodgate_oracle::{Entry, Verdict, oracle};
 
-use crate::calldata::Calldata;
+use rules::{Facts, RULES};
+pub use settings::Settings;
+pub use transaction::Transaction;
 
-/// The integers of the schema are read as doubles: JSON Schema calls 30.0 and
-/// 1e3 integers too, and sets no upper bound.
-#[derive(Deserialize)]
-struct Transaction {
-    from_address: String,
-    to_address: String,
-    value_eth: f64,
-    gas_price_gwei: f64,
-    input_data: String,
-    timestamp: f64,
-}
-
-/// What the rules look at.
-struct Facts<'a> {
-    transaction: &'a Transaction,
-    calldata: Calldata,
-    /// Lower case, without 0x.
-    from: String,
-    /// Lower case, without 0x.
-    to: String,
-    received_at_s: f64,
-    large_value_eth: f64,
-    gas_spike_gwei: f64,
-    clock_skew_s: f64,
-}
-
-impl<'a> Facts<'a> {
-    fn new(transaction: &'a Transaction, entry: &Entry) -> Self {
-        Self {
-            transaction,
-            calldata: Calldata::parse(&transaction.input_data),
-            from: digits(&transaction.from_address),
-            to: digits(&transaction.to_address),
-            received_at_s: entry.received_at as f64 / 1000.0,
-            large_value_eth: settings::number("large_value_eth").unwrap_or(100.0),
-            gas_spike_gwei: settings::number("gas_spike_gwei").unwrap_or(150.0),
-            clock_skew_s: settings::number("clock_skew_s").unwrap_or(3600.0),
+fn judge(
+    transaction: &Transaction<'_>,
+    entry: &Entry,
+    settings: &Settings,
+) -> Result<Verdict, String> {
+    let facts = Facts::new(transaction, entry.received_at, settings);
+    let mut innocence = 1.0 - model::probability(&facts) / 2.0;
+    let mut reasons = Vec::new();
+    for rule in RULES {
+        if (rule.fires)(&facts) {
+            innocence *= 1.0 - rule.weight;
+            reasons.push(rule.code.to_owned());
         }
     }
-}
-
-fn digits(address: &str) -> String {
-    address.trim_start_matches("0x").to_ascii_lowercase()
-}
-
-fn judge(transaction: &Transaction, entry: &Entry) -> Result<Verdict, String> {
-    let facts = Facts::new(transaction, entry);
-    let mut unlikely = 1.0 - model::probability(&facts);
-    let mut verdict = Verdict::default();
-    for (code, weight) in rules::fired(&facts) {
-        unlikely *= 1.0 - weight;
-        verdict = verdict.reason(code);
-    }
-    verdict.score = 1.0 - unlikely;
+    let mut verdict = Verdict::score(1.0 - innocence);
+    verdict.reasons = reasons;
     Ok(verdict)
 }
 
-oracle!(judge);
-
-#[cfg(test)]
-mod tests;
+oracle!(judge, settings = Settings::read);

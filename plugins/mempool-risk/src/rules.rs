@@ -1,134 +1,117 @@
-//! What fires, and how much it weighs; the table is in the crate's docs.
+//! The rules, in the order in which they give their reasons. The crate's
+//! documentation says what each is for.
 
-use crate::Facts;
-use crate::calldata::Calldata;
+use crate::address::{is_burnt, is_precompile, is_same, is_vanity, is_zero, look_alike};
+use crate::calldata::{Calldata, Function, is_unlimited};
+use crate::{Settings, Transaction};
 
-const APPROVE: &str = "095ea7b3";
-const INCREASE_ALLOWANCE: &str = "39509351";
-const SET_APPROVAL_FOR_ALL: &str = "a22cb465";
-const PERMIT_EIP2612: &str = "d505accf";
-const PERMIT_DAI: &str = "8fcbaf0c";
-const TRANSFER_FROM: &str = "23b872dd";
-const SAFE_TRANSFER_FROM: &str = "42842e0e";
-const TRANSFER_OWNERSHIP: &str = "f2fde38b";
-const UPGRADE_TO: &str = "3659cfe6";
-const UPGRADE_TO_AND_CALL: &str = "4f1ef286";
-const MULTICALL: &str = "ac9650d8";
-const MULTICALL_WITH_DEADLINE: &str = "5ae401dc";
+/// Below this, with fees far above it, nobody pays anybody.
+const DUST_ETH: f64 = 0.000_01;
 
-/// Calldata beyond this is rare in honest traffic.
-const OVERSIZED_BYTES: usize = 8 * 1024;
-
-const DEAD: &str = "000000000000000000000000000000000000dead";
-
-struct Rule {
-    code: &'static str,
-    weight: f64,
-    fires: fn(&Facts<'_>) -> bool,
+pub struct Rule {
+    /// Stable: flows, dashboards and people rely on it.
+    pub code: &'static str,
+    /// The share of what was still innocent that it removes, 0.0 ..= 1.0.
+    pub weight: f64,
+    pub fires: fn(&Facts<'_>) -> bool,
 }
 
-const fn rule(code: &'static str, weight: f64, fires: fn(&Facts<'_>) -> bool) -> Rule {
-    Rule {
-        code,
-        weight,
-        fires,
-    }
+/// What the rules look at.
+pub struct Facts<'a> {
+    pub transaction: &'a Transaction<'a>,
+    pub calldata: Calldata<'a>,
+    pub settings: &'a Settings,
+    /// Unix seconds.
+    pub received_at: f64,
 }
 
-const RULES: &[Rule] = &[
-    rule("large-value", 0.30, |f| {
-        large_value(f) && !very_large_value(f)
-    }),
-    rule("very-large-value", 0.55, very_large_value),
-    rule("gas-price-spike", 0.35, |f| {
-        f.transaction.gas_price_gwei >= f.gas_spike_gwei
-    }),
-    rule("malformed-calldata", 0.40, |f| {
-        f.calldata == Calldata::Malformed
-    }),
-    rule("short-selector", 0.30, |f| f.calldata == Calldata::Short),
-    rule("oversized-calldata", 0.25, |f| {
-        f.calldata.bytes() > OVERSIZED_BYTES
-    }),
-    rule("unlimited-approval", 0.70, unlimited_approval),
-    rule("approval-for-all", 0.65, approval_for_all),
-    rule("permit", 0.45, |f| {
-        f.calldata.calls(&[PERMIT_EIP2612, PERMIT_DAI])
-    }),
-    rule("pulls-from-another", 0.45, pulls_from_another),
-    rule("takes-control", 0.50, |f| {
-        f.calldata
-            .calls(&[TRANSFER_OWNERSHIP, UPGRADE_TO, UPGRADE_TO_AND_CALL])
-    }),
-    rule("batched-calls", 0.15, |f| {
-        f.calldata.calls(&[MULTICALL, MULTICALL_WITH_DEADLINE])
-    }),
-    rule("value-with-approval", 0.25, value_with_approval),
-    rule("burn-address", 0.40, |f| {
-        f.to == DEAD || leading_zeros(&f.to) == f.to.len()
-    }),
-    rule("precompile-target", 0.30, precompile_target),
-    rule("self-transfer", 0.15, |f| f.from == f.to),
-    rule("look-alike-address", 0.60, look_alike),
-    rule("vanity-sender", 0.25, |f| leading_zeros(&f.from) >= 8),
-    rule("far-timestamp", 0.20, |f| {
-        (f.transaction.timestamp - f.received_at_s).abs() > f.clock_skew_s
-    }),
+#[rustfmt::skip] // one rule, one line, in columns
+pub const RULES: &[Rule] = &[
+    Rule { code: "large-value",            weight: 0.35, fires: |f| f.transaction.value_eth >= f.settings.large_value_eth },
+    Rule { code: "dust-transfer",          weight: 0.15, fires: |f| f.transaction.value_eth < DUST_ETH && f.calldata == Calldata::Empty },
+    Rule { code: "gas-price-spike",        weight: 0.35, fires: |f| f.gas_spikes() },
+    Rule { code: "gas-price-extreme",      weight: 0.30, fires: |f| f.transaction.gas_price_gwei >= 10.0 * f.settings.gas_spike_gwei },
+    Rule { code: "malformed-calldata",     weight: 0.40, fires: |f| f.calldata == Calldata::Malformed },
+    Rule { code: "truncated-selector",     weight: 0.30, fires: |f| f.calldata == Calldata::Truncated },
+    Rule { code: "misaligned-arguments",   weight: 0.20, fires: |f| !f.calldata.is_aligned() },
+    Rule { code: "oversized-calldata",     weight: 0.30, fires: |f| f.calldata_bytes() > f.settings.large_calldata_bytes },
+    Rule { code: "contract-creation-code", weight: 0.40, fires: |f| f.calldata == Calldata::Creation },
+    Rule { code: "unknown-selector",       weight: 0.10, fires: |f| matches!(f.calldata, Calldata::Call { function: None, .. }) },
+    Rule { code: "unlimited-approval",     weight: 0.60, fires: |f| f.calls(Function::Approve) && f.calldata.word(1).is_some_and(is_unlimited) },
+    Rule { code: "approval-for-all",       weight: 0.65, fires: |f| f.approves_all() },
+    Rule { code: "permit",                 weight: 0.45, fires: |f| f.calls(Function::Permit) },
+    Rule { code: "transfer-from-other",    weight: 0.40, fires: |f| f.transfers_from_other() },
+    Rule { code: "multicall",              weight: 0.15, fires: |f| f.calls(Function::Multicall) },
+    Rule { code: "ownership-transfer",     weight: 0.50, fires: |f| f.calls(Function::OwnershipTransfer) },
+    Rule { code: "proxy-upgrade",          weight: 0.50, fires: |f| f.calls(Function::Upgrade) },
+    Rule { code: "paid-claim",             weight: 0.60, fires: |f| f.calls(Function::Claim) && f.transaction.value_eth > 0.0 },
+    Rule { code: "value-to-token-call",    weight: 0.40, fires: |f| f.calls_token() && f.transaction.value_eth > 0.0 },
+    Rule { code: "rushed-approval",        weight: 0.50, fires: |f| f.gives_right() && f.gas_spikes() },
+    Rule { code: "zero-address",           weight: 0.40, fires: |f| is_zero(f.from()) || is_zero(f.to()) },
+    Rule { code: "burn-address",           weight: 0.30, fires: |f| is_burnt(f.to()) },
+    Rule { code: "precompile-address",     weight: 0.20, fires: |f| is_precompile(f.to()) },
+    Rule { code: "vanity-address",         weight: 0.25, fires: |f| is_vanity(f.from()) || is_vanity(f.to()) },
+    Rule { code: "look-alike-address",     weight: 0.60, fires: |f| look_alike(f.from(), f.to()) },
+    Rule { code: "self-transfer",          weight: 0.15, fires: |f| is_same(f.from(), f.to()) },
+    Rule { code: "stale-timestamp",        weight: 0.20, fires: |f| f.transaction.timestamp < f.received_at - f.settings.max_age_s },
+    Rule { code: "future-timestamp",       weight: 0.30, fires: |f| f.transaction.timestamp > f.received_at + f.settings.max_ahead_s },
 ];
 
-/// The codes and weights of the rules that fire, in the order of the table.
-pub fn fired<'a>(facts: &'a Facts<'_>) -> impl Iterator<Item = (&'static str, f64)> + 'a {
-    let rules = RULES.iter().filter(|rule| (rule.fires)(facts));
-    rules.map(|rule| (rule.code, rule.weight))
-}
+impl<'a> Facts<'a> {
+    /// `received_at`: Unix milliseconds.
+    #[must_use]
+    pub fn new(transaction: &'a Transaction<'a>, received_at: u64, settings: &'a Settings) -> Self {
+        Self {
+            transaction,
+            calldata: Calldata::read(&transaction.input_data),
+            settings,
+            received_at: received_at as f64 / 1000.0,
+        }
+    }
 
-fn large_value(f: &Facts<'_>) -> bool {
-    f.transaction.value_eth >= f.large_value_eth
-}
+    #[must_use]
+    pub fn calldata_bytes(&self) -> usize {
+        self.transaction.input_data.len().saturating_sub(2) / 2
+    }
 
-fn very_large_value(f: &Facts<'_>) -> bool {
-    f.transaction.value_eth >= 10.0 * f.large_value_eth
-}
+    /// It lets somebody else spend the sender's tokens. Taking such a right
+    /// back, `setApprovalForAll(.., false)`, does not.
+    #[must_use]
+    pub fn gives_right(&self) -> bool {
+        self.calls(Function::Approve) || self.calls(Function::Permit) || self.approves_all()
+    }
 
-/// Wallets ask for 2^256 - 1, drainers also for a little less: the highest
-/// bit tells both from any amount that exists.
-fn unlimited_approval(f: &Facts<'_>) -> bool {
-    f.calldata.calls(&[APPROVE, INCREASE_ALLOWANCE])
-        && f.calldata
-            .argument(1)
-            .is_some_and(|amount| amount.as_bytes()[0] >= b'8')
-}
+    fn from(&self) -> &str {
+        &self.transaction.from_address
+    }
 
-fn approval_for_all(f: &Facts<'_>) -> bool {
-    f.calldata.calls(&[SET_APPROVAL_FOR_ALL])
-        && f.calldata
-            .argument(1)
-            .is_some_and(|approved| approved.ends_with('1'))
-}
+    fn to(&self) -> &str {
+        &self.transaction.to_address
+    }
 
-fn pulls_from_another(f: &Facts<'_>) -> bool {
-    f.calldata.calls(&[TRANSFER_FROM, SAFE_TRANSFER_FROM])
-        && f.calldata.address(0).is_some_and(|owner| owner != f.from)
-}
+    fn gas_spikes(&self) -> bool {
+        self.transaction.gas_price_gwei >= self.settings.gas_spike_gwei
+    }
 
-fn value_with_approval(f: &Facts<'_>) -> bool {
-    let approves = f
-        .calldata
-        .calls(&[APPROVE, INCREASE_ALLOWANCE, SET_APPROVAL_FOR_ALL]);
-    approves && f.transaction.value_eth > 0.0
-}
+    fn calls(&self, function: Function) -> bool {
+        self.calldata.function() == Some(function)
+    }
 
-/// Address poisoning: people compare the first and the last digits.
-fn look_alike(f: &Facts<'_>) -> bool {
-    let ends = |address: &str| Some((address.get(..4)?.to_owned(), address.get(36..)?.to_owned()));
-    f.from != f.to && ends(&f.from).is_some() && ends(&f.from) == ends(&f.to)
-}
+    fn approves_all(&self) -> bool {
+        let approved = |word: &str| word.bytes().any(|digit| digit != b'0');
+        self.calls(Function::ApproveForAll) && self.calldata.word(1).is_some_and(approved)
+    }
 
-fn precompile_target(f: &Facts<'_>) -> bool {
-    let number = u64::from_str_radix(f.to.trim_start_matches('0'), 16);
-    number.is_ok_and(|number| (0x1..=0x11).contains(&number))
-}
+    fn transfers_from_other(&self) -> bool {
+        let is_other = |owner| !is_same(owner, self.from());
+        self.calls(Function::TransferFrom) && self.calldata.address(0).is_some_and(is_other)
+    }
 
-fn leading_zeros(address: &str) -> usize {
-    address.bytes().take_while(|digit| *digit == b'0').count()
+    fn calls_token(&self) -> bool {
+        use Function::{Approve, ApproveForAll, Permit, Transfer, TransferFrom};
+        let token = [Transfer, TransferFrom, Approve, ApproveForAll, Permit];
+        self.calldata
+            .function()
+            .is_some_and(|function| token.contains(&function))
+    }
 }

@@ -1,89 +1,118 @@
-//! Does on request what an oracle must not: the field `do` of the body says
-//! what, see [`misbehave`]. For the host's own tests; no flow wants it.
-#![cfg_attr(
-    not(target_family = "wasm"),
-    allow(dead_code, reason = "it misbehaves in the sandbox only")
-)]
+//! Does on demand what an oracle must not do, to test the host.
+//!
+//! The field `do` of the body chooses, entry by entry:
+//!
+//! | `do` | what happens |
+//! |---|---|
+//! | `trap` | panics |
+//! | `loop` | never returns |
+//! | `memory` | allocates and touches memory without bound |
+//! | `recurse` | calls itself until the stack is full |
+//! | `nan`, `seven` | a score that is not a number, a score of 7.0 |
+//! | `error` | an error for this entry |
+//! | `count` | counts the entries that this instance has counted; score = count / 1000 |
+//! | `log-flood` | 100 000 log lines |
+//! | `big-output` | an output of 100 MB |
+//! | `setting` | output = the setting `answer` |
+//! | `high` | score 0.9, reason `told-to` |
+//! | anything else, or no such field | score 0.5 |
+//!
+//! Two settings hold for the whole batch: `fail = "always"` makes every entry
+//! an error, and `drop = "1"` returns one result too few.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::hint::black_box;
+use std::sync::atomic::{AtomicU32, Ordering};
 
-use floodgate_oracle::{Verdict, log, settings};
+use floodgate_oracle::bindings::{Guest, export};
+use floodgate_oracle::{Entry, Verdict, log, settings};
 
-#[derive(serde::Deserialize, Default)]
-struct Wish {
+#[derive(serde::Deserialize)]
+struct Order {
     #[serde(default, rename = "do")]
-    wish: String,
+    what: String,
 }
 
-static SEEN: AtomicU64 = AtomicU64::new(0);
+static COUNT: AtomicU32 = AtomicU32::new(0);
 
-fn misbehave(body: &str) -> Result<Verdict, String> {
-    if settings::get("fail").as_deref() == Some("always") {
-        return Err("told to fail always".to_owned());
+struct Misbehaving;
+
+/// The raw export instead of `oracle!`, which cannot return too few results.
+impl Guest for Misbehaving {
+    fn judge(mut batch: Vec<Entry>) -> Vec<Result<Verdict, String>> {
+        if settings::get("drop").as_deref() == Some("1") {
+            batch.pop();
+        }
+        if settings::get("fail").as_deref() == Some("always") {
+            return vec![Err("told to fail always".to_owned()); batch.len()];
+        }
+        batch.iter().map(judge).collect()
     }
-    let wish: Wish = serde_json::from_str(body).map_err(|error| error.to_string())?;
-    match wish.wish.as_str() {
-        "trap" => panic!("told to trap"),
+}
+
+#[allow(unsafe_code, reason = "generated: the canonical ABI is raw pointers")]
+mod component {
+    use super::Misbehaving;
+
+    super::export!(Misbehaving with_types_in floodgate_oracle::bindings);
+}
+
+fn judge(entry: &Entry) -> Result<Verdict, String> {
+    let order: Order = floodgate_oracle::parse(&entry.body)?;
+    match order.what.as_str() {
+        "trap" => trap(),
         "loop" => spin(),
-        "memory" => hoard(),
-        "recurse" => Ok(Verdict::new(recurse(1) as f64)),
-        "nan" => Ok(Verdict::new(f64::NAN)),
-        "seven" => Ok(Verdict::new(7.0)),
-        "error" => Err("told to refuse".to_owned()),
-        "count" => Ok(Verdict::new(
-            SEEN.fetch_add(1, Ordering::Relaxed) as f64 / 1000.0,
-        )),
+        "memory" => eat_memory(),
+        "recurse" => Ok(Verdict::score(recurse(1) as f64)),
+        "nan" => Ok(Verdict::score(f64::NAN)),
+        "seven" => Ok(Verdict::score(7.0)),
+        "error" => Err("told to refuse this entry".to_owned()),
+        "count" => {
+            let count = COUNT.fetch_add(1, Ordering::Relaxed) + 1;
+            Ok(Verdict::score(f64::from(count) / 1000.0))
+        }
         "log-flood" => {
-            for line in 0..10_000 {
-                log::info(&format!("line {line} {}", "x".repeat(2000)));
+            for n in 0..100_000 {
+                log::warn(&format!("line {n} of a flood"));
             }
-            Ok(Verdict::new(0.5))
+            Ok(Verdict::score(0.5))
         }
-        "big-output" => Ok(Verdict::new(0.5).output("x".repeat(40_000_000))),
+        "big-output" => Ok(Verdict::score(0.5).output("x".repeat(100_000_000))),
         "setting" => {
-            let answer = settings::get("answer").unwrap_or_default();
-            Ok(Verdict::new(0.5).output(answer))
+            let verdict = Verdict::score(0.5);
+            Ok(match settings::get("answer") {
+                Some(answer) => verdict.output(answer),
+                None => verdict,
+            })
         }
-        "high" => Ok(Verdict::new(0.9).reason("told-to")),
-        _ => Ok(Verdict::new(0.5)),
+        "high" => Ok(Verdict::score(0.9).reason("told-to")),
+        _ => Ok(Verdict::score(0.5)),
     }
+}
+
+#[allow(clippy::panic, reason = "what it is for")]
+fn trap() -> ! {
+    panic!("told to panic")
 }
 
 fn spin() -> ! {
     loop {
-        std::hint::black_box(0);
+        black_box(());
     }
 }
 
-fn hoard() -> ! {
-    let mut hoard = Vec::new();
+fn eat_memory() -> ! {
+    let mut eaten = Vec::new();
     loop {
-        hoard.push(std::hint::black_box(vec![1_u8; 1 << 20]));
+        // Not zeroes: those would be pages that nobody touches.
+        eaten.push(black_box(vec![1_u8; 1 << 20]));
     }
 }
 
+/// Works on the result of the inner call: a tail call would need no stack.
 fn recurse(depth: u64) -> u64 {
-    let frame = std::hint::black_box([depth; 64]);
-    if frame[1] == u64::MAX {
-        return depth;
+    let frame = black_box([depth; 64]);
+    if frame[0] == u64::MAX {
+        return 0; // never reached, but the compiler warns of a function that cannot return
     }
-    recurse(depth + 1) + frame[0]
-}
-
-#[cfg(target_family = "wasm")]
-mod component {
-    use floodgate_oracle::wit::{Entry, Guest, Verdict, export, judge_batch};
-
-    struct Misbehaving;
-
-    impl Guest for Misbehaving {
-        fn judge(mut batch: Vec<Entry>) -> Vec<Result<Verdict, String>> {
-            if floodgate_oracle::settings::get("drop").is_some() {
-                batch.pop();
-            }
-            judge_batch(batch, |body, _| super::misbehave(body))
-        }
-    }
-
-    export!(Misbehaving with_types_in floodgate_oracle::wit);
+    recurse(depth + 1).wrapping_add(frame[63])
 }

@@ -1,4 +1,9 @@
-//! Lines for the host's log. The host bounds how much of it is kept.
+//! Lines for the host's log; natively they go to standard error. The host
+//! drops what is said beyond its limit.
+
+pub fn debug(message: &str) {
+    write("debug", message);
+}
 
 pub fn info(message: &str) {
     write("info", message);
@@ -8,12 +13,16 @@ pub fn warn(message: &str) {
     write("warn", message);
 }
 
-#[cfg(target_family = "wasm")]
-fn write(level: &str, message: &str) {
-    crate::wit::floodgate::oracle::log::write(level, message);
+pub fn error(message: &str) {
+    write("error", message);
 }
 
-#[cfg(not(target_family = "wasm"))]
+#[cfg(target_arch = "wasm32")]
+fn write(level: &str, message: &str) {
+    crate::bindings::floodgate::oracle::log::write(level, message);
+}
+
+#[cfg(not(target_arch = "wasm32"))]
 fn write(level: &str, message: &str) {
     eprintln!("{level}: {message}");
 }

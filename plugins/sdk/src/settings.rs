@@ -1,71 +1,62 @@
-//! `[oracle.settings]` of the flow file.
+//! The table `[oracle.settings]` of the flow file. Natively it is empty,
+//! except within [`scope`].
 
+use std::fmt::Display;
 use std::str::FromStr;
 
-/// The setting as it is written; `None` where the flow file has none.
+/// The setting as written; `None` where the flow file does not have it.
+#[must_use]
 pub fn get(key: &str) -> Option<String> {
     host::get(key)
 }
 
-/// A setting that is a number; `None` where it is missing or is none.
-pub fn number(key: &str) -> Option<f64> {
-    parsed(key).filter(|number: &f64| number.is_finite())
-}
-
-/// A setting read as any type that can be.
-pub fn parsed<T: FromStr>(key: &str) -> Option<T> {
-    get(key)?.parse().ok()
-}
-
-#[cfg(target_family = "wasm")]
-mod host {
-    pub fn get(key: &str) -> Option<String> {
-        crate::wit::floodgate::oracle::settings::get(key)
+/// The setting as a `T`, or `default` where the flow file does not have it.
+///
+/// # Errors
+/// Names the key, its value, and what is wrong with it.
+pub fn parse<T>(key: &str, default: T) -> Result<T, String>
+where
+    T: FromStr,
+    T::Err: Display,
+{
+    match get(key) {
+        None => Ok(default),
+        Some(text) => text
+            .parse()
+            .map_err(|error| format!("setting {key} = {text:?}: {error}")),
     }
 }
 
-#[cfg(not(target_family = "wasm"))]
+#[cfg(not(target_arch = "wasm32"))]
+pub use host::scope;
+
+#[cfg(target_arch = "wasm32")]
+mod host {
+    pub use crate::bindings::floodgate::oracle::settings::get;
+}
+
+#[cfg(not(target_arch = "wasm32"))]
 mod host {
     use std::cell::RefCell;
     use std::collections::HashMap;
 
     thread_local! {
-        static SETTINGS: RefCell<HashMap<String, String>> = RefCell::default();
+        static VALUES: RefCell<HashMap<String, String>> = RefCell::default();
     }
 
     pub fn get(key: &str) -> Option<String> {
-        SETTINGS.with_borrow(|settings| settings.get(key).cloned())
+        VALUES.with_borrow(|values| values.get(key).cloned())
     }
 
-    pub fn replace(settings: HashMap<String, String>) -> HashMap<String, String> {
-        SETTINGS.replace(settings)
-    }
-}
-
-/// Runs `f` with these settings on this thread; for tests.
-#[cfg(not(target_family = "wasm"))]
-pub fn with<R>(settings: &[(&str, &str)], f: impl FnOnce() -> R) -> R {
-    let owned = settings
-        .iter()
-        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
-    let before = host::replace(owned.collect());
-    let result = f();
-    host::replace(before);
-    result
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_setting_is_there_only_while_it_is_set() {
-        with(&[("limit", "12.5"), ("word", "x"), ("nan", "NaN")], || {
-            assert_eq!(number("limit"), Some(12.5));
-            assert_eq!(number("word"), None);
-            assert_eq!(number("nan"), None);
-            assert_eq!(get("other"), None);
-        });
-        assert_eq!(get("limit"), None);
+    /// Runs `f` with these settings, on this thread only.
+    pub fn scope<R>(values: &[(&str, &str)], f: impl FnOnce() -> R) -> R {
+        let values = values
+            .iter()
+            .map(|&(key, value)| (key.to_owned(), value.to_owned()))
+            .collect();
+        let outer = VALUES.replace(values);
+        let result = f();
+        VALUES.set(outer);
+        result
     }
 }

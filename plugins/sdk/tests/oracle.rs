@@ -1,47 +1,92 @@
-//! The macro, as an author uses it, without wasm.
+//! An oracle written the way the README says, judged natively.
 
-use floodgate_oracle::{Entry, Verdict, oracle};
+use floodgate_oracle::{Entry, Verdict, oracle, settings};
 
 #[derive(serde::Deserialize)]
-struct Payment {
+struct Payment<'a> {
     amount: f64,
+    #[serde(borrow)]
+    currency: &'a str,
 }
 
-fn judge(payment: &Payment, entry: &Entry) -> Result<Verdict, String> {
-    if payment.amount < 0.0 {
-        return Err("a negative amount".to_owned());
-    }
-    Ok(Verdict::new(0.5).reason(entry.id.clone()).output("seen"))
+struct Limits {
+    large: f64,
 }
 
-oracle!(judge);
-
-fn entry() -> Entry {
-    Entry {
-        id: "p-1".into(),
-        ..Entry::default()
+impl Limits {
+    fn read() -> Result<Self, String> {
+        Ok(Self {
+            large: settings::parse("large", 100.0)?,
+        })
     }
 }
 
-#[test]
-fn a_body_that_fits_is_judged() {
-    let verdict = judge_json(r#"{"amount": 1, "more": true}"#, &entry()).unwrap();
-    assert_eq!(verdict, Verdict::new(0.5).reason("p-1").output("seen"));
+fn judge(payment: &Payment<'_>, entry: &Entry, limits: &Limits) -> Result<Verdict, String> {
+    if payment.currency != "usd" {
+        return Err(format!("{}: no rule for {}", entry.id, payment.currency));
+    }
+    let verdict = Verdict::score(payment.amount / limits.large).output("seen");
+    Ok(if payment.amount > limits.large {
+        verdict.reason("large-amount")
+    } else {
+        verdict
+    })
+}
+
+oracle!(judge, settings = Limits::read);
+
+fn payment(id: &str, amount: f64, currency: &str) -> Entry {
+    Entry::new(
+        id,
+        format!(r#"{{"amount": {amount}, "currency": "{currency}"}}"#),
+    )
 }
 
 #[test]
-fn a_body_that_does_not_fit_is_an_error_that_says_why() {
-    let error = judge_json(r#"{"amount": "1"}"#, &entry()).unwrap_err();
-    assert!(
-        error.contains("amount") || error.contains("string"),
-        "{error}"
-    );
+fn an_error_speaks_of_its_own_entry_only() {
+    let batch = [
+        payment("a", 50.0, "usd"),
+        payment("b", 50.0, "eur"),
+        Entry::new("c", r#"{"amount": "much"}"#),
+        payment("d", 25.0, "usd"),
+    ];
+    let results = judge_batch(&batch);
+
+    assert_eq!(results[0], Ok(Verdict::score(0.5).output("seen")));
+    assert_eq!(results[1], Err("b: no rule for eur".to_owned()));
+    let error = results[2].as_ref().unwrap_err();
+    assert!(error.starts_with("body: invalid type: string"), "{error}");
+    assert_eq!(results[3], Ok(Verdict::score(0.25).output("seen")));
 }
 
 #[test]
-fn what_the_oracle_refuses_is_its_own_words() {
+fn a_score_out_of_range_goes_out_as_it_is() {
+    let verdict = judge_entry(&payment("a", 700.0, "usd")).unwrap();
     assert_eq!(
-        judge_json(r#"{"amount": -1}"#, &entry()).unwrap_err(),
-        "a negative amount"
+        verdict,
+        Verdict::score(7.0).reason("large-amount").output("seen")
     );
+}
+
+#[test]
+fn settings_are_read_in_place_of_the_defaults() {
+    let verdict = settings::scope(&[("large", "200")], || {
+        judge_entry(&payment("a", 50.0, "usd"))
+    });
+    assert_eq!(verdict.unwrap().score, 0.25);
+    assert_eq!(judge_entry(&payment("a", 50.0, "usd")).unwrap().score, 0.5);
+}
+
+#[test]
+fn an_unusable_setting_is_an_error_of_every_entry_and_names_it() {
+    let batch = [payment("a", 1.0, "usd"), payment("b", 1.0, "usd")];
+    let results = settings::scope(&[("large", "plenty")], || judge_batch(&batch));
+    assert_eq!(results.len(), 2);
+    for result in results {
+        let error = result.unwrap_err();
+        assert!(
+            error.starts_with(r#"setting large = "plenty": "#),
+            "{error}"
+        );
+    }
 }

@@ -1,69 +1,83 @@
-//! A score spread evenly over [0, 1) by a hash of the id.
+//! A score spread evenly over [0, 1) by a hash of the id, so that a threshold
+//! of 0.8 finds 20 % HIGH: for load tests, and to see a hot swap.
 //!
-//! It knows nothing about risk: with a threshold of 0.8 one entry in five is
-//! HIGH, whatever is posted, and the same id always gets the same score. Good
-//! for load tests, and for seeing a hot swap.
+//! Whoever knows the ids can recompute which entries a flow must have kept:
+//! see [`score`].
 
 use floodgate_oracle::{Entry, Verdict, oracle};
+use serde::de::IgnoredAny;
 
-/// Any body will do.
-#[derive(serde::Deserialize)]
-struct Anything {}
+/// FNV-1a over the bytes of the id, then the finaliser of MurmurHash3 (FNV
+/// alone leaves the upper bits of similar ids alike), of which the upper 53
+/// bits count: a double holds no more, and more would round up to 1.0.
+///
+/// ```
+/// # use uniform_risk::score;
+/// assert_eq!(score(""), 0.93676944839044);
+/// ```
+#[must_use]
+pub fn score(id: &str) -> f64 {
+    let hash = id.bytes().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    });
+    let hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
+    let hash = (hash ^ (hash >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
+    let hash = hash ^ (hash >> 33);
+    (hash >> 11) as f64 / (1_u64 << 53) as f64
+}
 
-fn judge(_: &Anything, entry: &Entry) -> Result<Verdict, String> {
-    Ok(Verdict::new(score(&entry.id)).reason("uniform"))
+fn judge(_body: &IgnoredAny, entry: &Entry) -> Result<Verdict, String> {
+    Ok(Verdict::score(score(&entry.id)))
 }
 
 oracle!(judge);
-
-/// FNV-1a over the id's bytes, finished by the mixer of MurmurHash3 (fmix64),
-/// as the upper 53 bits' fraction of 2^53: every value is exact in a double,
-/// and 1.0 is none of them.
-pub fn score(id: &str) -> f64 {
-    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    for byte in id.bytes() {
-        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
-    }
-    hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
-    hash = (hash ^ (hash >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
-    hash ^= hash >> 33;
-    (hash >> 11) as f64 / (1_u64 << 53) as f64
-}
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// Other programs recompute these: they may never change.
     #[test]
-    fn scores_are_spread_evenly_over_zero_to_one() {
+    fn known_ids_keep_their_scores() {
+        let hash = "0x0000000000000000000000000000000000000000000000000000000000000001";
+        for (id, expected) in [
+            ("", 0.93676944839044),
+            ("a", 0.5102945176565711),
+            ("tx-1", 0.8921689499797641),
+            ("é", 0.6145904496611594),
+            (hash, 0.5951396550785948),
+        ] {
+            assert_eq!(score(id), expected, "{id:?}");
+        }
+    }
+
+    #[test]
+    fn scores_of_similar_ids_are_spread_evenly_below_one() {
         const IDS: usize = 100_000;
-        let mut buckets = [0_usize; 10];
-        for number in 0..IDS {
-            let score = score(&format!("0x{number:064x}"));
-            assert!((0.0..1.0).contains(&score));
-            buckets[(score * 10.0) as usize] += 1;
-        }
-        // Five standard deviations of a binomial with n = 100,000, p = 0.1.
-        for count in buckets {
-            assert!(count.abs_diff(IDS / 10) < 475, "{buckets:?}");
+        for prefix in ["", "0x", "transaction-"] {
+            let mut buckets = [0_usize; 10];
+            for n in 0..IDS {
+                let score = score(&format!("{prefix}{n:064x}"));
+                assert!((0.0..1.0).contains(&score), "{score}");
+                buckets[(score * 10.0) as usize] += 1;
+            }
+            // Five standard deviations of a bucket's count, which is binomial.
+            let expected = IDS / 10;
+            let tolerance = 5.0 * (IDS as f64 * 0.1 * 0.9).sqrt();
+            for count in buckets {
+                assert!(
+                    count.abs_diff(expected) as f64 <= tolerance,
+                    "{prefix}: {buckets:?}"
+                );
+            }
         }
     }
 
     #[test]
-    fn the_same_id_has_the_same_score_for_ever() {
-        for (id, expected) in [("", 0.9368), ("a", 0.5103), ("0xabc", 0.8326)] {
-            assert!((score(id) - expected).abs() < 1e-4, "{id}: {}", score(id));
-        }
-    }
-
-    #[test]
-    fn the_body_does_not_matter() {
-        let entry = Entry {
-            id: "x".into(),
-            ..Entry::default()
-        };
-        let verdict = judge_json(r#"{"anything": [1, 2]}"#, &entry).unwrap();
-        assert_eq!(verdict.score, score("x"));
-        assert_eq!(verdict.reasons, ["uniform"]);
+    fn only_the_id_counts() {
+        let one = judge_entry(&Entry::new("tx-1", r#"{"value_eth": 1}"#));
+        let other = judge_entry(&Entry::new("tx-1", "[]").received_at(7));
+        assert_eq!(one, other);
+        assert_eq!(one, Ok(Verdict::score(score("tx-1"))));
     }
 }

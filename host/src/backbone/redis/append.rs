@@ -48,7 +48,9 @@ fn outcome_of(letter: u8) -> Option<Appended> {
 
 pub(super) async fn requeue(server: &Server, keys: &Keys, dead: &Requeue) -> Result<bool, Error> {
     let mut call = REQUEUE.prepare_invoke();
-    call.key(&keys.stream).key(&keys.open).key(keys.id(&dead.id));
+    call.key(&keys.stream)
+        .key(&keys.open)
+        .key(keys.id(&dead.id));
     call.arg(dead.stream_id.to_string())
         .arg(&dead.body_hash.0[..])
         .arg(&*dead.id)

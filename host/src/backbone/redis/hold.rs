@@ -86,11 +86,7 @@ pub(super) async fn hand_back(
     Ok(())
 }
 
-pub(super) async fn hand_back_all(
-    server: &Server,
-    keys: &Keys,
-    worker: &str,
-) -> Result<(), Error> {
+pub(super) async fn hand_back_all(server: &Server, keys: &Keys, worker: &str) -> Result<(), Error> {
     loop {
         let mut call = HAND_BACK.prepare_invoke();
         call.key(&keys.stream).key(&keys.due).arg(GROUP).arg(worker);
@@ -119,7 +115,10 @@ pub(super) async fn claim(
     let (entries, lost): (Vec<(String, Value, u32, u32)>, Vec<String>) =
         server.run(&call, keys).await?;
     for stream_id in lost {
-        error!(stream = keys.stream, stream_id, "entry lost: trimmed while it was pending");
+        error!(
+            stream = keys.stream,
+            stream_id, "entry lost: trimmed while it was pending"
+        );
     }
     entries
         .into_iter()

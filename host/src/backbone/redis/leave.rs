@@ -25,7 +25,11 @@ async fn create_group(server: &Server, keys: &Keys) -> Result<bool, Error> {
 
 pub(super) async fn prepare(server: &Server, keys: &Keys) -> Result<(), Error> {
     if create_group(server, keys).await? {
-        info!(stream = keys.stream, group = GROUP, "consumer group created");
+        info!(
+            stream = keys.stream,
+            group = GROUP,
+            "consumer group created"
+        );
     }
     Ok(())
 }
@@ -54,7 +58,11 @@ pub(super) async fn heartbeat(server: &Server, keys: &Keys, worker: &str) -> Res
         .await
         .map_err(|source| server.error(source))?;
     for gone in remove_consumers(server, keys, None).await? {
-        info!(stream = keys.stream, worker = gone, "consumer of a dead worker removed");
+        info!(
+            stream = keys.stream,
+            worker = gone,
+            "consumer of a dead worker removed"
+        );
     }
     Ok(())
 }

@@ -98,7 +98,13 @@ impl Backbone for Redis {
         remember: Duration,
     ) -> Result<(), Error> {
         let keys = Keys::of(partition);
-        settle::settle(&self.server, &keys, stored, settle::As::Decided { remember }).await
+        settle::settle(
+            &self.server,
+            &keys,
+            stored,
+            settle::As::Decided { remember },
+        )
+        .await
     }
 
     async fn settle_dead(&self, partition: &Partition, stored: &Stored) -> Result<(), Error> {

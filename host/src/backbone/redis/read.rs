@@ -43,7 +43,10 @@ impl StreamReader {
         }
         let connection = self.server.blocking_connection(BLOCK).await?;
         if self.connected_before {
-            info!(stream = self.keys.stream, "reconnected to redis, reading own pending again");
+            info!(
+                stream = self.keys.stream,
+                "reconnected to redis, reading own pending again"
+            );
             self.reread = Some(StreamId { ms: 0, seq: 0 });
         }
         self.connected_before = true;
@@ -70,7 +73,10 @@ impl StreamReader {
             Ok(reply) => parse::stream_entries(reply)
                 .ok_or_else(|| self.server.unexpected("XREADGROUP", "not stream entries")),
             Err(error) if is_no_group(&error) => {
-                warn!(stream = self.keys.stream, "consumer group gone, creating it anew");
+                warn!(
+                    stream = self.keys.stream,
+                    "consumer group gone, creating it anew"
+                );
                 leave::recreate_group(&self.server, &self.keys).await?;
                 Ok(Vec::new())
             }

@@ -43,7 +43,11 @@ impl Connection {
             status: response.status(),
             replayed: response.headers().contains_key("idempotent-replayed"),
         };
-        response.into_body().collect().await.context("answer cut short")?;
+        response
+            .into_body()
+            .collect()
+            .await
+            .context("answer cut short")?;
         self.sender = Some(sender);
         Ok(answer)
     }

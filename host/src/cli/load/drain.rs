@@ -22,7 +22,9 @@ impl Watch<'_> {
         let client = Client::new(self.admin);
         let started = Instant::now();
         let bar = ProgressBar::new_spinner();
-        bar.set_style(ProgressStyle::with_template("{spinner} {pos} entries open")?);
+        bar.set_style(ProgressStyle::with_template(
+            "{spinner} {pos} entries open",
+        )?);
         let first = self.open(&client).await?;
         loop {
             let open = self.open(&client).await?;

@@ -15,14 +15,18 @@ use hdrhistogram::Histogram;
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::task::JoinSet;
 
-use super::AdminOption;
 use self::client::Connection;
 use self::transaction::Transactions;
+use super::AdminOption;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// Where transactions are posted
-    #[arg(long, env = "FLOODGATE_URL", default_value = "http://127.0.0.1:8000/transactions")]
+    #[arg(
+        long,
+        env = "FLOODGATE_URL",
+        default_value = "http://127.0.0.1:8000/transactions"
+    )]
     url: String,
     /// Transactions in all
     #[arg(short = 'n', long, default_value_t = 1000)]

@@ -165,6 +165,16 @@ pub(super) async fn kept_before(
     })
 }
 
+pub(super) async fn kept_since(client: &Client, flow: &FlowName, since: u64) -> Result<u64, Error> {
+    const COUNT: &str = "SELECT count(*) FROM decisions WHERE flow = $1 AND received_at >= $2";
+    let statement = client.prepare_cached(COUNT).await?;
+    let row = client
+        .query_one(&statement, &[&flow.as_str(), &timestamp(since)])
+        .await?;
+    let count: i64 = row.try_get(0)?;
+    Ok(count.unsigned_abs())
+}
+
 async fn body_hashes(
     client: &impl GenericClient,
     flow: &FlowName,

@@ -159,6 +159,12 @@ impl Ledger for Postgres {
         self.answered(client, call)
     }
 
+    async fn kept_since(&self, flow: &FlowName, since: u64) -> Result<u64, Error> {
+        let client = self.client().await?;
+        let call = timeout(ANSWER, keep::kept_since(&client, flow, since)).await;
+        self.answered(client, call)
+    }
+
     async fn bury(&self, letters: &[DeadLetter]) -> Result<Stored, Error> {
         let mut client = self.client().await?;
         let call = timeout(ANSWER, dead::bury(&mut client, letters)).await;

@@ -7,8 +7,23 @@ use std::path::{Path, PathBuf};
 use tokio::process::Command;
 
 use super::BuildError;
-use super::target::{linker, run};
+use super::command::{CommandError, run};
 use crate::settings::user_cache;
+
+/// The libraries of one version of the compiler, such as `libstd-rust-web-1.96`.
+const LIBRARIES: &str = "libstd-rust-web-";
+
+#[derive(Debug, thiserror::Error)]
+pub(super) enum DebianError {
+    #[error("{0} is missing; rustup's toolchain has it")]
+    NoLinker(PathBuf),
+    #[error("apt knows no package {LIBRARIES}<version>, not even after apt-get update")]
+    NoPackages,
+    #[error(transparent)]
+    Command(#[from] CommandError),
+    #[error(transparent)]
+    Unpack(#[from] BuildError),
+}
 
 /// Debian's compiler and sources of std, unpacked.
 pub(super) struct Rust {
@@ -18,111 +33,145 @@ pub(super) struct Rust {
 
 impl Rust {
     /// For one call of cargo only: the library path must not reach other programs.
-    pub fn apply(&self, cargo: &mut Command) {
-        let linker_variable = "CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER";
+    pub fn apply(&self, cargo: &mut Command, target_dir: &Path) {
+        let libraries = format!("usr/lib/{}-linux-gnu", std::env::consts::ARCH);
         cargo
             .env("RUSTC", self.root.join("usr/bin/rustc"))
+            // -Zbuild-std is not stable.
             .env("RUSTC_BOOTSTRAP", "1")
-            .env("LD_LIBRARY_PATH", library_dir(&self.root))
-            .env(linker_variable, &self.linker)
+            .env("LD_LIBRARY_PATH", self.root.join(libraries))
+            .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", &self.linker)
             .arg("-Zbuild-std=std,panic_abort")
             // Its artefacts are of another compiler than those next to them.
             .arg("--target-dir")
-            .arg(user_cache("debian-rust-target"));
+            .arg(target_dir.join("debian-rust"));
     }
 }
 
-fn library_dir(root: &Path) -> PathBuf {
-    root.join("usr/lib")
-        .join(format!("{}-linux-gnu", std::env::consts::ARCH))
-}
-
-pub(super) async fn set_up(sysroot: &Path, progress: &impl Fn(&str)) -> Result<Rust, BuildError> {
+/// `sysroot` is that of rustup's toolchain, which has the linker.
+pub(super) async fn set_up(sysroot: &Path, progress: &impl Fn(&str)) -> Result<Rust, DebianError> {
+    let host = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
+    let linker = sysroot.join("lib/rustlib").join(host).join("bin/rust-lld");
+    if !linker.is_file() {
+        return Err(DebianError::NoLinker(linker));
+    }
     let root = user_cache("debian-rust");
-    let rust = Rust {
-        linker: linker(sysroot),
-        root: root.clone(),
-    };
-    if !rust.linker.is_file() {
-        return Err(BuildError::NoTarget(format!(
-            "{} is missing; rustup's toolchain has it",
-            rust.linker.display()
-        )));
+    // Only a whole one ever gets this name.
+    if !root.is_dir() {
+        unpack(&packages(progress).await?, &root, progress).await?;
     }
-    if root.join("complete").is_file() {
-        return Ok(rust);
-    }
-    let packages = match packages().await? {
-        Some(packages) => packages,
+    Ok(Rust { root, linker })
+}
+
+/// What to unpack: the compiler, the libraries it needs, std for build scripts,
+/// which run on this machine, and std's sources.
+async fn packages(progress: &impl Fn(&str)) -> Result<Vec<String>, DebianError> {
+    let libraries = match newest_libraries().await? {
+        Some(libraries) => libraries,
         None => {
             progress("apt-get update");
-            let mut update = Command::new("apt-get");
-            update.arg("update");
-            run(update).await?;
-            packages().await?.ok_or_else(|| {
-                BuildError::NoTarget("apt knows no package libstd-rust-web-<version>".to_owned())
-            })?
+            run(Command::new("apt-get").arg("update")).await?;
+            newest_libraries().await?.ok_or(DebianError::NoPackages)?
         }
     };
-    unpack(&root, &packages, progress).await?;
-    Ok(rust)
-}
-
-/// What to unpack: the compiler, its libraries, std for build scripts, which
-/// run on this machine, and std's sources.
-async fn packages() -> Result<Option<Vec<String>>, BuildError> {
-    let names = |output: Vec<u8>| -> Vec<String> {
-        String::from_utf8_lossy(&output)
-            .split_whitespace()
-            .map(str::to_owned)
-            .collect()
-    };
-    let mut search = Command::new("apt-cache");
-    search.args(["pkgnames", "libstd-rust-web-"]);
-    let libraries = names(run(search).await?.stdout);
-    // The packages of one version each; the newest has the largest minor number.
-    let minor = |name: &str| name.rsplit('.').next().and_then(|minor| minor.parse().ok());
-    let Some(library) = libraries.into_iter().max_by_key(|name| minor(name).unwrap_or(0_u32))
-    else {
-        return Ok(None);
-    };
-    let mut depends = Command::new("apt-cache");
-    depends.args(["depends", &library]);
-    let depends = names(run(depends).await?.stdout);
-    let llvm = depends.into_iter().find(|name| name.starts_with("libllvm"));
+    let depends = run(Command::new("apt-cache").args(["depends", &libraries])).await?;
+    let llvm = dependency(&depends, "libllvm");
     let mut packages = ["rustc-web", "rust-web-src", "libstd-rust-web-dev"]
         .map(str::to_owned)
         .to_vec();
-    packages.push(library);
+    packages.push(libraries);
     packages.extend(llvm);
-    Ok(Some(packages))
+    Ok(packages)
+}
+
+async fn newest_libraries() -> Result<Option<String>, CommandError> {
+    let known = run(Command::new("apt-cache").args(["pkgnames", LIBRARIES])).await?;
+    Ok(newest(&known))
+}
+
+/// The one of the highest version among the names that apt-cache lists.
+fn newest(names: &str) -> Option<String> {
+    names
+        .lines()
+        .filter_map(|name| {
+            let (major, minor) = name.strip_prefix(LIBRARIES)?.split_once('.')?;
+            let version: (u32, u32) = (major.parse().ok()?, minor.parse().ok()?);
+            Some((version, name))
+        })
+        .max()
+        .map(|(_, name)| name.to_owned())
+}
+
+/// The first dependency with that prefix in what `apt-cache depends` says.
+fn dependency(depends: &str, prefix: &str) -> Option<String> {
+    depends
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("Depends: "))
+        .find(|name| name.starts_with(prefix))
+        .map(str::to_owned)
 }
 
 async fn unpack(
-    root: &Path,
     packages: &[String],
+    root: &Path,
     progress: &impl Fn(&str),
-) -> Result<(), BuildError> {
-    let not_written = |source| BuildError::NotWritten {
-        path: root.to_owned(),
-        source,
-    };
-    // Left over from a set-up that was interrupted.
-    if root.exists() {
-        std::fs::remove_dir_all(root).map_err(not_written)?;
-    }
-    let downloads = root.join("downloads");
-    std::fs::create_dir_all(&downloads).map_err(not_written)?;
-    progress(&format!("downloading {} from Debian", packages.join(", ")));
+) -> Result<(), DebianError> {
+    let cache = root.parent().unwrap_or(root);
+    std::fs::create_dir_all(cache).map_err(BuildError::io("create", cache))?;
+    // Aside, so that neither an interruption nor a second build at the same
+    // time leaves half a compiler behind.
+    let aside = tempfile::Builder::new()
+        .prefix(".debian-rust-")
+        .tempdir_in(cache)
+        .map_err(BuildError::io("create a directory in", cache))?;
+    let (archives, unpacked) = (aside.path().join("archives"), aside.path().join("root"));
+    std::fs::create_dir(&archives).map_err(BuildError::io("create", &archives))?;
+    progress(&format!(
+        "downloading {} from Debian, 100 MB",
+        packages.join(", ")
+    ));
     let mut download = Command::new("apt-get");
-    download.arg("download").args(packages).current_dir(&downloads);
-    run(download).await?;
-    for file in std::fs::read_dir(&downloads).map_err(not_written)? {
-        let file = file.map_err(not_written)?.path();
-        let mut dpkg = Command::new("dpkg");
-        dpkg.arg("-x").arg(&file).arg(root);
-        run(dpkg).await?;
+    download
+        .arg("download")
+        .args(packages)
+        .current_dir(&archives);
+    run(&mut download).await?;
+    for archive in archives
+        .read_dir()
+        .map_err(BuildError::io("read", &archives))?
+    {
+        let archive = archive.map_err(BuildError::io("read", &archives))?.path();
+        run(Command::new("dpkg").arg("-x").arg(&archive).arg(&unpacked)).await?;
     }
-    std::fs::remove_dir_all(&downloads).map_err(not_written)?;
-    std::fs::write(root.join("complete"), "").map_err(not_written)
+    match std::fs::rename(&unpacked, root) {
+        // Another build was faster.
+        Err(_) if root.is_dir() => Ok(()),
+        renamed => Ok(renamed.map_err(BuildError::io("create", root))?),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_libraries_are_those_of_the_highest_version() {
+        let known = "libstd-rust-web-1.85\nlibstd-rust-web-dev\nlibstd-rust-web-1.100\nlibstd-rust-web-1.96\n";
+        assert_eq!(newest(known).as_deref(), Some("libstd-rust-web-1.100"));
+        assert_eq!(
+            newest("libstd-rust-web-dev\nlibstd-rust-web-dev-bpf\n"),
+            None
+        );
+        assert_eq!(newest(""), None);
+    }
+
+    #[test]
+    fn llvm_is_the_one_that_the_compiler_depends_on() {
+        let depends = "libstd-rust-web-1.96\n  Depends: libc6\n  Depends: libllvm22\n  Conflicts: libllvm19\n";
+        assert_eq!(dependency(depends, "libllvm").as_deref(), Some("libllvm22"));
+        assert_eq!(
+            dependency("libstd\n  Conflicts: libllvm19\n", "libllvm"),
+            None
+        );
+    }
 }

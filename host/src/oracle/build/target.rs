@@ -1,11 +1,12 @@
 //! A Rust toolchain that builds for wasm32, in the order of what costs least.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
-use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use tokio::process::Command;
 
+use super::command::{run, run_within};
 use super::{BuildError, TARGET, debian};
 use crate::settings::user_cache;
 
@@ -24,102 +25,85 @@ pub(super) enum Toolchain {
 }
 
 impl Toolchain {
-    pub fn apply(&self, cargo: &mut Command) {
+    /// `target_dir` is the one that cargo would use for this package.
+    pub fn apply(&self, cargo: &mut Command, target_dir: &Path) {
         match self {
             Self::Installed => {}
-            Self::Debian(rust) => rust.apply(cargo),
+            Self::Debian(rust) => rust.apply(cargo, target_dir),
         }
     }
 }
 
-pub(super) async fn set_up(progress: &impl Fn(&str)) -> Result<Toolchain, BuildError> {
-    let sysroot = sysroot().await?;
+/// A way to the target that led nowhere.
+#[derive(Debug)]
+pub struct Attempt {
+    pub way: &'static str,
+    pub error: String,
+}
+
+impl fmt::Display for Attempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.way, self.error)
+    }
+}
+
+/// `dir` decides which of rustup's toolchains counts.
+pub(super) async fn set_up(dir: &Path, progress: &impl Fn(&str)) -> Result<Toolchain, BuildError> {
+    let mut rustc = Command::new("rustc");
+    rustc.args(["--print", "sysroot"]).current_dir(dir);
+    let sysroot = PathBuf::from(run(&mut rustc).await?.trim_end());
     let installed = || sysroot.join("lib/rustlib").join(TARGET).is_dir();
     if installed() {
         return Ok(Toolchain::Installed);
     }
-    if rustup_may_help() {
-        progress(&format!("rustup target add {TARGET}"));
-        let mut rustup = Command::new("rustup");
-        rustup.args(["target", "add", TARGET]);
-        let added = tokio::time::timeout(RUSTUP_LIMIT, run(rustup)).await;
-        if matches!(added, Ok(Ok(_))) && installed() {
-            return Ok(Toolchain::Installed);
-        }
-        remember_rustup_failed();
+    let mut attempts = Vec::new();
+    match add_by_rustup(dir, progress).await {
+        Ok(()) if installed() => return Ok(Toolchain::Installed),
+        Ok(()) => attempts.push(Attempt {
+            way: "rustup",
+            error: format!(
+                "added the target to another toolchain than {}",
+                sysroot.display()
+            ),
+        }),
+        Err(error) => attempts.push(Attempt {
+            way: "rustup",
+            error,
+        }),
     }
     match debian::set_up(&sysroot, progress).await {
-        Ok(rust) => Ok(Toolchain::Debian(rust)),
-        Err(error) => Err(BuildError::NoTarget(format!(
-            "the Rust target {TARGET} is missing. Run `rustup target add {TARGET}` on a machine \
-             that reaches rustup's server, or use Debian or a derivative of it, whose packages of \
-             Rust can stand in. The latter did not work here: {error}"
-        ))),
+        Ok(rust) => return Ok(Toolchain::Debian(rust)),
+        Err(error) => attempts.push(Attempt {
+            way: "Debian's packages",
+            error: error.to_string(),
+        }),
+    }
+    Err(BuildError::NoTarget(attempts))
+}
+
+async fn add_by_rustup(dir: &Path, progress: &impl Fn(&str)) -> Result<(), String> {
+    let mark = user_cache("rustup-target-add-failed");
+    if is_recent(&mark) {
+        return Err(format!(
+            "failed less than a day ago; remove {} to try again",
+            mark.display()
+        ));
+    }
+    progress(&format!("rustup target add {TARGET}"));
+    let mut rustup = Command::new("rustup");
+    rustup.args(["target", "add", TARGET]).current_dir(dir);
+    match run_within(RUSTUP_LIMIT, &mut rustup).await {
+        Ok(_) => Ok(()),
+        Err(error) => {
+            // At best: without the mark the next build waits once more.
+            let _ = mark.parent().map(std::fs::create_dir_all);
+            let _ = std::fs::write(&mark, "");
+            Err(error.to_string())
+        }
     }
 }
 
-async fn sysroot() -> Result<PathBuf, BuildError> {
-    let mut rustc = Command::new("rustc");
-    rustc.args(["--print", "sysroot"]);
-    let output = run(rustc).await?;
-    Ok(PathBuf::from(
-        String::from_utf8_lossy(&output.stdout).trim(),
-    ))
-}
-
-fn rustup_failed_mark() -> PathBuf {
-    user_cache("rustup-target-add-failed")
-}
-
-fn rustup_may_help() -> bool {
-    let failed = std::fs::metadata(rustup_failed_mark()).and_then(|mark| mark.modified());
-    !failed.is_ok_and(|at| at.elapsed().is_ok_and(|ago| ago < RUSTUP_PAUSE))
-}
-
-/// Best effort: without the mark the next build waits once more.
-fn remember_rustup_failed() {
-    let mark = rustup_failed_mark();
-    let _created = mark.parent().map(std::fs::create_dir_all);
-    let _written = std::fs::write(mark, "");
-}
-
-/// Runs a program to its end.
-///
-/// # Errors
-/// That it could not be started, or what it said when it failed.
-pub(super) async fn run(mut command: Command) -> Result<Output, BuildError> {
-    let program = command.as_std().get_program().to_string_lossy().into_owned();
-    let output = command
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .output()
-        .await
-        .map_err(|source| BuildError::NotStarted {
-            program: program.clone(),
-            source,
-        })?;
-    if output.status.success() {
-        return Ok(output);
-    }
-    let said = String::from_utf8_lossy(&output.stderr);
-    Err(BuildError::Failed {
-        what: described(&command, &program),
-        output: said.trim().to_owned(),
-    })
-}
-
-fn described(command: &Command, program: &str) -> String {
-    let arguments = command.as_std().get_args().map(|a| a.to_string_lossy());
-    let mut text = program.to_owned();
-    for argument in arguments {
-        text.push(' ');
-        text.push_str(&argument);
-    }
-    text
-}
-
-/// The linker that rustup ships for the host's own target.
-pub(super) fn linker(sysroot: &Path) -> PathBuf {
-    let host = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
-    sysroot.join("lib/rustlib").join(host).join("bin/rust-lld")
+fn is_recent(mark: &Path) -> bool {
+    let at = std::fs::metadata(mark).and_then(|mark| mark.modified());
+    at.is_ok_and(|at| at.elapsed().is_ok_and(|ago| ago < RUSTUP_PAUSE))
 }

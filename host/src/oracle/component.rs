@@ -1,0 +1,171 @@
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use wasmtime::Store;
+use wasmtime::component::Component;
+
+use super::contract::{self, Part};
+use super::engine::{Engine, Slots};
+use super::guest::{self, Guest, OraclePre};
+use super::judge::trap_text;
+use crate::flow::{Digest, OracleSettings};
+
+/// Bytes of the largest component that is loaded; Python oracles have 18 MB.
+pub(super) const MAX_COMPONENT: u64 = 64 << 20;
+/// Ticks for the first instance: generous, since only a start function that
+/// never ends is to be found out.
+const FIRST_INSTANCE: u64 = 5_000;
+
+/// A component that fits the contract, compiled and ready to judge. Loading
+/// is expensive, judging with it is not.
+pub struct Oracle {
+    pub(super) name: Arc<str>,
+    pub(super) pre: OraclePre<Guest>,
+    pub(super) slots: Arc<Slots>,
+    digest: Digest,
+    size: usize,
+    compile_time: Duration,
+    from_cache: bool,
+    parts: Vec<Part>,
+}
+
+/// Why a file is no oracle, and what to do about it.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    #[error("{size} bytes are more than the {MAX_COMPONENT} that a component may have")]
+    TooLarge { size: u64 },
+    #[error("not WebAssembly: build it with `floodgate oracle build`")]
+    NotWasm,
+    #[error(
+        "a core module, not a component: build it with `floodgate oracle build`, or wrap it with `wasm-tools component new`"
+    )]
+    CoreModule,
+    #[error("cut short, damaged, or in need of a wasm feature that is off: {0}")]
+    Invalid(String),
+    #[error("does not fit wit/oracle.wit: {}", list(.0))]
+    DoesNotFit(Vec<Part>),
+    #[error("does not start: {0}")]
+    DoesNotStart(String),
+}
+
+fn list(parts: &[Part]) -> String {
+    let misfits: Vec<String> = parts
+        .iter()
+        .filter(|part| part.misfit.is_some())
+        .map(Part::to_string)
+        .collect();
+    misfits.join(" | ")
+}
+
+impl Oracle {
+    /// Compiles a component, or takes it from the cache, and proves that it
+    /// fits and starts. Takes from milliseconds to seconds: not on a runtime thread.
+    ///
+    /// # Errors
+    /// See [`LoadError`].
+    pub fn load(engine: &Engine, bytes: &[u8]) -> Result<Self, LoadError> {
+        must_be_a_component(bytes)?;
+        let digest = Digest::of(bytes);
+        let started = Instant::now();
+        let (component, from_cache) = compiled(engine, digest, bytes)?;
+        let compile_time = started.elapsed();
+        let parts = contract::compare(&component, &engine.wasmtime);
+        if parts.iter().any(|part| part.misfit.is_some()) {
+            return Err(LoadError::DoesNotFit(parts));
+        }
+        // What compare() lets through can still fail here: the functions of
+        // WASI are not compared one by one.
+        let pre = engine
+            .linker
+            .instantiate_pre(&component)
+            .and_then(OraclePre::new)
+            .map_err(|error| LoadError::DoesNotStart(format!("{error:#}")))?;
+        let oracle = Self {
+            name: Arc::from("unnamed"),
+            pre,
+            slots: Arc::clone(&engine.slots),
+            digest,
+            size: bytes.len(),
+            compile_time,
+            from_cache,
+            parts,
+        };
+        oracle.start_once(engine)?;
+        Ok(oracle)
+    }
+
+    /// The name that the guest's log lines carry.
+    #[must_use]
+    pub fn named(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// Bytes of the component.
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    /// What it took to compile it, or to read it from the cache.
+    pub fn compile_time(&self) -> Duration {
+        self.compile_time
+    }
+
+    pub fn from_cache(&self) -> bool {
+        self.from_cache
+    }
+
+    /// Its imports and exports; all of them fit.
+    pub fn parts(&self) -> &[Part] {
+        &self.parts
+    }
+
+    fn start_once(&self, engine: &Engine) -> Result<(), LoadError> {
+        let _slot = self.slots.take();
+        let settings = Arc::new(OracleSettings::default());
+        let mut store: Store<Guest> = guest::store(
+            &engine.wasmtime,
+            &self.name,
+            &settings,
+            engine.max_memory,
+            FIRST_INSTANCE,
+        );
+        match self.pre.instantiate(&mut store) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(LoadError::DoesNotStart(trap_text(&error))),
+        }
+    }
+}
+
+/// Magic, then version: 1 is a core module, 13 with layer 1 a component.
+fn must_be_a_component(bytes: &[u8]) -> Result<(), LoadError> {
+    let size = bytes.len() as u64;
+    if size > MAX_COMPONENT {
+        return Err(LoadError::TooLarge { size });
+    }
+    match bytes.get(..8) {
+        Some([0, b'a', b's', b'm', 1, 0, 0, 0]) => Err(LoadError::CoreModule),
+        Some([0, b'a', b's', b'm', ..]) => Ok(()),
+        _ => Err(LoadError::NotWasm),
+    }
+}
+
+fn compiled(engine: &Engine, digest: Digest, bytes: &[u8]) -> Result<(Component, bool), LoadError> {
+    if let Some(component) = engine
+        .cache
+        .as_ref()
+        .and_then(|cache| cache.get(&engine.wasmtime, digest))
+    {
+        return Ok((component, true));
+    }
+    let component = Component::from_binary(&engine.wasmtime, bytes)
+        .map_err(|error| LoadError::Invalid(format!("{error:#}")))?;
+    if let Some(cache) = &engine.cache {
+        cache.put(digest, &component);
+    }
+    Ok((component, false))
+}

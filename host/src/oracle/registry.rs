@@ -1,0 +1,360 @@
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::join_all;
+use tokio::sync::{mpsc, watch};
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, warn};
+
+use super::choices::ChoiceError;
+use super::component::{LoadError, Oracle};
+use super::engine::Engine;
+use super::health::Condition;
+use super::notebook::{self, Note};
+use super::seat::{Seat, Seated};
+use super::status::{Observation, OracleStatus};
+use super::watch::{self as files, Look};
+use crate::flow::Digest;
+use crate::ledger::{self, Ledger};
+
+/// An interval of nothing is none.
+const SHORTEST_POLL: Duration = Duration::from_millis(10);
+/// How often choices made elsewhere are looked for.
+const CHOICES: Duration = Duration::from_secs(1);
+/// How long the first look waits for the ledger.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+pub struct RegistryOptions {
+    /// Where `<name>.wasm` is looked for.
+    pub dir: PathBuf,
+    /// How often the directory is looked at even if nothing is heard of it:
+    /// some file systems tell nothing.
+    pub poll: Duration,
+    pub engine: Arc<Engine>,
+    pub ledger: Arc<dyn Ledger>,
+    /// The components that flows use; other files are left alone.
+    pub names: Vec<Arc<str>>,
+}
+
+/// Which oracle is in force under each name. It changes when a file is
+/// dropped, when a person chooses, and when an oracle turns out broken;
+/// whoever holds an [`Oracle`] finishes with it.
+pub struct Registry {
+    dir: PathBuf,
+    engine: Arc<Engine>,
+    pub(super) ledger: Arc<dyn Ledger>,
+    pub(super) seats: BTreeMap<Arc<str>, Arc<Seat>>,
+    changes: watch::Sender<u64>,
+    notes: mpsc::UnboundedSender<Note>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum RegistryError {
+    #[error("oracle directory {dir}: {error}; create it, or name another one with --oracle-dir")]
+    Directory { dir: PathBuf, error: std::io::Error },
+}
+
+/// What the host did about an oracle that fails everything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Blamed {
+    WentBackTo(Digest),
+    /// Nothing else to run: the flow has to wait for another file.
+    NoPrevious,
+}
+
+impl Registry {
+    /// Looks at the directory and at the ledger's choices once, then keeps
+    /// looking until shutdown.
+    ///
+    /// # Errors
+    /// Where the directory cannot be read. An oracle that is missing or does
+    /// not load is no error: its status says so, and its flows wait.
+    pub async fn start(
+        options: RegistryOptions,
+        shutdown: CancellationToken,
+    ) -> Result<Arc<Self>, RegistryError> {
+        if let Err(error) = std::fs::read_dir(&options.dir) {
+            let dir = options.dir;
+            return Err(RegistryError::Directory { dir, error });
+        }
+        let (notes, unwritten) = mpsc::unbounded_channel();
+        let seats = options.names.into_iter().map(|name| {
+            let seat = Arc::new(Seat::new(Arc::clone(&name)));
+            (name, seat)
+        });
+        let registry = Arc::new(Self {
+            dir: options.dir,
+            engine: options.engine,
+            ledger: options.ledger,
+            seats: seats.collect(),
+            changes: watch::Sender::new(0),
+            notes,
+        });
+        tokio::spawn(notebook::write_down(
+            unwritten,
+            Arc::clone(&registry.ledger),
+            shutdown.clone(),
+        ));
+        // Watching starts before the first look, so that nothing falls between.
+        let (watcher, stirred) = files::stirs(&registry.dir);
+        let choices = tokio::time::timeout(PATIENCE, registry.read_ledger()).await;
+        if !matches!(choices, Ok(Ok(()))) {
+            warn!("ledger did not answer, oracles start as if nothing was pinned or rolled back");
+        }
+        join_all(registry.seats.keys().map(|name| registry.look(name))).await;
+        let attending = Arc::clone(&registry);
+        tokio::spawn(async move {
+            let _watcher = watcher;
+            let attended = attending.attend(options.poll.max(SHORTEST_POLL), stirred);
+            shutdown.run_until_cancelled(attended).await;
+        });
+        Ok(registry)
+    }
+
+    /// The oracle in force; `None` while there is none.
+    pub fn current(&self, name: &str) -> Option<Arc<Oracle>> {
+        self.seats.get(name)?.current()
+    }
+
+    /// Changes with every swap.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    pub fn status(&self) -> Vec<OracleStatus> {
+        self.seats.values().map(|seat| seat.status()).collect()
+    }
+
+    /// Notes what became of a batch, and says whether the oracle is to blame.
+    pub fn observe(&self, name: &str, oracle: &Arc<Oracle>, judged: Observation<'_>) -> Condition {
+        match self.seats.get(name) {
+            Some(seat) => seat.observe(oracle.digest(), judged),
+            None => Condition::Fine,
+        }
+    }
+
+    /// Takes a broken oracle out of force and goes back to the newest digest
+    /// before it that loads. May be called by several workers at once.
+    pub async fn blame(&self, name: &str, broken: Digest, error: &str) -> Blamed {
+        let Some(seat) = self.seats.get(name) else {
+            return Blamed::NoPrevious;
+        };
+        if let Some(current) = seat.current().filter(|current| current.digest() != broken) {
+            return Blamed::WentBackTo(current.digest());
+        }
+        seat.found_broken(broken, error);
+        if seat.pinned() {
+            error!(
+                name,
+                digest = format!("{broken:.12}"),
+                error,
+                "oracle is broken and pinned: unpin it or pin another one"
+            );
+            return Blamed::NoPrevious;
+        }
+        let Some(to) = self.first_that_loads(seat, broken).await else {
+            error!(
+                name,
+                digest = format!("{broken:.12}"),
+                error,
+                "oracle is broken and there is none to go back to: drop another file"
+            );
+            return Blamed::NoPrevious;
+        };
+        if seat.go_back(to, broken) {
+            error!(
+                name,
+                digest = format!("{broken:.12}"),
+                error,
+                to = format!("{to:.12}"),
+                "oracle is broken, going back"
+            );
+            self.note(Note::Chosen {
+                seat: Arc::clone(seat),
+            });
+            self.seat(seat);
+        }
+        match seat.current() {
+            Some(current) if current.digest() != broken => Blamed::WentBackTo(current.digest()),
+            _ => Blamed::NoPrevious,
+        }
+    }
+
+    async fn first_that_loads(&self, seat: &Arc<Seat>, broken: Digest) -> Option<Digest> {
+        let before = seat.before(broken);
+        if let Some(digest) = before.iter().find(|digest| seat.kept(**digest).is_some()) {
+            return Some(*digest);
+        }
+        self.read_history(seat).await.ok();
+        for digest in seat.before(broken) {
+            match self.fetched(seat, digest).await {
+                Ok(()) => return Some(digest),
+                Err(error) => {
+                    warn!(name = &*seat.name, digest = format!("{digest:.12}"), %error, "cannot go back to it")
+                }
+            }
+        }
+        None
+    }
+
+    /// Looks at the directory and the ledger, for ever.
+    async fn attend(&self, poll: Duration, stirred: watch::Receiver<()>) {
+        let names = self.seats.keys().map(|name| {
+            let mut stirred = stirred.clone();
+            async move {
+                let mut polls = tokio::time::interval(poll);
+                polls.set_missed_tick_behavior(MissedTickBehavior::Delay);
+                loop {
+                    tokio::select! {
+                        _ = polls.tick() => {}
+                        Ok(()) = stirred.changed() => {}
+                    }
+                    self.look(name).await;
+                }
+            }
+        });
+        let choices = async {
+            let mut polls = tokio::time::interval(CHOICES);
+            polls.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                polls.tick().await;
+                // Whoever writes to the ledger says that it is away.
+                self.read_ledger().await.ok();
+                for seat in self.seats.values() {
+                    self.fill(seat).await;
+                }
+            }
+        };
+        tokio::join!(join_all(names), choices);
+    }
+
+    /// Looks at one file, and takes it if it is new and loads.
+    async fn look(&self, name: &Arc<str>) {
+        let Some(seat) = self.seats.get(name) else {
+            return;
+        };
+        let path = self.dir.join(format!("{name}.wasm"));
+        match files::look(&path, &mut *seat.seen.lock().await).await {
+            Look::Same => return,
+            Look::Gone => seat.file_gone(),
+            Look::TooLarge(size) => {
+                seat.file_refused(
+                    None,
+                    format!("{name}.wasm: {}", LoadError::TooLarge { size }),
+                );
+            }
+            Look::Unreadable(error) => {
+                seat.file_refused(None, format!("{}: {error}", path.display()));
+            }
+            Look::Settled(digest, bytes) => self.take(seat, digest, bytes).await,
+        }
+        self.fill(seat).await;
+    }
+
+    async fn take(&self, seat: &Arc<Seat>, digest: Digest, bytes: Bytes) {
+        if seat.file_is(digest) {
+            return;
+        }
+        let oracle = match seat.kept(digest) {
+            Some(kept) => kept,
+            None => match self.load(&seat.name, bytes.clone()).await {
+                Ok(oracle) => oracle,
+                Err(error) => {
+                    let name = &seat.name;
+                    seat.file_refused(Some(digest), format!("{name}.wasm ({digest:.12}): {error}"));
+                    return;
+                }
+            },
+        };
+        self.note(Note::Taken {
+            name: Arc::clone(&seat.name),
+            digest,
+            bytes,
+        });
+        if seat.file_taken(oracle) {
+            self.note(Note::Chosen {
+                seat: Arc::clone(seat),
+            });
+        }
+    }
+
+    async fn load(&self, name: &Arc<str>, bytes: Bytes) -> Result<Arc<Oracle>, LoadError> {
+        let engine = Arc::clone(&self.engine);
+        let name = Arc::clone(name);
+        let loading =
+            tokio::task::spawn_blocking(move || Ok(Oracle::load(&engine, &bytes)?.named(name)));
+        let oracle = loading
+            .await
+            .unwrap_or_else(|error| Err(LoadError::Invalid(error.to_string())))?;
+        Ok(Arc::new(oracle))
+    }
+
+    /// Brings into force what should be, from the ledger if need be.
+    pub(super) async fn fill(&self, seat: &Arc<Seat>) {
+        if let Some(missing) = self.seat(seat) {
+            match self.fetched(seat, missing).await {
+                Ok(()) => _ = self.seat(seat),
+                Err(error) => seat.failed(error.to_string()),
+            }
+        }
+    }
+
+    /// Brings into force what should be, and returns what is missing for it.
+    fn seat(&self, seat: &Seat) -> Option<Digest> {
+        match seat.seat() {
+            Seated::Unchanged => None,
+            Seated::Missing(digest) => Some(digest),
+            Seated::Swapped => {
+                self.changes.send_modify(|changes| *changes += 1);
+                None
+            }
+        }
+    }
+
+    /// Has a digest in memory, from the ledger if need be.
+    pub(super) async fn fetched(
+        &self,
+        seat: &Arc<Seat>,
+        digest: Digest,
+    ) -> Result<(), ChoiceError> {
+        if seat.kept(digest).is_some() {
+            return Ok(());
+        }
+        let bytes = self.ledger.component(digest).await?;
+        let bytes = bytes.ok_or(ChoiceError::NotStored { digest })?;
+        let loaded = self.load(&seat.name, bytes).await;
+        seat.keep(loaded.map_err(|error| ChoiceError::Load { digest, error })?);
+        Ok(())
+    }
+
+    pub(super) async fn read_history(&self, seat: &Seat) -> Result<(), ledger::Error> {
+        seat.history_read(&self.ledger.component_history(&seat.name).await?);
+        Ok(())
+    }
+
+    /// Follows choices made elsewhere. An error changes nothing: what is
+    /// known stays.
+    async fn read_ledger(&self) -> Result<(), ledger::Error> {
+        let tokens: Vec<_> = (self.seats.values())
+            .filter_map(|seat| Some((seat, seat.choice_token()?)))
+            .collect();
+        let choices = self.ledger.choices().await?;
+        for (seat, token) in tokens {
+            let choice = choices.iter().find(|(name, _)| **name == *seat.name);
+            seat.choice_read(token, choice.map(|(_, choice)| choice.clone()));
+            if !seat.history_is_known() {
+                self.read_history(seat).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn note(&self, note: Note) {
+        // Only fails after shutdown, when nobody writes any more.
+        self.notes.send(note).ok();
+    }
+}

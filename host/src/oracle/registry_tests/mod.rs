@@ -1,0 +1,233 @@
+mod choosing;
+mod taking;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tempfile::TempDir;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::*;
+use crate::backbone::StreamId;
+use crate::flow::{BodyHash, Digest, Entry, FlowName, OracleLimits};
+use crate::ledger::{
+    Buried, Choice, DeadFilter, DeadLetter, Decided, DecidedBy, Error, Kept, Ledger, Stored,
+};
+
+pub(super) const NAME: &str = "judge";
+
+/// Keeps components and choices; the registry needs nothing else of a ledger.
+#[derive(Default)]
+pub(super) struct Shelf {
+    pub(super) away: AtomicBool,
+    /// Held by a test, components are not handed out.
+    pub(super) gate: tokio::sync::Mutex<()>,
+    pub(super) asked: AtomicBool,
+    pub(super) components: Mutex<BTreeMap<Digest, Bytes>>,
+    pub(super) history: Mutex<Vec<Digest>>,
+    pub(super) choices: Mutex<BTreeMap<String, Choice>>,
+}
+
+impl Shelf {
+    fn there(&self) -> Result<(), Error> {
+        if self.away.load(Ordering::SeqCst) {
+            return Err(Error::Unavailable("away".to_owned()));
+        }
+        Ok(())
+    }
+
+    pub(super) fn choice(&self) -> Option<Choice> {
+        self.choices.lock().unwrap().get(NAME).cloned()
+    }
+}
+
+#[async_trait]
+impl Ledger for Shelf {
+    async fn component_taken(&self, _: &str, digest: Digest, bytes: &[u8]) -> Result<(), Error> {
+        self.there()?;
+        let bytes = Bytes::copy_from_slice(bytes);
+        self.components.lock().unwrap().insert(digest, bytes);
+        let mut history = self.history.lock().unwrap();
+        history.retain(|known| *known != digest);
+        history.insert(0, digest);
+        Ok(())
+    }
+
+    async fn component(&self, digest: Digest) -> Result<Option<Bytes>, Error> {
+        self.there()?;
+        self.asked.store(true, Ordering::SeqCst);
+        drop(self.gate.lock().await);
+        Ok(self.components.lock().unwrap().get(&digest).cloned())
+    }
+
+    async fn component_history(&self, _: &str) -> Result<Vec<Digest>, Error> {
+        self.there()?;
+        Ok(self.history.lock().unwrap().clone())
+    }
+
+    async fn choices(&self) -> Result<Vec<(String, Choice)>, Error> {
+        self.there()?;
+        Ok(self.choices.lock().unwrap().clone().into_iter().collect())
+    }
+
+    async fn choose(&self, name: &str, choice: Option<&Choice>) -> Result<(), Error> {
+        self.there()?;
+        let mut choices = self.choices.lock().unwrap();
+        match choice {
+            Some(choice) => choices.insert(name.to_owned(), choice.clone()),
+            None => choices.remove(name),
+        };
+        Ok(())
+    }
+
+    async fn keep(&self, _: &DecidedBy, _: &[Decided]) -> Result<Kept, Error> {
+        unimplemented!()
+    }
+
+    async fn kept_before(
+        &self,
+        _: &FlowName,
+        _: &[(StreamId, Arc<str>, BodyHash)],
+    ) -> Result<Kept, Error> {
+        unimplemented!()
+    }
+
+    async fn bury(&self, _: &[DeadLetter]) -> Result<Stored, Error> {
+        unimplemented!()
+    }
+
+    async fn dead(&self, _: &DeadFilter) -> Result<Vec<Buried>, Error> {
+        unimplemented!()
+    }
+
+    async fn remove_dead(&self, _: &Buried) -> Result<bool, Error> {
+        unimplemented!()
+    }
+
+    async fn ping(&self) -> Result<(), Error> {
+        unimplemented!()
+    }
+}
+
+pub(super) struct Host {
+    pub(super) dir: TempDir,
+    pub(super) shelf: Arc<Shelf>,
+    pub(super) registry: Arc<Registry>,
+    _running: DropGuard,
+}
+
+pub(super) async fn registry(dir: &Path, shelf: &Arc<Shelf>) -> (Arc<Registry>, DropGuard) {
+    let shutdown = CancellationToken::new();
+    let options = RegistryOptions {
+        dir: dir.to_owned(),
+        poll: Duration::from_millis(100),
+        engine: Arc::new(Engine::new(&EngineOptions::default()).unwrap()),
+        ledger: Arc::clone(shelf) as Arc<dyn Ledger>,
+        names: vec![NAME.into()],
+    };
+    let registry = Registry::start(options, shutdown.clone()).await.unwrap();
+    (registry, shutdown.drop_guard())
+}
+
+impl Host {
+    pub(super) async fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let shelf = Arc::default();
+        let (registry, running) = registry(dir.path(), &shelf).await;
+        Self {
+            dir,
+            shelf,
+            registry,
+            _running: running,
+        }
+    }
+
+    /// A host that has had these, one after the other.
+    pub(super) async fn with(scores: &[f64]) -> Self {
+        let host = Self::new().await;
+        for score in scores {
+            host.drop_file(&guests::constant(*score));
+            host.until_scored(*score).await;
+        }
+        let stored = || host.shelf.history.lock().unwrap().len() == scores.len();
+        until("all are stored", stored).await;
+        host
+    }
+
+    pub(super) fn drop_file(&self, bytes: &[u8]) {
+        std::fs::write(self.dir.path().join(format!("{NAME}.wasm")), bytes).unwrap();
+    }
+
+    pub(super) fn digest(&self) -> Option<Digest> {
+        Some(self.registry.current(NAME)?.digest())
+    }
+
+    pub(super) fn status(&self) -> OracleStatus {
+        self.registry.status().remove(0)
+    }
+
+    pub(super) async fn until_scored(&self, score: f64) {
+        until(&format!("score {score}"), || {
+            self.digest() == Some(of(score))
+        })
+        .await;
+    }
+
+    pub(super) async fn until_error(&self, part: &str) {
+        let said = || {
+            self.status()
+                .last_error
+                .is_some_and(|error| error.contains(part))
+        };
+        until(part, said).await;
+    }
+
+    pub(super) fn fails(&self, entries: std::ops::Range<u64>) -> Condition {
+        let failed: Vec<StreamId> = entries.map(|ms| StreamId { ms, seq: 0 }).collect();
+        let oracle = self.registry.current(NAME).unwrap();
+        let judged = Observation {
+            calls: 1,
+            failed: &failed,
+            error: Some("trap: unreachable"),
+            ..Observation::default()
+        };
+        self.registry.observe(NAME, &oracle, judged)
+    }
+}
+
+pub(super) fn of(score: f64) -> Digest {
+    Digest::of(&guests::constant(score))
+}
+
+pub(super) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let waiting = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let waited = tokio::time::timeout(Duration::from_secs(20), waiting).await;
+    assert!(waited.is_ok(), "it never came to: {what}");
+}
+
+pub(super) async fn score(oracle: &Arc<Oracle>) -> f64 {
+    let oracle = Arc::clone(oracle);
+    let judged = tokio::task::spawn_blocking(move || {
+        let entry = Entry {
+            id: "a".into(),
+            body: "{}".into(),
+            received_at: 0,
+            attributes: Vec::new(),
+        };
+        let limits = OracleLimits {
+            memory: 64 << 20,
+            timeout: Duration::from_millis(100),
+        };
+        oracle.judge(&[&entry], &Arc::default(), limits)
+    });
+    judged.await.unwrap().unwrap().remove(0).unwrap().score
+}

@@ -1,0 +1,438 @@
+//! One name and the oracle in force under it: what the file, a person's
+//! choice and the oracle's own record come to. No I/O.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arc_swap::ArcSwapOption;
+use jiff::Timestamp;
+use tracing::{info, warn};
+
+use super::component::Oracle;
+use super::health::{Condition, Health};
+use super::status::{Observation, OracleStatus};
+use super::watch::Stamp;
+use crate::flow::Digest;
+use crate::ledger::Choice;
+
+/// Oracles of one name that stay in memory, so that going back is immediate.
+/// The compiled code of a Python oracle takes some 60 MB.
+const KEPT: usize = 3;
+
+pub(super) struct Seat {
+    pub(super) name: Arc<str>,
+    /// What the last look at the file found; held while looking.
+    pub(super) seen: tokio::sync::Mutex<Option<Stamp>>,
+    current: ArcSwapOption<Oracle>,
+    state: Mutex<State>,
+    calls: AtomicU64,
+    entries: AtomicU64,
+    faults: AtomicU64,
+}
+
+#[derive(Default)]
+struct State {
+    /// The last content of the file that loaded.
+    file: Option<Digest>,
+    /// Whether the file is still there.
+    gone: bool,
+    /// The last content that did not load: said once, not at every look.
+    refused: Option<Digest>,
+    choice: Option<Choice>,
+    /// Raised by each choice made here, and the one the ledger has.
+    choices: u64,
+    choices_saved: u64,
+    /// In memory, the newest last.
+    kept: Vec<Arc<Oracle>>,
+    /// Every digest that the name had, the newest first.
+    history: Vec<Digest>,
+    /// Whether the ledger was asked for it.
+    history_known: bool,
+    /// Found to be broken in this process.
+    broken: HashSet<Digest>,
+    health: Health,
+    since: Option<Timestamp>,
+    last_error: Option<String>,
+    /// What was warned of last: many looks find the same.
+    warned: Option<String>,
+}
+
+/// What came of bringing an oracle into force.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Seated {
+    Unchanged,
+    Swapped,
+    /// This one should be in force and is not in memory.
+    Missing(Digest),
+}
+
+/// Which digest should be in force: a choice counts more than the file.
+fn wanted(file: Option<Digest>, choice: Option<&Choice>) -> Option<Digest> {
+    match choice {
+        Some(Choice::Pinned { digest }) => Some(*digest),
+        Some(Choice::RolledBack { to, rejected }) if file.is_none_or(|file| file == *rejected) => {
+            Some(*to)
+        }
+        Some(Choice::RolledBack { .. }) | None => file,
+    }
+}
+
+impl Seat {
+    pub(super) fn new(name: Arc<str>) -> Self {
+        Self {
+            name,
+            seen: tokio::sync::Mutex::default(),
+            current: ArcSwapOption::empty(),
+            state: Mutex::default(),
+            calls: AtomicU64::new(0),
+            entries: AtomicU64::new(0),
+            faults: AtomicU64::new(0),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn current(&self) -> Option<Arc<Oracle>> {
+        self.current.load_full()
+    }
+
+    /// Brings into force what should be, if it is in memory.
+    pub(super) fn seat(&self) -> Seated {
+        let mut state = self.state();
+        let from = self.current().map(|oracle| oracle.digest());
+        let Some(to) = wanted(state.file, state.choice.as_ref()) else {
+            return Seated::Unchanged;
+        };
+        if from == Some(to) {
+            return Seated::Unchanged;
+        }
+        let Some(next) = state.kept(to) else {
+            return Seated::Missing(to);
+        };
+        self.current.store(Some(next));
+        for count in [&self.calls, &self.entries, &self.faults] {
+            count.store(0, Ordering::Relaxed);
+        }
+        state.health = Health::default();
+        state.since = Some(Timestamp::now());
+        let from = from.map_or("none".to_owned(), |from| format!("{from:.12}"));
+        info!(
+            name = &*self.name,
+            from,
+            to = format!("{to:.12}"),
+            "oracle swapped"
+        );
+        Seated::Swapped
+    }
+
+    pub(super) fn keep(&self, oracle: Arc<Oracle>) {
+        let current = self.current().map(|oracle| oracle.digest());
+        self.state().keep(oracle, current);
+    }
+
+    pub(super) fn kept(&self, digest: Digest) -> Option<Arc<Oracle>> {
+        self.state().kept(digest)
+    }
+
+    /// Whether there is nothing to do about a file with this content.
+    pub(super) fn file_is(&self, digest: Digest) -> bool {
+        let mut state = self.state();
+        let was_gone = std::mem::take(&mut state.gone);
+        if state.refused == Some(digest) {
+            return true;
+        }
+        if state.file != Some(digest) {
+            return false;
+        }
+        if state.refused.take().is_some() || was_gone {
+            state.all_is_well();
+        }
+        true
+    }
+
+    /// The file's content loaded. True: that ended a rollback, which has to
+    /// be saved.
+    pub(super) fn file_taken(&self, oracle: Arc<Oracle>) -> bool {
+        let digest = oracle.digest();
+        self.keep(oracle);
+        let mut state = self.state();
+        state.file = Some(digest);
+        state.refused = None;
+        state.all_is_well();
+        state.history.retain(|known| *known != digest);
+        state.history.insert(0, digest);
+        // Dropped again on purpose: it gets another chance.
+        state.broken.remove(&digest);
+        let over =
+            matches!(state.choice, Some(Choice::RolledBack { rejected, .. }) if rejected != digest);
+        if over {
+            state.choice = None;
+            state.choices += 1;
+        }
+        over
+    }
+
+    /// The file's content did not load: the oracle in force stays.
+    pub(super) fn file_refused(&self, digest: Option<Digest>, error: String) {
+        let mut state = self.state();
+        if digest.is_some() {
+            state.refused = digest;
+        }
+        self.note(&mut state, error);
+    }
+
+    pub(super) fn file_gone(&self) {
+        let mut state = self.state();
+        if std::mem::replace(&mut state.gone, true) {
+            return;
+        }
+        let error = match self.current() {
+            Some(_) => "its file is gone from the directory, it stays in force",
+            None => "no such file in the directory",
+        };
+        self.note(&mut state, error.to_owned());
+    }
+
+    /// Something else went wrong. Said once, however often it happens in a row.
+    pub(super) fn failed(&self, error: String) {
+        self.note(&mut self.state(), error);
+    }
+
+    fn note(&self, state: &mut State, error: String) {
+        if state.warned.as_ref() != Some(&error) {
+            warn!(name = &*self.name, error, "oracle not taken");
+            state.warned = Some(error.clone());
+            state.last_error = Some(error);
+        }
+    }
+
+    /// A token for [`Seat::choice_read`], taken before the ledger is asked.
+    /// `None` while the ledger does not yet have a choice that was made here.
+    pub(super) fn choice_token(&self) -> Option<u64> {
+        let state = self.state();
+        (state.choices == state.choices_saved).then_some(state.choices)
+    }
+
+    /// What the ledger says, unless a choice was made here meanwhile.
+    pub(super) fn choice_read(&self, token: u64, choice: Option<Choice>) {
+        let mut state = self.state();
+        if state.choices == token && state.choice != choice {
+            info!(name = &*self.name, ?choice, "choice changed");
+            state.choice = choice;
+        }
+    }
+
+    /// A choice made here. Its number goes to [`Seat::choice_saved`].
+    pub(super) fn choose(&self, choice: Option<Choice>) -> u64 {
+        let mut state = self.state();
+        state.choice = choice;
+        state.choices += 1;
+        state.choices
+    }
+
+    pub(super) fn choice(&self) -> (u64, Option<Choice>) {
+        let state = self.state();
+        (state.choices, state.choice.clone())
+    }
+
+    pub(super) fn choice_saved(&self, number: u64) {
+        let mut state = self.state();
+        state.choices_saved = state.choices_saved.max(number);
+    }
+
+    /// Digests that the ledger knows beyond those seen by this process.
+    pub(super) fn history_read(&self, older: &[Digest]) {
+        let mut state = self.state();
+        state.history_known = true;
+        for digest in older {
+            if !state.history.contains(digest) {
+                state.history.push(*digest);
+            }
+        }
+    }
+
+    pub(super) fn history_is_known(&self) -> bool {
+        self.state().history_known
+    }
+
+    pub(super) fn history(&self) -> Vec<Digest> {
+        self.state().history.clone()
+    }
+
+    /// Digests before this one, the newest first, without those found broken.
+    pub(super) fn before(&self, digest: Digest) -> Vec<Digest> {
+        self.state().before(digest)
+    }
+
+    /// Going back to `to`: what to write down. It is the file that is
+    /// rejected, not what is in force: after going back twice, the file must
+    /// not count as a new one.
+    pub(super) fn going_back(&self, to: Digest, from: Digest) -> Choice {
+        Choice::RolledBack {
+            to,
+            rejected: self.state().file.unwrap_or(from),
+        }
+    }
+
+    /// Chooses `to` instead of a broken `from`. False: `from` is not in force
+    /// any more, and whatever came instead is not to be rejected.
+    pub(super) fn go_back(&self, to: Digest, from: Digest) -> bool {
+        let mut state = self.state();
+        if self
+            .current()
+            .is_some_and(|current| current.digest() != from)
+        {
+            return false;
+        }
+        let rejected = state.file.unwrap_or(from);
+        state.choice = Some(Choice::RolledBack { to, rejected });
+        state.choices += 1;
+        true
+    }
+
+    pub(super) fn pinned(&self) -> bool {
+        matches!(self.state().choice, Some(Choice::Pinned { .. }))
+    }
+
+    pub(super) fn found_broken(&self, digest: Digest, error: &str) {
+        let mut state = self.state();
+        state.broken.insert(digest);
+        state.last_error = Some(error.to_owned());
+    }
+
+    pub(super) fn observe(&self, digest: Digest, judged: Observation<'_>) -> Condition {
+        let mut state = self.state();
+        // A batch that was in flight during a swap says nothing of the new one.
+        if self
+            .current()
+            .is_none_or(|current| current.digest() != digest)
+        {
+            return Condition::Fine;
+        }
+        self.calls.fetch_add(judged.calls, Ordering::Relaxed);
+        let entries = judged.succeeded + judged.failed.len();
+        self.entries.fetch_add(entries as u64, Ordering::Relaxed);
+        self.faults
+            .fetch_add(judged.failed.len() as u64, Ordering::Relaxed);
+        if let Some(error) = judged.error {
+            state.last_error = Some(error.to_owned());
+        }
+        state.health.observe(judged.succeeded, judged.failed)
+    }
+
+    pub(super) fn status(&self) -> OracleStatus {
+        let state = self.state();
+        let current = self.current();
+        let digest = current.as_ref().map(|oracle| oracle.digest());
+        OracleStatus {
+            name: self.name.to_string(),
+            digest,
+            size: current.as_ref().map_or(0, |oracle| oracle.size()),
+            since: state.since,
+            calls: self.calls.load(Ordering::Relaxed),
+            entries: self.entries.load(Ordering::Relaxed),
+            faults: self.faults.load(Ordering::Relaxed),
+            last_error: state.last_error.clone(),
+            pinned: matches!(state.choice, Some(Choice::Pinned { .. })),
+            rolled_back: match state.choice {
+                Some(Choice::RolledBack { rejected, .. }) => Some(rejected),
+                _ => None,
+            },
+            file_digest: state
+                .file
+                .filter(|_| !state.gone && state.refused.is_none()),
+            compile_ms: current.map_or(0, |oracle| {
+                u64::try_from(oracle.compile_time().as_millis()).unwrap_or(u64::MAX)
+            }),
+            previous: digest.and_then(|digest| state.before(digest).first().copied()),
+        }
+    }
+}
+
+impl State {
+    fn all_is_well(&mut self) {
+        self.last_error = None;
+        self.warned = None;
+    }
+
+    fn kept(&self, digest: Digest) -> Option<Arc<Oracle>> {
+        let kept = self.kept.iter().find(|oracle| oracle.digest() == digest);
+        kept.cloned()
+    }
+
+    fn keep(&mut self, oracle: Arc<Oracle>, current: Option<Digest>) {
+        self.kept.retain(|kept| kept.digest() != oracle.digest());
+        self.kept.push(oracle);
+        if self.kept.len() > KEPT {
+            let oldest = self
+                .kept
+                .iter()
+                .position(|kept| Some(kept.digest()) != current)
+                .unwrap_or(0);
+            self.kept.remove(oldest);
+        }
+    }
+
+    fn before(&self, digest: Digest) -> Vec<Digest> {
+        let from = self.history.iter().position(|known| *known == digest);
+        self.history[from.map_or(0, |at| at + 1)..]
+            .iter()
+            .copied()
+            .filter(|known| !self.broken.contains(known))
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn digest(text: &str) -> Digest {
+        Digest::of(text.as_bytes())
+    }
+
+    #[test]
+    fn a_pinned_digest_is_in_force_whatever_is_dropped() {
+        let choice = Choice::Pinned {
+            digest: digest("a"),
+        };
+        assert_eq!(wanted(Some(digest("b")), Some(&choice)), Some(digest("a")));
+        assert_eq!(wanted(None, Some(&choice)), Some(digest("a")));
+    }
+
+    #[test]
+    fn a_rollback_counts_until_another_file_is_dropped() {
+        let choice = Choice::RolledBack {
+            to: digest("old"),
+            rejected: digest("bad"),
+        };
+        assert_eq!(
+            wanted(Some(digest("bad")), Some(&choice)),
+            Some(digest("old"))
+        );
+        assert_eq!(wanted(None, Some(&choice)), Some(digest("old")));
+        assert_eq!(
+            wanted(Some(digest("new")), Some(&choice)),
+            Some(digest("new"))
+        );
+    }
+
+    #[test]
+    fn an_old_answer_of_the_ledger_does_not_undo_a_choice_made_meanwhile() {
+        let seat = Seat::new("a".into());
+        let token = seat.choice_token().unwrap();
+        let choice = Choice::Pinned {
+            digest: digest("a"),
+        };
+        let number = seat.choose(Some(choice.clone()));
+        seat.choice_read(token, None);
+        assert_eq!(seat.choice().1, Some(choice));
+        assert_eq!(seat.choice_token(), None, "the ledger does not have it yet");
+        seat.choice_saved(number);
+        seat.choice_read(seat.choice_token().unwrap(), None);
+        assert_eq!(seat.choice().1, None);
+    }
+}

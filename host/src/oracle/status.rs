@@ -1,0 +1,41 @@
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::backbone::StreamId;
+use crate::flow::Digest;
+
+/// What `floodgate oracles` shows of one name.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OracleStatus {
+    pub name: String,
+    /// The one in force; `None`: flows that use it are waiting.
+    pub digest: Option<Digest>,
+    /// Bytes of the component.
+    pub size: usize,
+    pub since: Option<Timestamp>,
+    /// These three count from `since`.
+    pub calls: u64,
+    pub entries: u64,
+    pub faults: u64,
+    pub last_error: Option<String>,
+    pub pinned: bool,
+    /// The digest that was rolled back, while it still lies in the directory.
+    pub rolled_back: Option<Digest>,
+    /// What lies in the directory; `None`: nothing, or nothing that loads.
+    pub file_digest: Option<Digest>,
+    /// Milliseconds to compile it, or to read it from the cache.
+    pub compile_ms: u64,
+    /// What a rollback would go back to.
+    pub previous: Option<Digest>,
+}
+
+/// What became of one batch, after it was split to find the guilty entries.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Observation<'a> {
+    /// Calls of [`super::Oracle::judge`] that it took.
+    pub calls: u64,
+    pub succeeded: usize,
+    pub failed: &'a [StreamId],
+    /// One of their errors.
+    pub error: Option<&'a str>,
+}
