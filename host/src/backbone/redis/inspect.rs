@@ -31,6 +31,9 @@ pub(super) async fn pending(
         Err(error) if is_no_group(&error) => Vec::new(),
         rows => rows.map_err(|source| server.error(source))?,
     };
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
     let mut details = redis::pipe();
     for (stream_id, ..) in &rows {
         details

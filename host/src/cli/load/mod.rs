@@ -138,9 +138,11 @@ async fn post(
     let sent = Instant::now();
     match connection.post(body).await {
         Ok(answer) => {
-            // Values beyond the histogram's range grow it: it is auto-resizing.
             let micros = u64::try_from(sent.elapsed().as_micros()).unwrap_or(u64::MAX);
-            seen.latency.saturating_record(micros);
+            // The histogram grows by itself; `saturating_record` would not.
+            if let Err(error) = seen.latency.record(micros) {
+                *seen.others.entry(error.to_string()).or_default() += 1;
+            }
             match (answer.status.as_u16(), answer.replayed) {
                 (202, true) => seen.replayed += 1,
                 (202, false) => seen.accepted += 1,

@@ -24,9 +24,12 @@ impl Transactions {
             .chain_update(number.to_be_bytes())
             .finalize();
         let spread = |at: usize| u64::from(u16::from_be_bytes([hash[at], hash[at + 1]]));
-        // Most are plain transfers; one in four calls a contract.
-        let input = match spread(0) % 4 {
-            0 => format!("0xa9059cbb{}{}", "0".repeat(24), hex::encode(&hash[..20])),
+        // Most are plain transfers; one in five transfers tokens, one in five
+        // lets somebody take all of them.
+        let spender = format!("{}{}", "0".repeat(24), hex::encode(&hash[..20]));
+        let input = match spread(0) % 5 {
+            0 => format!("0xa9059cbb{spender}{:064x}", spread(6)),
+            1 => format!("0x095ea7b3{spender}{}", "f".repeat(64)),
             _ => "0x".to_owned(),
         };
         let transaction = json!({
