@@ -15,3 +15,4 @@ mod ledger_view;
 mod oracle_build;
 mod support;
 mod support_check;
+mod way_of_an_entry;
