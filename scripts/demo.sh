@@ -63,7 +63,7 @@ before=$(running)
 say "posting 20 transactions"
 post_20
 say "what was kept, and why"
-psql "$DATABASE_URL" -c "SELECT left(id, 14) AS id, round(score::numeric, 3) AS score, label,
+psql "$DATABASE_URL" -c "SELECT left(id, 14) AS id, round(score::numeric, 3) AS score, label_name AS label,
     array_to_string(reasons, ', ') AS reasons FROM decisions ORDER BY decided_at, id"
 
 say "dropping uniform-risk in place of mempool-risk, with nothing restarted"
@@ -79,7 +79,7 @@ psql "$DATABASE_URL" -qc "CREATE TABLE demo_before AS SELECT id FROM decisions"
 say "posting 20 more"
 post_20
 say "what the other oracle kept"
-psql "$DATABASE_URL" -c "SELECT left(id, 14) AS id, round(score::numeric, 3) AS score, label,
+psql "$DATABASE_URL" -c "SELECT left(id, 14) AS id, round(score::numeric, 3) AS score, label_name AS label,
     left(oracles->0->>'digest', 12) AS digest FROM decisions
     WHERE id NOT IN (SELECT id FROM demo_before) ORDER BY decided_at, id"
 
