@@ -11,6 +11,9 @@ use crate::backbone::{Delivery, Failed, Payload, Recorded, StreamId};
 use crate::flow::{BodyHash, Entry, EntryFault, FaultKind};
 use crate::ledger::{self, DeadLetter, Decided, DecidedBy, Stored};
 
+/// What the oracles are shown.
+type Entries = Arc<[(StreamId, Entry)]>;
+
 /// A fault of one delivery, with all that a dead letter needs.
 struct Faulty {
     delivery: Delivery,
@@ -300,7 +303,7 @@ impl PartitionWorker {
 }
 
 /// Entries to judge, with their deliveries in the same order, and what is none.
-fn take_apart(deliveries: Vec<Delivery>) -> (Vec<Delivery>, Arc<[(StreamId, Entry)]>, Vec<Faulty>) {
+fn take_apart(deliveries: Vec<Delivery>) -> (Vec<Delivery>, Entries, Vec<Faulty>) {
     let (mut whole, mut entries, mut faulty) = (Vec::new(), Vec::new(), Vec::new());
     for delivery in deliveries {
         match &delivery.payload {

@@ -26,7 +26,7 @@ pub(super) fn split<R, F>(
     mut judge: impl FnMut(Range<usize>) -> Result<Vec<R>, F>,
 ) -> Vec<Found<R, F>> {
     let mut found: Vec<Found<R, F>> = (0..len).map(|_| Found::Unknown).collect();
-    let mut open = vec![0..len];
+    let mut open = Vec::from([Range { start: 0, end: len }]);
     let mut calls = 0;
     while let Some(range) = open.pop() {
         if range.is_empty() || calls == budget {

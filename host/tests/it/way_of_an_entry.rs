@@ -117,7 +117,10 @@ async fn a_high_transaction_is_kept_with_its_reasons_and_a_low_one_is_settled() 
     host.settled().await;
     let row = host
         .database
-        .query_one("SELECT label_name, reasons, oracles::text FROM decisions", &[])
+        .query_one(
+            "SELECT label_name, reasons, oracles::text FROM decisions",
+            &[],
+        )
         .await
         .unwrap();
     assert_eq!(row.get::<_, String>(0), "HIGH");

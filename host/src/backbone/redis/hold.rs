@@ -15,6 +15,9 @@ static HAND_BACK: LazyLock<Script> =
 static RECORD_FAULTS: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("lua/record_faults.lua")));
 
+/// A row of `claim.lua`: stream id, fields, deliveries, attempts.
+type Claimed = (String, Value, u32, u32);
+
 pub(super) async fn renew(
     server: &Server,
     keys: &Keys,
@@ -112,8 +115,7 @@ pub(super) async fn claim(
         .arg(worker)
         .arg(max)
         .arg(LEASE.as_millis() as u64);
-    let (entries, lost): (Vec<(String, Value, u32, u32)>, Vec<String>) =
-        server.run(&call, keys).await?;
+    let (entries, lost): (Vec<Claimed>, Vec<String>) = server.run(&call, keys).await?;
     for stream_id in lost {
         error!(
             stream = keys.stream,

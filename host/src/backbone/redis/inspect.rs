@@ -12,6 +12,9 @@ type Row = (String, String, u64, u32);
 /// What else is known of a pending entry: stream entry, fault record, next attempt.
 type Details = (Vec<(String, Value)>, Option<String>, Option<f64>);
 
+/// The open counter, XPENDING's summary (count, first, last, consumers), what is due.
+type Counts = (Option<i64>, (u64, Value, Value, Value), u64);
+
 pub(super) async fn pending(
     server: &Server,
     partition: &Partition,
@@ -101,7 +104,7 @@ pub(super) async fn faults(
 
 pub(super) async fn depth(server: &Server, keys: &Keys) -> Result<Depth, Error> {
     let mut connection = server.connection().await?;
-    let counts: Result<(Option<i64>, (u64, Value, Value, Value), u64), _> = redis::pipe()
+    let counts: Result<Counts, _> = redis::pipe()
         .get(&keys.open)
         .cmd("XPENDING")
         .arg(&keys.stream)
