@@ -37,9 +37,13 @@ pub(super) async fn run(settings: ServeSettings) -> anyhow::Result<()> {
         ledger: ledger.clone(),
     };
     let admin = admin::Server::bind(settings.admin, admin).await?;
-    let front_end = match settings.role.admits() {
-        true => Some(bind_front_end(&settings, &flows, &backbone, &ledger).await?),
-        false => None,
+    let ingest = settings
+        .role
+        .admits()
+        .then(|| Arc::new(start_ingest(&flows, &backbone, &ledger)));
+    let front_end = match &ingest {
+        Some(ingest) => Some(bind_front_end(&settings, ingest.clone()).await?),
+        None => None,
     };
     if let Some(front_end) = &front_end {
         println!("listening on http://{}", front_end.local_addr());
@@ -50,7 +54,16 @@ pub(super) async fn run(settings: ServeSettings) -> anyhow::Result<()> {
     let mut work = JoinSet::new();
     if settings.role.works() {
         work.spawn(migrate_when_there(postgres, stop_work.clone()));
-        start_worker(&settings, &flows, backbone, ledger, &stop_work, &mut work).await?;
+        let registry =
+            start_worker(&settings, &flows, backbone, ledger, &stop_work, &mut work).await?;
+        if let Some(ingest) = ingest {
+            work.spawn(refuse_while_waiting(
+                ingest,
+                flows,
+                registry,
+                stop_work.clone(),
+            ));
+        }
     }
 
     wait_for_signal().await?;
@@ -100,18 +113,23 @@ fn load_flows(settings: &ServeSettings) -> anyhow::Result<Arc<[Arc<Flow>]>> {
     Ok(flows.into_iter().map(Arc::new).collect())
 }
 
-async fn bind_front_end(
-    settings: &ServeSettings,
-    flows: &Arc<[Arc<Flow>]>,
+fn start_ingest(
+    flows: &[Arc<Flow>],
     backbone: &Arc<dyn Backbone>,
     ledger: &Arc<dyn Ledger>,
-) -> anyhow::Result<ingest::Server> {
+) -> Ingest {
     let (redis, postgres) = (backbone.clone(), ledger.clone());
     let health: ingest::Health = Arc::new(move || {
         let (redis, postgres) = (redis.clone(), postgres.clone());
         async move { admin::health(&*redis, &*postgres).await.into() }.boxed()
     });
-    let ingest = Arc::new(Ingest::start(flows.to_vec(), backbone, health));
+    Ingest::start(flows.to_vec(), backbone, health)
+}
+
+async fn bind_front_end(
+    settings: &ServeSettings,
+    ingest: Arc<Ingest>,
+) -> anyhow::Result<ingest::Server> {
     let options = ingest::Options {
         max_connections: settings.max_connections,
         drain_timeout: settings.drain,
@@ -127,7 +145,7 @@ async fn start_worker(
     ledger: Arc<dyn Ledger>,
     stop: &CancellationToken,
     work: &mut JoinSet<()>,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Arc<Registry>> {
     let name = worker_name();
     let uses = flows.iter().flat_map(|flow| &flow.oracles);
     let mut options = EngineOptions {
@@ -154,9 +172,30 @@ async fn start_worker(
     );
     work.spawn(reports);
     info!(worker = %name, "worker started");
-    let worker = Worker::new(name, backbone, ledger, registry);
+    let worker = Worker::new(name, backbone, ledger, registry.clone());
     work.spawn(worker.run(flows.to_vec(), stop.clone()));
-    Ok(())
+    Ok(registry)
+}
+
+/// A flow answers 503 for as long as one of its oracles is not there.
+async fn refuse_while_waiting(
+    ingest: Arc<Ingest>,
+    flows: Arc<[Arc<Flow>]>,
+    registry: Arc<Registry>,
+    stop: CancellationToken,
+) {
+    let mut changes = registry.changes();
+    loop {
+        for flow in flows.iter() {
+            let mut names = flow.oracles.iter().map(|usage| &usage.component);
+            let missing = names.find(|name| registry.current(name).is_none());
+            ingest.wait_for(&flow.name, missing.map(ToString::to_string));
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            changed = changes.changed() => if changed.is_err() { return },
+        }
+    }
 }
 
 fn component_names(flows: &[Arc<Flow>]) -> Vec<Arc<str>> {

@@ -33,6 +33,18 @@ impl Host {
     async fn start(component: &str) -> Self {
         let oracles = tempfile::tempdir().unwrap();
         drop_oracle(&repository().join(component), oracles.path());
+        Self::start_in(oracles).await
+    }
+
+    async fn start_without_oracle() -> Self {
+        Self::start_in(tempfile::tempdir().unwrap()).await
+    }
+
+    fn drop(&self, component: &str) {
+        drop_oracle(&repository().join(component), self.oracles.path());
+    }
+
+    async fn start_in(oracles: tempfile::TempDir) -> Self {
         let (redis, postgres) = (support::redis().await, support::postgres().await);
         let flows = repository().join("flows").display().to_string();
         let directory = oracles.path().display().to_string();
@@ -146,10 +158,7 @@ async fn the_same_transaction_is_judged_once_and_another_body_is_a_conflict() {
 async fn a_dropped_oracle_judges_from_then_on() {
     let host = Host::start("plugins/dist/mempool-risk.wasm").await;
     let before = host.get("/oracles").await[0]["digest"].clone();
-    drop_oracle(
-        &repository().join("host/tests/components/misbehaving.wasm"),
-        host.oracles.path(),
-    );
+    host.drop("host/tests/components/misbehaving.wasm");
     support::eventually(DEADLINE, "another digest is reported", async || {
         let now = host.get("/oracles").await[0]["digest"].clone();
         now.is_string() && now != before
@@ -162,6 +171,21 @@ async fn a_dropped_oracle_judges_from_then_on() {
         host.kept().await == 1
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_flow_without_its_oracle_answers_503_until_it_is_dropped() {
+    let host = Host::start_without_oracle().await;
+    support::eventually(DEADLINE, "503 while it waits", async || {
+        host.post(&drainer(1)).await.0 == StatusCode::SERVICE_UNAVAILABLE
+    })
+    .await;
+    host.drop("plugins/dist/mempool-risk.wasm");
+    support::eventually(DEADLINE, "202 once it is there", async || {
+        host.post(&drainer(2)).await.0 == StatusCode::ACCEPTED
+    })
+    .await;
+    support::eventually(DEADLINE, "it is kept", async || host.kept().await >= 1).await;
 }
 
 #[tokio::test]
