@@ -88,6 +88,15 @@ impl Host {
         }
     }
 
+    /// What the worker says that it runs.
+    async fn digest(&self) -> String {
+        support::eventually_some(DEADLINE, "a digest is reported", async || {
+            let oracles = self.get("/oracles").await;
+            oracles[0]["digest"].as_str().map(str::to_owned)
+        })
+        .await
+    }
+
     async fn settled(&self) {
         support::eventually(DEADLINE, "nothing is open any more", async || {
             self.get("/flows").await[0]["open"] == json!(0)
@@ -157,11 +166,10 @@ async fn the_same_transaction_is_judged_once_and_another_body_is_a_conflict() {
 #[tokio::test]
 async fn a_dropped_oracle_judges_from_then_on() {
     let host = Host::start("plugins/dist/mempool-risk.wasm").await;
-    let before = host.get("/oracles").await[0]["digest"].clone();
+    let before = host.digest().await;
     host.drop("host/tests/components/misbehaving.wasm");
     support::eventually(DEADLINE, "another digest is reported", async || {
-        let now = host.get("/oracles").await[0]["digest"].clone();
-        now.is_string() && now != before
+        host.digest().await != before
     })
     .await;
     let mut high = transaction(3, "0x", 30);
@@ -216,4 +224,30 @@ async fn sigterm_drains_and_exits_with_0() {
     host.floodgate.sigterm();
     assert_eq!(host.floodgate.wait_exit().await, 0);
     assert_eq!(host.kept().await, 1);
+}
+
+#[tokio::test]
+async fn an_oracle_that_fails_everything_gives_way_to_the_one_before() {
+    let host = Host::start("plugins/dist/mempool-risk.wasm").await;
+    let before = host.digest().await;
+    host.post(&drainer(1)).await;
+    support::eventually(DEADLINE, "the first is kept", async || {
+        host.kept().await == 1
+    })
+    .await;
+    host.drop("host/tests/components/always-failing.wasm");
+    support::eventually(DEADLINE, "the bad one runs", async || {
+        host.digest().await != before
+    })
+    .await;
+    for number in 2..10 {
+        host.post(&drainer(number)).await;
+    }
+    support::eventually(DEADLINE, "all are kept", async || host.kept().await == 9).await;
+    host.settled().await;
+    assert_eq!(host.get("/dead").await, json!([]));
+    support::eventually(DEADLINE, "the one before is reported", async || {
+        host.digest().await == before
+    })
+    .await;
 }
