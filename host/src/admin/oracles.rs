@@ -22,22 +22,19 @@ pub(super) async fn list(admin: &Admin) -> Result<Vec<WorkerOracle>, Error> {
 
 /// Writes down what all workers take up within a second or two.
 pub(super) async fn rollback(admin: &Admin, name: &str) -> Result<Chosen, Error> {
-    let running = list(admin).await?;
-    let rejected = running
-        .iter()
-        .filter(|row| row.oracle.name == name)
-        .find_map(|row| row.oracle.digest)
-        .ok_or_else(|| Error::NotFound(format!("no worker runs an oracle {name}")))?;
-    let history = admin.ledger.component_history(name).await?;
-    let to = history
-        .into_iter()
-        .find(|digest| *digest != rejected)
-        .ok_or_else(|| {
-            Error::Invalid(format!("{name} had no other digest before {rejected:.12}"))
-        })?;
-    let choice = Choice::RolledBack { to, rejected };
+    let mut running = list(admin).await?;
+    running.retain(|row| row.oracle.name == name && row.oracle.digest.is_some());
+    if running.is_empty() {
+        return Err(Error::NotFound(format!("no worker runs an oracle {name}")));
+    }
+    let choice = running.into_iter().find_map(|row| row.oracle.rollback);
+    let Some(choice @ Choice::RolledBack { to, rejected }) = choice else {
+        return Err(Error::Invalid(format!(
+            "{name} had no digest before this one that works: drop another file"
+        )));
+    };
     admin.ledger.choose(name, Some(&choice)).await?;
-    info!(name, from = %rejected, %to, "oracle rolled back");
+    info!(name, %to, %rejected, "oracle rolled back");
     Ok(chosen(name, Some(to)))
 }
 
@@ -49,11 +46,14 @@ pub(super) async fn pin(admin: &Admin, name: &str, pin: &Pin) -> Result<Chosen, 
         .filter(|digest| !wanted.is_empty() && digest.to_string().starts_with(&wanted));
     let (Some(digest), None) = (named.next().copied(), named.next()) else {
         let known: Vec<String> = history.iter().map(|d| format!("{d:.12}")).collect();
-        return Err(Error::NotFound(format!(
-            "{:?} does not name one digest of {name}; it had: {}",
-            pin.digest,
-            known.join(", ")
-        )));
+        return Err(Error::NotFound(match known.as_slice() {
+            [] => format!("no worker ever ran an oracle {name}"),
+            known => format!(
+                "{:?} does not name one digest of {name}; it had: {}",
+                pin.digest,
+                known.join(", ")
+            ),
+        }));
     };
     let choice = Choice::Pinned { digest };
     admin.ledger.choose(name, Some(&choice)).await?;

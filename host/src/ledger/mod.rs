@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::backbone::StreamId;
 use crate::flow::{BodyHash, Decision, Digest, Entry, EntryFault, FlowName};
@@ -97,7 +97,7 @@ pub struct DeadFilter {
 }
 
 /// Which digest of an oracle is in force, apart from what lies in the directory.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "kind")]
 pub enum Choice {
     /// This one, whatever is dropped.

@@ -5,7 +5,6 @@
 
 pub mod build;
 mod cache;
-mod choices;
 mod component;
 mod contract;
 mod engine;
@@ -15,6 +14,8 @@ mod judge;
 mod notebook;
 mod registry;
 mod seat;
+#[cfg(test)]
+mod seat_tests;
 mod status;
 mod wasi;
 mod watch;
@@ -26,7 +27,6 @@ mod registry_tests;
 #[cfg(test)]
 mod tests;
 
-pub use self::choices::ChoiceError;
 pub use self::component::{LoadError, Oracle};
 pub use self::contract::{Direction, Part};
 pub use self::engine::{Engine, EngineError, EngineOptions};

@@ -10,7 +10,6 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
-use super::choices::ChoiceError;
 use super::component::{LoadError, Oracle};
 use super::engine::Engine;
 use super::health::Condition;
@@ -46,8 +45,8 @@ pub struct RegistryOptions {
 pub struct Registry {
     dir: PathBuf,
     engine: Arc<Engine>,
-    pub(super) ledger: Arc<dyn Ledger>,
-    pub(super) seats: BTreeMap<Arc<str>, Arc<Seat>>,
+    ledger: Arc<dyn Ledger>,
+    seats: BTreeMap<Arc<str>, Arc<Seat>>,
     changes: watch::Sender<u64>,
     notes: mpsc::UnboundedSender<Note>,
 }
@@ -56,6 +55,17 @@ pub struct Registry {
 pub enum RegistryError {
     #[error("oracle directory {dir}: {error}; create it, or name another one with --oracle-dir")]
     Directory { dir: PathBuf, error: std::io::Error },
+}
+
+/// Why a digest of the past cannot be brought into force.
+#[derive(Debug, thiserror::Error)]
+enum FetchError {
+    #[error("{digest} is not stored in the ledger: drop its file again")]
+    NotStored { digest: Digest },
+    #[error("{digest} does not load any more: {error}")]
+    Load { digest: Digest, error: LoadError },
+    #[error(transparent)]
+    Ledger(#[from] ledger::Error),
 }
 
 /// What the host did about an oracle that fails everything.
@@ -294,7 +304,7 @@ impl Registry {
     }
 
     /// Brings into force what should be, from the ledger if need be.
-    pub(super) async fn fill(&self, seat: &Arc<Seat>) {
+    async fn fill(&self, seat: &Arc<Seat>) {
         if let Some(missing) = self.seat(seat) {
             match self.fetched(seat, missing).await {
                 Ok(()) => _ = self.seat(seat),
@@ -316,22 +326,18 @@ impl Registry {
     }
 
     /// Has a digest in memory, from the ledger if need be.
-    pub(super) async fn fetched(
-        &self,
-        seat: &Arc<Seat>,
-        digest: Digest,
-    ) -> Result<(), ChoiceError> {
+    async fn fetched(&self, seat: &Arc<Seat>, digest: Digest) -> Result<(), FetchError> {
         if seat.kept(digest).is_some() {
             return Ok(());
         }
         let bytes = self.ledger.component(digest).await?;
-        let bytes = bytes.ok_or(ChoiceError::NotStored { digest })?;
+        let bytes = bytes.ok_or(FetchError::NotStored { digest })?;
         let loaded = self.load(&seat.name, bytes).await;
-        seat.keep(loaded.map_err(|error| ChoiceError::Load { digest, error })?);
+        seat.keep(loaded.map_err(|error| FetchError::Load { digest, error })?);
         Ok(())
     }
 
-    pub(super) async fn read_history(&self, seat: &Seat) -> Result<(), ledger::Error> {
+    async fn read_history(&self, seat: &Seat) -> Result<(), ledger::Error> {
         seat.history_read(&self.ledger.component_history(&seat.name).await?);
         Ok(())
     }

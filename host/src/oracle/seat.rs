@@ -68,7 +68,7 @@ pub(super) enum Seated {
 }
 
 /// Which digest should be in force: a choice counts more than the file.
-fn wanted(file: Option<Digest>, choice: Option<&Choice>) -> Option<Digest> {
+pub(super) fn wanted(file: Option<Digest>, choice: Option<&Choice>) -> Option<Digest> {
     match choice {
         Some(Choice::Pinned { digest }) => Some(*digest),
         Some(Choice::RolledBack { to, rejected }) if file.is_none_or(|file| file == *rejected) => {
@@ -225,14 +225,6 @@ impl Seat {
         }
     }
 
-    /// A choice made here. Its number goes to [`Seat::choice_saved`].
-    pub(super) fn choose(&self, choice: Option<Choice>) -> u64 {
-        let mut state = self.state();
-        state.choice = choice;
-        state.choices += 1;
-        state.choices
-    }
-
     pub(super) fn choice(&self) -> (u64, Option<Choice>) {
         let state = self.state();
         (state.choices, state.choice.clone())
@@ -258,23 +250,9 @@ impl Seat {
         self.state().history_known
     }
 
-    pub(super) fn history(&self) -> Vec<Digest> {
-        self.state().history.clone()
-    }
-
     /// Digests before this one, the newest first, without those found broken.
     pub(super) fn before(&self, digest: Digest) -> Vec<Digest> {
         self.state().before(digest)
-    }
-
-    /// Going back to `to`: what to write down. It is the file that is
-    /// rejected, not what is in force: after going back twice, the file must
-    /// not count as a new one.
-    pub(super) fn going_back(&self, to: Digest, from: Digest) -> Choice {
-        Choice::RolledBack {
-            to,
-            rejected: self.state().file.unwrap_or(from),
-        }
     }
 
     /// Chooses `to` instead of a broken `from`. False: `from` is not in force
@@ -287,8 +265,7 @@ impl Seat {
         {
             return false;
         }
-        let rejected = state.file.unwrap_or(from);
-        state.choice = Some(Choice::RolledBack { to, rejected });
+        state.choice = Some(state.going_back(to, from));
         state.choices += 1;
         true
     }
@@ -347,7 +324,10 @@ impl Seat {
             compile_ms: current.map_or(0, |oracle| {
                 u64::try_from(oracle.compile_time().as_millis()).unwrap_or(u64::MAX)
             }),
-            previous: digest.and_then(|digest| state.before(digest).first().copied()),
+            rollback: digest.and_then(|digest| {
+                let to = *state.before(digest).first()?;
+                Some(state.going_back(to, digest))
+            }),
         }
     }
 }
@@ -376,6 +356,16 @@ impl State {
         }
     }
 
+    /// What to write down when `to` comes instead of `from`. It is the file
+    /// that is rejected, not what is in force: after going back twice, the
+    /// file must not count as a new one.
+    fn going_back(&self, to: Digest, from: Digest) -> Choice {
+        Choice::RolledBack {
+            to,
+            rejected: self.file.unwrap_or(from),
+        }
+    }
+
     fn before(&self, digest: Digest) -> Vec<Digest> {
         let from = self.history.iter().position(|known| *known == digest);
         self.history[from.map_or(0, |at| at + 1)..]
@@ -383,56 +373,5 @@ impl State {
             .copied()
             .filter(|known| !self.broken.contains(known))
             .collect()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn digest(text: &str) -> Digest {
-        Digest::of(text.as_bytes())
-    }
-
-    #[test]
-    fn a_pinned_digest_is_in_force_whatever_is_dropped() {
-        let choice = Choice::Pinned {
-            digest: digest("a"),
-        };
-        assert_eq!(wanted(Some(digest("b")), Some(&choice)), Some(digest("a")));
-        assert_eq!(wanted(None, Some(&choice)), Some(digest("a")));
-    }
-
-    #[test]
-    fn a_rollback_counts_until_another_file_is_dropped() {
-        let choice = Choice::RolledBack {
-            to: digest("old"),
-            rejected: digest("bad"),
-        };
-        assert_eq!(
-            wanted(Some(digest("bad")), Some(&choice)),
-            Some(digest("old"))
-        );
-        assert_eq!(wanted(None, Some(&choice)), Some(digest("old")));
-        assert_eq!(
-            wanted(Some(digest("new")), Some(&choice)),
-            Some(digest("new"))
-        );
-    }
-
-    #[test]
-    fn an_old_answer_of_the_ledger_does_not_undo_a_choice_made_meanwhile() {
-        let seat = Seat::new("a".into());
-        let token = seat.choice_token().unwrap();
-        let choice = Choice::Pinned {
-            digest: digest("a"),
-        };
-        let number = seat.choose(Some(choice.clone()));
-        seat.choice_read(token, None);
-        assert_eq!(seat.choice().1, Some(choice));
-        assert_eq!(seat.choice_token(), None, "the ledger does not have it yet");
-        seat.choice_saved(number);
-        seat.choice_read(seat.choice_token().unwrap(), None);
-        assert_eq!(seat.choice().1, None);
     }
 }

@@ -3,6 +3,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::backbone::StreamId;
 use crate::flow::Digest;
+use crate::ledger::Choice;
 
 /// What `floodgate oracles` shows of one name.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -25,8 +26,8 @@ pub struct OracleStatus {
     pub file_digest: Option<Digest>,
     /// Milliseconds to compile it, or to read it from the cache.
     pub compile_ms: u64,
-    /// What a rollback would go back to.
-    pub previous: Option<Digest>,
+    /// What a rollback would choose; `None`: there is nothing to go back to.
+    pub rollback: Option<Choice>,
 }
 
 /// What became of one batch, after it was split to find the guilty entries.

@@ -3,13 +3,12 @@ use super::*;
 #[tokio::test]
 async fn a_rollback_goes_one_digest_back_until_another_file_is_dropped() {
     let host = Host::with(&[0.1, 0.2, 0.3]).await;
-    assert_eq!(host.registry.rollback(NAME).await.unwrap(), of(0.2));
-    assert_eq!(host.digest(), Some(of(0.2)));
+    host.roll_back().await;
+    host.until_scored(0.2).await;
     assert_eq!(host.status().rolled_back, Some(of(0.3)));
-    assert_eq!(host.registry.rollback(NAME).await.unwrap(), of(0.1));
-    assert_eq!(host.digest(), Some(of(0.1)));
-    let error = host.registry.rollback(NAME).await.unwrap_err();
-    assert!(matches!(error, ChoiceError::NoPrevious { .. }), "{error}");
+    host.roll_back().await;
+    host.until_scored(0.1).await;
+    assert_eq!(host.status().rollback, None, "there is nothing before");
     host.drop_file(&guests::constant(0.4));
     host.until_scored(0.4).await;
     until("the choice is over", || host.shelf.choice().is_none()).await;
@@ -19,7 +18,7 @@ async fn a_rollback_goes_one_digest_back_until_another_file_is_dropped() {
 #[tokio::test]
 async fn a_rollback_outlives_a_restart() {
     let host = Host::with(&[0.1, 0.2]).await;
-    host.registry.rollback(NAME).await.unwrap();
+    host.roll_back().await;
     let (restarted, _running) = registry(host.dir.path(), &host.shelf).await;
     assert_eq!(restarted.current(NAME).unwrap().digest(), of(0.1));
 }
@@ -27,8 +26,8 @@ async fn a_rollback_outlives_a_restart() {
 #[tokio::test]
 async fn a_pin_holds_whatever_is_dropped_and_ends_with_unpin() {
     let host = Host::with(&[0.1, 0.2]).await;
-    host.registry.pin(NAME, of(0.1)).await.unwrap();
-    assert_eq!(host.digest(), Some(of(0.1)));
+    host.choose(Some(Choice::Pinned { digest: of(0.1) })).await;
+    host.until_scored(0.1).await;
     host.drop_file(&guests::constant(0.3));
     until("the file is known", || {
         host.status().file_digest == Some(of(0.3))
@@ -36,37 +35,8 @@ async fn a_pin_holds_whatever_is_dropped_and_ends_with_unpin() {
     .await;
     assert_eq!(host.digest(), Some(of(0.1)));
     assert!(host.status().pinned);
-    host.registry.unpin(NAME).await.unwrap();
-    assert_eq!(host.digest(), Some(of(0.3)));
-}
-
-#[tokio::test]
-async fn a_choice_made_elsewhere_is_followed() {
-    let host = Host::with(&[0.1, 0.2]).await;
-    let choice = Choice::Pinned { digest: of(0.1) };
-    host.shelf.choose(NAME, Some(&choice)).await.unwrap();
-    host.until_scored(0.1).await;
-    host.shelf.choose(NAME, None).await.unwrap();
-    host.until_scored(0.2).await;
-}
-
-#[tokio::test]
-async fn choosing_what_never_was_is_an_error_that_lists_what_was() {
-    let host = Host::with(&[0.1]).await;
-    let error = host
-        .registry
-        .pin(NAME, of(0.9))
-        .await
-        .unwrap_err()
-        .to_string();
-    assert!(error.contains(&of(0.1).to_string()), "{error}");
-    let error = host
-        .registry
-        .pin("jugde", of(0.1))
-        .await
-        .unwrap_err()
-        .to_string();
-    assert!(error.contains("they use: judge"), "{error}");
+    host.choose(None).await;
+    host.until_scored(0.3).await;
 }
 
 #[tokio::test]
@@ -75,9 +45,6 @@ async fn a_ledger_that_is_away_delays_no_swap_and_gets_the_component_later() {
     host.shelf.away.store(true, Ordering::SeqCst);
     host.drop_file(&guests::constant(0.2));
     host.until_scored(0.2).await;
-    let error = host.registry.rollback(NAME).await.unwrap_err();
-    assert!(matches!(error, ChoiceError::Ledger(_)), "{error}");
-    assert_eq!(host.digest(), Some(of(0.2)), "nothing changed");
     host.shelf.away.store(false, Ordering::SeqCst);
     until("it is stored", || {
         host.shelf.components.lock().unwrap().contains_key(&of(0.2))
@@ -167,7 +134,8 @@ async fn after_a_restart_going_back_finds_the_one_before_in_the_ledger() {
 #[tokio::test]
 async fn a_broken_oracle_that_is_pinned_stays_pinned() {
     let host = Host::with(&[0.1, 0.2]).await;
-    host.registry.pin(NAME, of(0.2)).await.unwrap();
+    host.choose(Some(Choice::Pinned { digest: of(0.2) })).await;
+    until("it is pinned", || host.status().pinned).await;
     let blamed = host.registry.blame(NAME, of(0.2), "it traps").await;
     assert_eq!(blamed, Blamed::NoPrevious);
     assert_eq!(host.digest(), Some(of(0.2)));

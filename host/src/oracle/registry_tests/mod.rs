@@ -163,6 +163,17 @@ impl Host {
         host
     }
 
+    /// A person's choice, by way of the ledger.
+    pub(super) async fn choose(&self, choice: Option<Choice>) {
+        self.shelf.choose(NAME, choice.as_ref()).await.unwrap();
+    }
+
+    pub(super) async fn roll_back(&self) {
+        let choice = self.status().rollback;
+        assert!(choice.is_some(), "there is one to go back to");
+        self.choose(choice).await;
+    }
+
     pub(super) fn drop_file(&self, bytes: &[u8]) {
         std::fs::write(self.dir.path().join(format!("{NAME}.wasm")), bytes).unwrap();
     }

@@ -45,7 +45,11 @@ async fn a_batch_in_flight_finishes_on_the_oracle_it_began_with() {
     host.until_scored(0.75).await;
     assert_eq!(score(&held).await, 0.25);
     assert_eq!(score(&host.registry.current(NAME).unwrap()).await, 0.75);
-    assert_eq!(host.status().previous, Some(of(0.25)));
+    let back = Choice::RolledBack {
+        to: of(0.25),
+        rejected: of(0.75),
+    };
+    assert_eq!(host.status().rollback, Some(back));
 }
 
 #[tokio::test]
