@@ -19,6 +19,7 @@ use crate::ledger::Ledger;
 pub use self::health::{Health, health};
 pub use self::report::publish_reports;
 pub use self::server::{BindError, Server};
+use self::types::WorkerOracle;
 
 /// What the admin API looks at.
 #[derive(Clone)]
@@ -42,6 +43,11 @@ pub enum Error {
 }
 
 impl Admin {
+    /// What every living worker runs.
+    pub async fn oracles(&self) -> Result<Vec<WorkerOracle>, Error> {
+        oracles::list(self).await
+    }
+
     /// The flows that a call speaks of: the named one, else all.
     fn flows(&self, name: Option<&str>) -> Result<Vec<Arc<Flow>>, Error> {
         match name {

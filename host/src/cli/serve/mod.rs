@@ -1,4 +1,7 @@
+mod waiting;
+
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use futures_util::FutureExt;
@@ -16,6 +19,9 @@ use crate::oracle::{Engine, EngineOptions, Registry, RegistryOptions};
 use crate::settings::ServeSettings;
 use crate::worker::Worker;
 
+/// How long a start waits for the ledger to be brought up to date.
+const MIGRATION_PATIENCE: Duration = Duration::from_secs(2);
+
 /// Settings, parts, bind, print what was bound, wait for a signal, drain.
 pub(super) async fn run(settings: ServeSettings) -> anyhow::Result<()> {
     start_logging();
@@ -31,40 +37,37 @@ pub(super) async fn run(settings: ServeSettings) -> anyhow::Result<()> {
         CancellationToken::new(),
         CancellationToken::new(),
     );
-    let admin = Admin {
+    let parts = Admin {
         flows: flows.clone(),
         backbone: backbone.clone(),
         ledger: ledger.clone(),
     };
-    let admin = admin::Server::bind(settings.admin, admin).await?;
-    let ingest = settings
-        .role
-        .admits()
-        .then(|| Arc::new(start_ingest(&flows, &backbone, &ledger)));
-    let front_end = match &ingest {
-        Some(ingest) => Some(bind_front_end(&settings, ingest.clone()).await?),
-        None => None,
+    let admin = admin::Server::bind(settings.admin, parts.clone()).await?;
+    let front_end = match settings.role.admits() {
+        true => Some(bind_front_end(&settings, &parts).await?),
+        false => None,
     };
-    if let Some(front_end) = &front_end {
-        println!("listening on http://{}", front_end.local_addr());
-    }
+    let mut work = JoinSet::new();
+    let mut migrating = tokio::spawn(migrate_when_there(postgres, stop_work.clone()));
+    // What was pinned is known only once the ledger is up to date.
+    let _ = tokio::time::timeout(MIGRATION_PATIENCE, &mut migrating).await;
+    let registry = match settings.role.works() {
+        true => {
+            Some(start_worker(&settings, &flows, backbone, ledger, &stop_work, &mut work).await?)
+        }
+        false => None,
+    };
+    let admission = front_end.map(|(server, ingest)| {
+        println!("listening on http://{}", server.local_addr());
+        let stop = stop_work.clone();
+        match registry {
+            Some(registry) => work.spawn(waiting::follow_registry(ingest, flows, registry, stop)),
+            None => work.spawn(waiting::follow_workers(ingest, parts, stop)),
+        };
+        tokio::spawn(server.run(stop_admission.clone()))
+    });
     println!("admin on http://{}", admin.local_addr());
     let admin = tokio::spawn(admin.run(stop_admin.clone()));
-    let admission = front_end.map(|server| tokio::spawn(server.run(stop_admission.clone())));
-    let mut work = JoinSet::new();
-    if settings.role.works() {
-        work.spawn(migrate_when_there(postgres, stop_work.clone()));
-        let registry =
-            start_worker(&settings, &flows, backbone, ledger, &stop_work, &mut work).await?;
-        if let Some(ingest) = ingest {
-            work.spawn(refuse_while_waiting(
-                ingest,
-                flows,
-                registry,
-                stop_work.clone(),
-            ));
-        }
-    }
 
     wait_for_signal().await?;
     info!("stopping, waiting for requests and batches in flight; a second signal quits at once");
@@ -80,12 +83,14 @@ pub(super) async fn run(settings: ServeSettings) -> anyhow::Result<()> {
     };
     tokio::select! {
         drained = tokio::time::timeout(settings.drain, drain) => match drained {
-            Ok(drained) => drained.context("drain")?,
-            Err(_) => warn!("not drained in time, entries come again when their lease has run out"),
+            Ok(drained) => drained.context("drain"),
+            Err(_) => {
+                warn!("not drained in time, entries come again when their lease has run out");
+                Ok(())
+            }
         },
-        second = wait_for_signal() => second?,
+        second = wait_for_signal() => second,
     }
-    Ok(())
 }
 
 /// Human on a terminal, JSON otherwise; both to standard error.
@@ -113,29 +118,24 @@ fn load_flows(settings: &ServeSettings) -> anyhow::Result<Arc<[Arc<Flow>]>> {
     Ok(flows.into_iter().map(Arc::new).collect())
 }
 
-fn start_ingest(
-    flows: &[Arc<Flow>],
-    backbone: &Arc<dyn Backbone>,
-    ledger: &Arc<dyn Ledger>,
-) -> Ingest {
-    let (redis, postgres) = (backbone.clone(), ledger.clone());
-    let health: ingest::Health = Arc::new(move || {
-        let (redis, postgres) = (redis.clone(), postgres.clone());
-        async move { admin::health(&*redis, &*postgres).await.into() }.boxed()
-    });
-    Ingest::start(flows.to_vec(), backbone, health)
-}
-
 async fn bind_front_end(
     settings: &ServeSettings,
-    ingest: Arc<Ingest>,
-) -> anyhow::Result<ingest::Server> {
+    parts: &Admin,
+) -> anyhow::Result<(ingest::Server, Arc<Ingest>)> {
+    let (backbone, ledger) = (parts.backbone.clone(), parts.ledger.clone());
+    let health: ingest::Health = Arc::new(move || {
+        let (backbone, ledger) = (backbone.clone(), ledger.clone());
+        async move { admin::health(&*backbone, &*ledger).await.into() }.boxed()
+    });
+    let flows = parts.flows.iter().cloned();
+    let ingest = Arc::new(Ingest::start(flows, &parts.backbone, health));
     let options = ingest::Options {
         max_connections: settings.max_connections,
         drain_timeout: settings.drain,
         ..ingest::Options::default()
     };
-    Ok(ingest::Server::bind(settings.listen, options, ingest).await?)
+    let server = ingest::Server::bind(settings.listen, options, ingest.clone()).await?;
+    Ok((server, ingest))
 }
 
 async fn start_worker(
@@ -177,27 +177,6 @@ async fn start_worker(
     Ok(registry)
 }
 
-/// A flow answers 503 for as long as one of its oracles is not there.
-async fn refuse_while_waiting(
-    ingest: Arc<Ingest>,
-    flows: Arc<[Arc<Flow>]>,
-    registry: Arc<Registry>,
-    stop: CancellationToken,
-) {
-    let mut changes = registry.changes();
-    loop {
-        for flow in flows.iter() {
-            let mut names = flow.oracles.iter().map(|usage| &usage.component);
-            let missing = names.find(|name| registry.current(name).is_none());
-            ingest.wait_for(&flow.name, missing.map(ToString::to_string));
-        }
-        tokio::select! {
-            () = stop.cancelled() => return,
-            changed = changes.changed() => if changed.is_err() { return },
-        }
-    }
-}
-
 fn component_names(flows: &[Arc<Flow>]) -> Vec<Arc<str>> {
     let mut names: Vec<Arc<str>> = flows
         .iter()
@@ -230,7 +209,7 @@ async fn migrate_when_there(postgres: Postgres, stop: CancellationToken) {
         }
         tokio::select! {
             () = stop.cancelled() => return,
-            () = tokio::time::sleep(std::time::Duration::from_secs(1)) => {}
+            () = tokio::time::sleep(Duration::from_secs(1)) => {}
         }
     }
 }
