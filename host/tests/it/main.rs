@@ -6,13 +6,18 @@
     reason = "a test stops at the first surprise, its helpers too"
 )]
 
+mod faults_of_entries;
+mod faults_of_servers;
+mod host;
 mod ledger;
 mod ledger_dead;
 mod ledger_faults;
 mod ledger_migrations;
 mod ledger_oracles;
 mod ledger_view;
+mod operating;
 mod oracle_build;
 mod support;
 mod support_check;
+mod under_load;
 mod way_of_an_entry;

@@ -1,6 +1,5 @@
 //! Servers of their own for tests, the real binary, and waiting without sleeps.
 
-#[allow(dead_code, reason = "the tests of the binary come with the binary")]
 mod floodgate;
 mod http;
 mod postgres;

@@ -1,0 +1,159 @@
+//! Entries that their oracle cannot judge, and what becomes of them.
+
+use serde_json::Value;
+
+use crate::host::{DEADLINE, Host, MEMPOOL_RISK, MISBEHAVING, Site, told_to};
+use crate::support;
+
+/// Where entries die after two attempts.
+async fn impatient_site() -> Site {
+    let site = Site::new().await.with_oracle(MISBEHAVING);
+    site.with_flow("attempts = 5", "attempts = 2")
+        .with_flow("first = \"1s\"", "first = \"10ms\"")
+}
+
+async fn impatient() -> Host {
+    Host::start_on(impatient_site().await).await
+}
+
+async fn until_dead(host: &Host, count: usize) -> Vec<Value> {
+    let what = format!("{count} are dead");
+    support::eventually_some(DEADLINE, &what, async || {
+        let dead = host.get("/dead").await.as_array().unwrap().clone();
+        (dead.len() == count).then_some(dead)
+    })
+    .await
+}
+
+async fn dies_alone(what: &str, fault: &str) {
+    dies_alone_on(impatient_site().await, what, fault).await;
+}
+
+/// A good entry first, so that the oracle is known to work.
+async fn dies_alone_on(site: Site, what: &str, fault: &str) {
+    let host = Host::start_on(site).await;
+    host.post(&told_to(1, "high")).await;
+    host.until_kept(1).await;
+    host.post(&told_to(2, what)).await;
+    for number in 3..=9 {
+        host.post(&told_to(number, "high")).await;
+    }
+    host.until_kept(8).await;
+    let dead = until_dead(&host, 1).await;
+    assert_eq!(dead[0]["fault"], fault, "{dead:?}");
+    assert_eq!(dead[0]["attempts"], 2);
+    assert_eq!(dead[0]["id"], told_to(2, "")["tx_hash"]);
+    host.settled().await;
+    assert_eq!(host.kept().await, 8);
+}
+
+#[tokio::test]
+async fn an_entry_that_traps_dies_alone() {
+    dies_alone("trap", "trap").await;
+}
+
+#[tokio::test]
+async fn an_entry_that_loops_for_ever_dies_alone() {
+    dies_alone("loop", "timeout").await;
+}
+
+#[tokio::test]
+async fn an_entry_that_eats_memory_dies_alone() {
+    // On a busy machine the default deadline may come before the limit.
+    let site = impatient_site().await;
+    let patient = site.with_flow("# timeout = \"100ms\"", "timeout = \"10s\"");
+    dies_alone_on(patient, "memory", "memory").await;
+}
+
+#[tokio::test]
+async fn an_entry_with_a_score_that_is_no_number_dies_alone() {
+    dies_alone("nan", "bad-score").await;
+}
+
+#[tokio::test]
+async fn an_entry_with_a_score_of_seven_dies_alone() {
+    dies_alone("seven", "bad-score").await;
+}
+
+#[tokio::test]
+async fn an_entry_that_is_answered_with_an_error_dies_alone() {
+    dies_alone("error", "refused").await;
+}
+
+#[tokio::test]
+async fn an_oracle_that_returns_too_few_results_decides_nothing() {
+    let site = Site::new().await.with_oracle(MISBEHAVING).with_flow(
+        "# settings = { some_limit = 12.5 }",
+        "settings = { drop = \"1\" }",
+    );
+    let host = Host::start_on(site).await;
+    for number in 1..=3 {
+        host.accepted(&told_to(number, "high")).await;
+    }
+    support::eventually(DEADLINE, "the log says so", async || {
+        host.floodgate.stderr().contains("none to go back to")
+    })
+    .await;
+    assert_eq!(host.kept().await, 0);
+    assert_eq!(host.get("/flows").await[0]["open"], 3);
+    host.drop(MEMPOOL_RISK);
+    host.settled().await;
+}
+
+#[tokio::test]
+async fn a_faulty_entry_is_listed_as_pending_with_its_next_attempt() {
+    let host = Host::start(MISBEHAVING).await;
+    host.post(&told_to(1, "high")).await;
+    host.until_kept(1).await;
+    host.post(&told_to(2, "trap")).await;
+    let rows = support::eventually_some(DEADLINE, "the fault is listed", async || {
+        let rows: Value = serde_json::from_str(&host.cli(&["pending", "--json"])).unwrap();
+        (rows[0]["fault"] == "trap").then_some(rows)
+    })
+    .await;
+    assert_eq!(rows[0]["owner"], "retry");
+    assert_eq!(rows[0]["id"], told_to(2, "")["tx_hash"]);
+    assert!(rows[0]["next_attempt"].is_string(), "{rows}");
+    assert!(rows[0]["last_error"].as_str().is_some());
+    let table = host.cli(&["pending", "transactions"]);
+    assert!(table.contains("retry") && table.contains("trap"), "{table}");
+}
+
+#[tokio::test]
+async fn a_dead_letter_is_shown_requeued_and_judged_by_the_oracle_of_now() {
+    let host = impatient().await;
+    host.post(&told_to(1, "high")).await;
+    host.until_kept(1).await;
+    host.post(&told_to(2, "trap")).await;
+    until_dead(&host, 1).await;
+    let id = told_to(2, "")["tx_hash"].as_str().unwrap().to_owned();
+    assert!(host.cli(&["dead", "list"]).contains("trap"));
+    let shown = host.cli(&["dead", "show", "transactions", &id]);
+    let shown: Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!(
+        serde_json::from_str::<Value>(shown["body"].as_str().unwrap()).unwrap(),
+        told_to(2, "trap")
+    );
+    let before = host.digest().await;
+    host.drop(crate::host::UNIFORM_RISK);
+    host.until_digest_is_not(&before).await;
+    let said = host.cli(&["dead", "requeue", "--flow", "transactions"]);
+    assert!(said.starts_with("1 requeued"), "{said}");
+    host.settled().await;
+    until_dead(&host, 0).await;
+    let said = host.cli(&["dead", "requeue", "--flow", "transactions"]);
+    assert!(said.starts_with("0 requeued"), "{said}");
+}
+
+#[tokio::test]
+async fn a_purged_dead_letter_is_gone_and_nothing_is_purged_by_a_slip() {
+    let host = impatient().await;
+    host.post(&told_to(1, "high")).await;
+    host.until_kept(1).await;
+    host.post(&told_to(2, "trap")).await;
+    until_dead(&host, 1).await;
+    assert!(!host.try_cli(&["dead", "purge"]).status.success());
+    let said = host.cli(&["dead", "purge", "--fault", "trap"]);
+    assert!(said.starts_with("1 purged"), "{said}");
+    until_dead(&host, 0).await;
+}

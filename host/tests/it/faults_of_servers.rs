@@ -1,0 +1,114 @@
+//! Redis and Postgres that are away, at the start and later.
+
+use hyper::StatusCode;
+
+use crate::host::{DEADLINE, Host, MEMPOOL_RISK, Site, drainer};
+use crate::support::{self, PrivatePostgres, PrivateRedis, request};
+
+async fn health(host: &Host) -> (StatusCode, serde_json::Value) {
+    let url = host.url.replace("/transactions", "/healthz");
+    let (status, _, body) = request("GET", &url, &[], String::new()).await;
+    (status, serde_json::from_slice(&body).unwrap())
+}
+
+async fn until_healthy(host: &Host) {
+    support::eventually(DEADLINE, "it is healthy", async || {
+        health(host).await.0 == StatusCode::OK
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn without_redis_at_the_start_it_answers_503_and_recovers_by_itself() {
+    let mut redis = PrivateRedis::start().await;
+    redis.stop();
+    let site = Site::on(redis.url(), support::postgres().await);
+    let host = Host::start_on(site.with_oracle(MEMPOOL_RISK)).await;
+    let (status, _) = host.post(&drainer(1)).await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    let (status, said) = health(&host).await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(
+        (&said["status"], &said["redis"]),
+        (&"degraded".into(), &"error".into())
+    );
+    redis.restart().await;
+    host.accepted(&drainer(1)).await;
+    host.until_kept(1).await;
+    until_healthy(&host).await;
+}
+
+#[tokio::test]
+async fn redis_killed_later_costs_503s_and_no_entry() {
+    let mut redis = PrivateRedis::start().await;
+    let site = Site::on(redis.url(), support::postgres().await);
+    let host = Host::start_on(site.with_oracle(MEMPOOL_RISK)).await;
+    for number in 1..=50 {
+        host.accepted(&drainer(number)).await;
+    }
+    redis.kill();
+    let (status, _) = host.post(&drainer(51)).await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    redis.restart().await;
+    host.accepted(&drainer(51)).await;
+    host.until_kept(51).await;
+    host.settled().await;
+}
+
+#[tokio::test]
+async fn redis_that_hangs_is_answered_with_503_and_comes_back() {
+    let mut redis = PrivateRedis::start().await;
+    let site = Site::on(redis.url(), support::postgres().await);
+    let host = Host::start_on(site.with_oracle(MEMPOOL_RISK)).await;
+    host.accepted(&drainer(1)).await;
+    host.until_kept(1).await;
+    redis.pause();
+    let (status, _) = host.post(&drainer(2)).await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    redis.resume();
+    host.accepted(&drainer(2)).await;
+    host.until_kept(2).await;
+}
+
+#[tokio::test]
+async fn without_postgres_entries_wait_and_use_up_no_attempt() {
+    let redis = support::redis().await;
+    let mut postgres = PrivatePostgres::start().await;
+    let site = Site::on(redis, postgres.url());
+    let host = Host::start_on(site.with_oracle(MEMPOOL_RISK)).await;
+    host.accepted(&drainer(1)).await;
+    host.until_kept(1).await;
+    postgres.kill();
+    for number in 2..=30 {
+        host.accepted(&drainer(number)).await;
+    }
+    let (status, said) = health(&host).await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(
+        (&said["redis"], &said["postgres"]),
+        (&"ok".into(), &"error".into())
+    );
+    support::eventually(DEADLINE, "the worker holds some", async || {
+        host.get("/flows").await[0]["pending"].as_u64() > Some(0)
+    })
+    .await;
+    for pending in host.get("/pending").await.as_array().unwrap() {
+        assert_eq!(pending["attempts"], 0, "{pending}");
+    }
+    postgres.restart().await;
+    host.until_kept(30).await;
+    host.settled().await;
+    until_healthy(&host).await;
+}
+
+#[tokio::test]
+async fn without_postgres_at_the_start_entries_are_taken_and_wait_for_it() {
+    let mut postgres = PrivatePostgres::start().await;
+    postgres.stop();
+    let site = Site::on(support::redis().await, postgres.url());
+    let host = Host::start_on(site.with_oracle(MEMPOOL_RISK)).await;
+    host.accepted(&drainer(1)).await;
+    postgres.restart().await;
+    host.until_kept(1).await;
+    host.settled().await;
+}

@@ -1,0 +1,226 @@
+//! Floodgate with the flow `transactions`, as its users see it.
+
+use std::path::{Path, PathBuf};
+use std::process::Output;
+use std::time::Duration;
+
+use hyper::StatusCode;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio_postgres::NoTls;
+
+use crate::support::{self, Floodgate, request};
+
+pub const DEADLINE: Duration = Duration::from_secs(30);
+pub const MEMPOOL_RISK: &str = "plugins/dist/mempool-risk.wasm";
+pub const UNIFORM_RISK: &str = "plugins/dist/uniform-risk.wasm";
+pub const MISBEHAVING: &str = "host/tests/components/misbehaving.wasm";
+pub const ALWAYS_FAILING: &str = "host/tests/components/always-failing.wasm";
+
+pub fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// What processes of one deployment share.
+pub struct Site {
+    pub redis: String,
+    pub postgres: String,
+    pub oracles: TempDir,
+    pub flows: TempDir,
+}
+
+impl Site {
+    pub async fn new() -> Self {
+        Self::on(support::redis().await, support::postgres().await)
+    }
+
+    /// With the flow as it is shipped, and no oracle yet.
+    pub fn on(redis: String, postgres: String) -> Self {
+        let flows = tempfile::tempdir().unwrap();
+        for file in std::fs::read_dir(repository().join("flows")).unwrap() {
+            let file = file.unwrap();
+            std::fs::copy(file.path(), flows.path().join(file.file_name())).unwrap();
+        }
+        let oracles = tempfile::tempdir().unwrap();
+        Self {
+            redis,
+            postgres,
+            oracles,
+            flows,
+        }
+    }
+
+    pub fn with_oracle(self, component: &str) -> Self {
+        self.drop(component);
+        self
+    }
+
+    /// Changes the flow file before the start.
+    pub fn with_flow(self, from: &str, to: &str) -> Self {
+        let path = self.flows.path().join("transactions.toml");
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.contains(from), "the flow file says {from:?}");
+        std::fs::write(&path, text.replace(from, to)).unwrap();
+        self
+    }
+
+    /// Drops a component in the place of `mempool-risk`, whole at once.
+    pub fn drop(&self, component: &str) {
+        let aside = self.oracles.path().join(".dropped");
+        std::fs::copy(repository().join(component), &aside).unwrap();
+        std::fs::rename(aside, self.oracles.path().join("mempool-risk.wasm")).unwrap();
+    }
+
+    pub fn serve(&self, role: &str) -> Floodgate {
+        let (flows, oracles) = (self.flows.path(), self.oracles.path());
+        let env = [
+            ("REDIS_URL", self.redis.as_str()),
+            ("DATABASE_URL", self.postgres.as_str()),
+            ("FLOODGATE_FLOWS", flows.to_str().unwrap()),
+            ("FLOODGATE_ORACLES", oracles.to_str().unwrap()),
+        ];
+        Floodgate::serve(&env, &["--role", role])
+    }
+}
+
+/// A running Floodgate: front end and worker in one process.
+pub struct Host {
+    pub site: Site,
+    pub floodgate: Floodgate,
+    pub url: String,
+    pub admin: String,
+}
+
+impl Host {
+    pub async fn start(component: &str) -> Self {
+        Self::start_on(Site::new().await.with_oracle(component)).await
+    }
+
+    pub async fn start_on(site: Site) -> Self {
+        let mut floodgate = site.serve("all");
+        let url = format!("{}/transactions", floodgate.url().await);
+        let admin = floodgate.admin_url().await;
+        Self {
+            site,
+            floodgate,
+            url,
+            admin,
+        }
+    }
+
+    pub fn drop(&self, component: &str) {
+        self.site.drop(component);
+    }
+
+    pub async fn post(&self, body: &Value) -> (StatusCode, Value) {
+        post(&self.url, body).await
+    }
+
+    /// Posts it until it is accepted.
+    pub async fn accepted(&self, body: &Value) {
+        support::eventually(DEADLINE, "it is accepted", async || {
+            self.post(body).await.0 == StatusCode::ACCEPTED
+        })
+        .await;
+    }
+
+    /// `GET` of the admin API.
+    pub async fn get(&self, path: &str) -> Value {
+        get(&self.admin, path).await
+    }
+
+    /// Runs `floodgate <arguments>` against this one; its standard output.
+    pub fn cli(&self, arguments: &[&str]) -> String {
+        let output = self.try_cli(arguments);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{arguments:?}: {stderr}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    pub fn try_cli(&self, arguments: &[&str]) -> Output {
+        std::process::Command::new(env!("CARGO_BIN_EXE_floodgate"))
+            .args(arguments)
+            .env("FLOODGATE_ADMIN", &self.admin)
+            .output()
+            .unwrap()
+    }
+
+    /// Decisions in the ledger; 0 while it is away.
+    pub async fn kept(&self) -> i64 {
+        kept(&self.site.postgres).await
+    }
+
+    pub async fn until_kept(&self, count: i64) {
+        let what = format!("{count} are kept");
+        support::eventually(DEADLINE, &what, async || self.kept().await == count).await;
+    }
+
+    /// What the worker says that it runs.
+    pub async fn digest(&self) -> String {
+        support::eventually_some(DEADLINE, "a digest is reported", async || {
+            let oracles = self.get("/oracles").await;
+            oracles[0]["digest"].as_str().map(str::to_owned)
+        })
+        .await
+    }
+
+    pub async fn until_digest_is_not(&self, before: &str) {
+        support::eventually(DEADLINE, "another digest is reported", async || {
+            self.digest().await != before
+        })
+        .await;
+    }
+
+    /// Waits until everything that was accepted is decided or dead.
+    pub async fn settled(&self) {
+        support::eventually(DEADLINE, "nothing is open any more", async || {
+            self.get("/flows").await[0]["open"] == json!(0)
+        })
+        .await;
+    }
+}
+
+pub async fn post(url: &str, body: &Value) -> (StatusCode, Value) {
+    let headers = [("content-type", "application/json")];
+    let (status, _, answer) = request("POST", url, &headers, body.to_string()).await;
+    (status, serde_json::from_slice(&answer).unwrap_or_default())
+}
+
+pub async fn get(admin: &str, path: &str) -> Value {
+    let url = format!("{admin}{path}");
+    let (_, _, answer) = request("GET", &url, &[], String::new()).await;
+    serde_json::from_slice(&answer).unwrap()
+}
+
+pub async fn kept(postgres: &str) -> i64 {
+    let Ok((client, connection)) = tokio_postgres::connect(postgres, NoTls).await else {
+        return 0;
+    };
+    tokio::spawn(connection);
+    let counted = client.query_one("SELECT count(*) FROM decisions", &[]);
+    counted.await.map_or(0, |row| row.get(0))
+}
+
+/// One that `mempool-risk` finds harmless, with something for `misbehaving` to do.
+pub fn told_to(number: u64, what: &str) -> Value {
+    let mut body = transaction(number, "0x", 30);
+    body["do"] = json!(what);
+    body
+}
+
+pub fn transaction(number: u64, input: &str, gas: u64) -> Value {
+    json!({
+        "tx_hash": format!("0x{number:064x}"),
+        "from_address": "0x52908400098527886e0f7030069857d2e4169ee7",
+        "to_address": "0x8617e340b3d01fa5f11f306f4090fd50e238070d",
+        "value_eth": 1.0, "gas_price_gwei": gas, "input_data": input,
+        "timestamp": 1_766_700_000,
+    })
+}
+
+/// One that `mempool-risk` finds HIGH: an unlimited approval at a high price.
+pub fn drainer(number: u64) -> Value {
+    let spender = format!("{:0>64}", "8617e340b3d01fa5f11f306f4090fd50e238070d");
+    let input = format!("0x095ea7b3{spender}{}", "f".repeat(64));
+    transaction(number, &input, 500)
+}
