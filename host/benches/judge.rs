@@ -1,5 +1,5 @@
 //! What it costs to judge one entry (P4 of the design): a batch of 256 and of
-//! 64, a fresh instance for each batch.
+//! 64, a fresh instance for each batch, against the same crate native.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -39,9 +39,25 @@ fn main() -> anyhow::Result<()> {
             bencher.iter(|| oracle.judge(&batch, &settings, LIMITS));
         });
     }
+    let native: Vec<_> = transactions.iter().map(as_the_guest_sees_it).collect();
+    for answer in mempool_risk::judge_batch(&native) {
+        answer.map_err(anyhow::Error::msg)?;
+    }
+    group.throughput(Throughput::Elements(native.len() as u64));
+    group.bench_function("native, a batch of 256", |bencher| {
+        bencher.iter(|| mempool_risk::judge_batch(&native));
+    });
     group.finish();
     criterion.final_summary();
     Ok(())
+}
+
+fn as_the_guest_sees_it(entry: &Entry) -> floodgate_oracle::Entry {
+    let body = String::from_utf8_lossy(&entry.body);
+    floodgate_oracle::Entry {
+        received_at: entry.received_at,
+        ..floodgate_oracle::Entry::new(&*entry.id, body)
+    }
 }
 
 /// 412 bytes, and no two alike.

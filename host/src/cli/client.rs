@@ -83,7 +83,11 @@ impl Client {
             let problem: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
             match problem["detail"].as_str() {
                 Some(detail) => bail!("{detail}"),
-                None => bail!("{} answered {status}", self.base),
+                None => bail!(
+                    "{} answered {status} {}",
+                    self.base,
+                    String::from_utf8_lossy(&body)
+                ),
             }
         }
         serde_json::from_slice(&body).with_context(|| {

@@ -2,6 +2,7 @@
 
 mod client;
 mod dead;
+mod health;
 mod load;
 mod migrate;
 mod oracle;
@@ -35,6 +36,8 @@ enum Command {
     /// Build and check oracles
     #[command(subcommand)]
     Oracle(oracle::Command),
+    /// Ask whether Redis and Postgres answer
+    Health(AdminOption),
     /// List what the workers run; roll back, pin, unpin
     Oracles(oracles::Arguments),
     /// List entries that were delivered and are not settled
@@ -89,6 +92,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Serve(settings) => serve::run(*settings).await,
         Command::Migrate(settings) => migrate::run(&settings).await,
+        Command::Health(admin) => health::run(&admin).await,
         Command::Oracle(command) => oracle::run(command).await,
         Command::Oracles(arguments) => oracles::run(arguments).await,
         Command::Pending(arguments) => pending::run(arguments).await,

@@ -32,10 +32,15 @@ async fn without_redis_at_the_start_it_answers_503_and_recovers_by_itself() {
         (&said["status"], &said["redis"]),
         (&"degraded".into(), &"error".into())
     );
+    let asked = host.try_cli(&["health"]);
+    assert!(!asked.status.success());
+    let why = String::from_utf8_lossy(&asked.stderr);
+    assert!(why.contains("\"redis\":\"error\""), "{why}");
     redis.restart().await;
     host.accepted(&drainer(1)).await;
     host.until_kept(1).await;
     until_healthy(&host).await;
+    assert!(host.cli(&["health"]).contains("\"redis\":\"ok\""));
 }
 
 #[tokio::test]
