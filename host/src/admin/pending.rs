@@ -22,12 +22,14 @@ pub(super) async fn flows(admin: &Admin) -> Result<Vec<FlowStatus>, Error> {
             open: 0,
             pending: 0,
             retrying: 0,
+            lost: 0,
         };
         for partition in partitions(flow) {
             let depth = admin.backbone.depth(&partition).await?;
             status.open += depth.open;
             status.pending += depth.pending;
             status.retrying += depth.retrying;
+            status.lost += depth.lost;
         }
         all.push(status);
     }

@@ -17,6 +17,8 @@ pub struct FlowStatus {
     pub pending: u64,
     /// Of those, waiting for their next attempt.
     pub retrying: u64,
+    /// Gone from the stream while they were open: somebody else trimmed it.
+    pub lost: u64,
 }
 
 /// `GET /oracles`: one row per worker and oracle.

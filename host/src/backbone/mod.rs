@@ -44,6 +44,8 @@ pub enum Appended {
     Conflict,
     /// The flow has `max_backlog` open entries: nothing was added.
     BacklogFull,
+    /// The backbone's memory is nearly used up: nothing was added.
+    MemoryScarce,
 }
 
 /// Limits of an append, from the flow file.
@@ -131,6 +133,17 @@ pub struct Depth {
     pub pending: u64,
     /// Of those, waiting for their next attempt.
     pub retrying: u64,
+    /// Gone from the log while they were open, ever: somebody trimmed it.
+    pub lost: u64,
+}
+
+/// What tells one life of a partition from another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Landmark {
+    /// Made when the partition was first prepared; another one means that the
+    /// backbone lost what it held.
+    pub born: String,
+    pub open: u64,
 }
 
 /// How an entry leaves the backbone, apart from `settle`.
@@ -156,6 +169,9 @@ pub enum Error {
         #[source]
         source: ::redis::RedisError,
     },
+    /// It must not be used as it is; a person has to change something.
+    #[error("Redis at {address} {what}")]
+    Unfit { address: String, what: String },
     #[error("Redis at {address} answered something unexpected to {call}: {reply}")]
     Unexpected {
         address: String,
@@ -177,6 +193,14 @@ pub trait Reader: Send {
 /// What the way of an entry needs of a durable log. Every call may be repeated.
 #[async_trait]
 pub trait Backbone: Send + Sync {
+    /// Looks whether the server can keep the promise, and whether the
+    /// partitions of each flow are as many as ever. Returns what weakens the
+    /// promise, for a person to read.
+    ///
+    /// # Errors
+    /// [`Error::Unfit`] when it must not be used.
+    async fn check(&self, flows: &[(FlowName, u16)]) -> Result<Vec<String>, Error>;
+
     /// Creates what a partition needs before its first entry. Idempotent.
     async fn prepare(&self, partition: &Partition) -> Result<(), Error>;
 
@@ -236,6 +260,14 @@ pub trait Backbone: Send + Sync {
         max: usize,
     ) -> Result<Vec<Delivery>, Error>;
 
+    /// Notes that this entry is about to be judged alone, because it was
+    /// delivered suspiciously often; returns how often that was noted since
+    /// the last [`Backbone::acquit`]: whoever judged it then was not heard of again.
+    async fn suspect(&self, partition: &Partition, entry: StreamId) -> Result<u32, Error>;
+
+    /// It was judged, and whoever judged it lives.
+    async fn acquit(&self, partition: &Partition, entry: StreamId) -> Result<(), Error>;
+
     /// Says that `worker` lives; without it for a lease, its empty consumer is removed.
     async fn heartbeat(&self, partition: &Partition, worker: &str) -> Result<(), Error>;
 
@@ -259,6 +291,9 @@ pub trait Backbone: Send + Sync {
     async fn requeue(&self, partition: &Partition, dead: &Requeue) -> Result<bool, Error>;
 
     async fn depth(&self, partition: &Partition) -> Result<Depth, Error>;
+
+    /// `None` where the partition was never prepared, or nothing is left of it.
+    async fn landmark(&self, partition: &Partition) -> Result<Option<Landmark>, Error>;
 
     /// Publishes what this worker knows, for `ttl`; see [`Backbone::reports`].
     async fn publish(&self, worker: &str, report: &str, ttl: Duration) -> Result<(), Error>;

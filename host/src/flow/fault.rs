@@ -25,6 +25,8 @@ pub enum FaultKind {
     Malformed,
     /// The id was decided before with another body.
     Conflict,
+    /// The process that judged it alone was not heard of again, three times.
+    Crash,
 }
 
 impl FaultKind {
@@ -39,6 +41,7 @@ impl FaultKind {
             Self::Ledger => "ledger",
             Self::Malformed => "malformed",
             Self::Conflict => "conflict",
+            Self::Crash => "crash",
         }
     }
 }

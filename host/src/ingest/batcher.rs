@@ -100,6 +100,7 @@ impl Batcher {
                     self.line.retry_after_ms.load(Ordering::Relaxed),
                 ),
             }),
+            Ok(Ok(Appended::MemoryScarce)) => Err(Refusal::MemoryScarce),
             Ok(Ok(Appended::Conflict)) => Err(Refusal::Conflict),
             Ok(Ok(appended @ (Appended::New | Appended::Replayed))) => Ok(appended),
             Ok(Err(Away)) | Err(_) => Err(Refusal::BackboneAway),

@@ -37,6 +37,8 @@ pub enum Refusal {
     Waiting(String),
     #[error("the backlog is full; nothing was queued, sending it again is safe")]
     BacklogFull { retry_after: Duration },
+    #[error("the backbone's memory is nearly full; nothing was queued, sending it again is safe")]
+    MemoryScarce,
     #[error("more entries are arriving than can be queued; sending it again is safe")]
     Overloaded,
     #[error("the backbone did not answer; sending it again is safe")]
@@ -68,9 +70,11 @@ impl Refusal {
                 StatusCode::UNSUPPORTED_MEDIA_TYPE
             }
             Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::Waiting(_) | Self::BacklogFull { .. } | Self::Overloaded | Self::BackboneAway => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::Waiting(_)
+            | Self::BacklogFull { .. }
+            | Self::MemoryScarce
+            | Self::Overloaded
+            | Self::BackboneAway => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -89,6 +93,7 @@ impl Refusal {
             Self::Invalid(_) => ("invalid", "Body does not satisfy the schema"),
             Self::Waiting(_) => ("waiting", "Flow waits for its oracle"),
             Self::BacklogFull { .. } => ("backlog-full", "Backlog full"),
+            Self::MemoryScarce => ("memory-scarce", "Backbone nearly full"),
             Self::Overloaded => ("overloaded", "Too many entries at once"),
             Self::BackboneAway => ("backbone-away", "Backbone away"),
         }
@@ -98,8 +103,8 @@ impl Refusal {
         match self {
             Self::BacklogFull { retry_after } => Some(*retry_after),
             Self::Overloaded | Self::BackboneAway => Some(Duration::from_secs(1)),
-            // A person has to drop a file first.
-            Self::Waiting(_) => Some(Duration::from_secs(30)),
+            // A person has to do something first.
+            Self::Waiting(_) | Self::MemoryScarce => Some(Duration::from_secs(30)),
             _ => None,
         }
     }

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::backbone::StreamId;
+use crate::backbone::{Landmark, Partition, StreamId};
 use crate::flow::{BodyHash, Decision, Digest, Entry, EntryFault, FlowName};
 
 pub use self::postgres::Postgres;
@@ -164,6 +164,13 @@ pub trait Ledger: Send + Sync {
 
     /// `None`: what lies in the directory counts again.
     async fn choose(&self, name: &str, choice: Option<&Choice>) -> Result<(), Error>;
+
+    /// Notes what a partition looks like now; returns what was noted before.
+    async fn note_landmark(
+        &self,
+        partition: &Partition,
+        landmark: &Landmark,
+    ) -> Result<Option<Landmark>, Error>;
 
     async fn ping(&self) -> Result<(), Error>;
 }

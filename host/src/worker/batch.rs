@@ -36,10 +36,29 @@ impl PartitionWorker {
             deliveries,
             alone,
         } = batch;
+        let (suspects, others): (Vec<_>, Vec<_>) = deliveries
+            .into_iter()
+            .partition(|delivery| self.is_suspicious(delivery));
+        self.work_on(&lease, others, alone).await?;
+        for suspect in suspects {
+            self.work_on_suspect(&lease, suspect).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn work_on(
+        &self,
+        lease: &Lease,
+        deliveries: Vec<Delivery>,
+        alone: bool,
+    ) -> Result<(), Stopped> {
         let deliveries = self.bury_exhausted(deliveries).await?;
         let deliveries = self.settle_decided_before(deliveries).await?;
         let (deliveries, entries, mut faulty) = take_apart(deliveries);
         let outcomes = self.judge(&entries, alone).await?;
+        for suspect in deliveries.iter().filter(|d| self.is_suspicious(d)) {
+            self.acquit(suspect.stream_id).await?;
+        }
 
         let mut decided = Vec::with_capacity(outcomes.len());
         let mut unknown = Vec::new();
@@ -67,7 +86,7 @@ impl PartitionWorker {
                 Outcome::Unknown => unknown.push(*stream_id),
             }
         }
-        faulty.extend(self.keep(&lease, decided).await?);
+        faulty.extend(self.keep(lease, decided).await?);
         self.record(faulty).await?;
         self.hand_back(&unknown).await
     }
@@ -235,7 +254,7 @@ impl PartitionWorker {
         self.bury(letters.collect()).await
     }
 
-    async fn bury(&self, letters: Vec<DeadLetter>) -> Result<(), Stopped> {
+    pub(super) async fn bury(&self, letters: Vec<DeadLetter>) -> Result<(), Stopped> {
         if letters.is_empty() {
             return Ok(());
         }
@@ -265,7 +284,7 @@ impl PartitionWorker {
         }
     }
 
-    fn letter(
+    pub(super) fn letter(
         &self,
         delivery: &Delivery,
         fault: EntryFault,

@@ -11,6 +11,7 @@ mod judge;
 mod lease;
 mod partition;
 mod rounds;
+mod suspicion;
 
 use std::sync::Arc;
 

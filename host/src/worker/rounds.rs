@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, warn};
+use tracing::{debug, error, warn};
 
 use super::lease::BootTime;
 use super::partition::PartitionWorker;
@@ -15,6 +15,7 @@ use crate::backbone::{Error, LEASE};
 const RENEW: Duration = Duration::from_secs(LEASE.as_secs() / 3);
 const HEARTBEAT: Duration = Duration::from_secs(LEASE.as_secs() / 3);
 const TRIM: Duration = Duration::from_secs(1);
+const LANDMARK: Duration = Duration::from_secs(10);
 
 impl PartitionWorker {
     /// Runs until `done`: leases are renewed for as long as anything is held,
@@ -31,7 +32,33 @@ impl PartitionWorker {
                 .trim(&self.partition, self.flow.stream.retain)
                 .await
         });
-        tokio::join!(renew, heartbeat, trim);
+        let landmark = every(LANDMARK, &done, "note the landmark", || {
+            self.note_landmark()
+        });
+        tokio::join!(renew, heartbeat, trim, landmark);
+    }
+
+    /// A Redis that was emptied looks like a new one; only the ledger remembers
+    /// that it held something.
+    async fn note_landmark(&self) -> Result<(), Error> {
+        let Some(landmark) = self.backbone().landmark(&self.partition).await? else {
+            return Ok(());
+        };
+        match self
+            .ledger()
+            .note_landmark(&self.partition, &landmark)
+            .await
+        {
+            Ok(Some(before)) if before.born != landmark.born => error!(
+                flow = %self.flow.name,
+                partition = self.partition.index,
+                gone = before.open,
+                "redis lost what it held, open entries are gone"
+            ),
+            Ok(_) => {}
+            Err(error) => debug!(%error, "landmark not noted"),
+        }
+        Ok(())
     }
 
     async fn renew(&self) -> Result<(), Error> {

@@ -157,3 +157,44 @@ async fn a_purged_dead_letter_is_gone_and_nothing_is_purged_by_a_slip() {
     assert!(said.starts_with("1 purged"), "{said}");
     until_dead(&host, 0).await;
 }
+
+#[tokio::test]
+async fn an_entry_that_ended_three_processes_dies_and_its_neighbour_is_decided() {
+    let site = Site::new().await.with_oracle(MISBEHAVING);
+    let mut api = site.serve("api");
+    let url = format!("{}/transactions", api.url().await);
+    let admin = api.admin_url().await;
+    for number in 1..=2 {
+        crate::host::post(&url, &told_to(number, "high")).await;
+    }
+    let client = redis::Client::open(site.redis.as_str()).unwrap();
+    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    // What is left of a worker that ended while it judged both, many times
+    // over; the first of them alone.
+    let script = "
+        local stream, suspects = KEYS[1], KEYS[2]
+        redis.pcall('XGROUP', 'CREATE', stream, 'workers', '0')
+        redis.call('XREADGROUP', 'GROUP', 'workers', 'ended', 'STREAMS', stream, '>')
+        for i, held in ipairs(redis.call('XPENDING', stream, 'workers', '-', '+', 2)) do
+          redis.call('XCLAIM', stream, 'workers', 'ended', 0, held[1], 'IDLE', 31000, 'RETRYCOUNT', 20)
+          if i == 1 then redis.call('HSET', suspects, held[1], 3) end
+        end";
+    let _done: redis::Value = redis::Script::new(script)
+        .key("floodgate:{transactions:0}:stream")
+        .key("floodgate:{transactions:0}:suspects")
+        .invoke_async(&mut connection)
+        .await
+        .unwrap();
+    let _worker = site.serve("worker");
+    let dead = support::eventually_some(DEADLINE, "it is dead", async || {
+        let dead = crate::host::get(&admin, "/dead").await;
+        dead[0]["id"].is_string().then_some(dead)
+    })
+    .await;
+    assert_eq!(dead[0]["fault"], "crash");
+    assert_eq!(dead[0]["id"], told_to(1, "")["tx_hash"]);
+    support::eventually(DEADLINE, "the other is kept", async || {
+        crate::host::kept(&site.postgres).await == 1
+    })
+    .await;
+}

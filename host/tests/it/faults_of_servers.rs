@@ -117,3 +117,53 @@ async fn without_postgres_at_the_start_entries_are_taken_and_wait_for_it() {
     host.until_kept(1).await;
     host.settled().await;
 }
+
+async fn raw(url: &str, command: &[&str]) {
+    let client = redis::Client::open(url).unwrap();
+    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    let mut call = redis::cmd(command[0]);
+    let asked: Result<redis::Value, _> = call.arg(&command[1..]).query_async(&mut connection).await;
+    asked.unwrap();
+}
+
+#[tokio::test]
+async fn an_emptied_redis_is_worked_on_and_what_is_gone_is_alarmed_on() {
+    let redis = support::redis().await;
+    let site = Site::on(redis.clone(), support::postgres().await);
+    let host = Host::start_on(site.with_oracle(MEMPOOL_RISK)).await;
+    host.accepted(&drainer(1)).await;
+    host.until_kept(1).await;
+    support::eventually(DEADLINE, "the landmark is noted", async || {
+        landmarks(&host).await == 1
+    })
+    .await;
+    raw(&redis, &["FLUSHDB"]).await;
+    host.accepted(&drainer(2)).await;
+    host.until_kept(2).await;
+    support::eventually(DEADLINE, "it is alarmed on", async || {
+        host.floodgate.stderr().contains("redis lost what it held")
+    })
+    .await;
+}
+
+async fn landmarks(host: &Host) -> i64 {
+    let connecting = tokio_postgres::connect(&host.site.postgres, tokio_postgres::NoTls);
+    let (client, connection) = connecting.await.unwrap();
+    tokio::spawn(connection);
+    let counted = client.query_one("SELECT count(*) FROM landmarks", &[]);
+    counted.await.map_or(0, |row| row.get(0))
+}
+
+#[tokio::test]
+async fn a_redis_that_evicts_stops_the_start_and_the_error_names_the_remedy() {
+    let redis = PrivateRedis::start().await;
+    let evict = ["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"];
+    raw(&redis.url(), &evict).await;
+    let site = Site::on(redis.url(), support::postgres().await).with_oracle(MEMPOOL_RISK);
+    let mut floodgate = site.serve("all");
+    assert_eq!(floodgate.wait_exit().await, 1);
+    support::eventually(DEADLINE, "it says why", async || {
+        floodgate.stderr().contains("noeviction")
+    })
+    .await;
+}

@@ -126,6 +126,13 @@ impl Server {
         }
     }
 
+    pub fn unfit(&self, what: String) -> Error {
+        Error::Unfit {
+            address: self.address.clone(),
+            what,
+        }
+    }
+
     pub fn unexpected(&self, call: &'static str, reply: impl std::fmt::Debug) -> Error {
         let mut reply = format!("{reply:?}");
         let cut = reply.floor_char_boundary(200);

@@ -110,7 +110,8 @@ pub(super) async fn claim(
     call.key(&keys.stream)
         .key(&keys.faults)
         .key(&keys.due)
-        .key(&keys.open);
+        .key(&keys.open)
+        .key(&keys.lost);
     call.arg(GROUP)
         .arg(worker)
         .arg(max)

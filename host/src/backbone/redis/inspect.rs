@@ -4,7 +4,7 @@ use redis::Value;
 
 use super::connection::{Server, is_no_group};
 use super::{GROUP, Keys, RETRY, parse};
-use crate::backbone::{Depth, Error, FaultRecord, Partition, Payload, Pending, StreamId};
+use crate::backbone::{Depth, Error, FaultRecord, Landmark, Partition, Payload, Pending, StreamId};
 
 /// XPENDING's own row: stream id, consumer, idle ms, deliveries.
 type Row = (String, String, u64, u32);
@@ -12,8 +12,9 @@ type Row = (String, String, u64, u32);
 /// What else is known of a pending entry: stream entry, fault record, next attempt.
 type Details = (Vec<(String, Value)>, Option<String>, Option<f64>);
 
-/// The open counter, XPENDING's summary (count, first, last, consumers), what is due.
-type Counts = (Option<i64>, (u64, Value, Value, Value), u64);
+/// The open counter, XPENDING's summary (count, first, last, consumers), what
+/// is due, what was lost.
+type Counts = (Option<i64>, (u64, Value, Value, Value), u64, Option<u64>);
 
 pub(super) async fn pending(
     server: &Server,
@@ -110,15 +111,31 @@ pub(super) async fn depth(server: &Server, keys: &Keys) -> Result<Depth, Error> 
         .arg(&keys.stream)
         .arg(GROUP)
         .zcard(&keys.due)
+        .get(&keys.lost)
         .query_async(&mut *connection)
         .await;
     match counts {
-        Ok((open, (pending, ..), retrying)) => Ok(Depth {
+        Ok((open, (pending, ..), retrying, lost)) => Ok(Depth {
             open: open.unwrap_or(0).max(0) as u64,
             pending,
             retrying,
+            lost: lost.unwrap_or(0),
         }),
         Err(error) if is_no_group(&error) => Ok(Depth::default()),
         Err(error) => Err(server.error(error)),
     }
+}
+
+pub(super) async fn landmark(server: &Server, keys: &Keys) -> Result<Option<Landmark>, Error> {
+    let mut connection = server.connection().await?;
+    let (born, open): (Option<String>, Option<i64>) = redis::pipe()
+        .get(&keys.born)
+        .get(&keys.open)
+        .query_async(&mut *connection)
+        .await
+        .map_err(|source| server.error(source))?;
+    Ok(born.map(|born| Landmark {
+        born,
+        open: open.unwrap_or(0).max(0) as u64,
+    }))
 }

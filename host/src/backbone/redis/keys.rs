@@ -13,6 +13,12 @@ pub(super) struct Keys {
     pub due: String,
     /// The oldest entry that is still needed, as the trimmer last saw it.
     pub floor: String,
+    /// Hash of stream id to how often it was judged alone without an end.
+    pub suspects: String,
+    /// Made with the group of an empty stream; see [`crate::backbone::Landmark`].
+    pub born: String,
+    /// How many open entries were trimmed by somebody else.
+    pub lost: String,
     /// Prefix of the heartbeat keys.
     pub alive: String,
 }
@@ -27,6 +33,9 @@ impl Keys {
             faults: key("faults"),
             due: key("due"),
             floor: key("floor"),
+            suspects: key("suspects"),
+            born: key("born"),
+            lost: key("lost"),
             alive: key("alive:"),
             prefix,
         }

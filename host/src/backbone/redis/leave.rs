@@ -11,12 +11,14 @@ static PREPARE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lu
 static REMOVE_CONSUMERS: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("lua/remove_consumers.lua")));
 
-/// True where the group was missing.
-async fn create_group(server: &Server, keys: &Keys) -> Result<bool, Error> {
+/// Whether the group was missing, and how many open entries are gone with it.
+async fn create_group(server: &Server, keys: &Keys) -> Result<(bool, u64), Error> {
     let mut connection = server.connection().await?;
     PREPARE
         .key(&keys.stream)
         .key(&keys.floor)
+        .key(&keys.open)
+        .key(&keys.born)
         .arg(GROUP)
         .invoke_async(&mut *connection)
         .await
@@ -24,7 +26,7 @@ async fn create_group(server: &Server, keys: &Keys) -> Result<bool, Error> {
 }
 
 pub(super) async fn prepare(server: &Server, keys: &Keys) -> Result<(), Error> {
-    if create_group(server, keys).await? {
+    if create_group(server, keys).await?.0 {
         info!(
             stream = keys.stream,
             group = GROUP,
@@ -37,11 +39,13 @@ pub(super) async fn prepare(server: &Server, keys: &Keys) -> Result<(), Error> {
 /// The group of a running host is missing: Redis was flushed or came back
 /// without its data, and whoever watches over it has to know.
 pub(super) async fn recreate_group(server: &Server, keys: &Keys) -> Result<(), Error> {
-    if create_group(server, keys).await? {
+    let (created, gone) = create_group(server, keys).await?;
+    if created {
         error!(
             stream = keys.stream,
             group = GROUP,
-            "consumer group was gone and is created anew: entries may be lost, look at redis"
+            gone,
+            "consumer group was gone and is created anew, look at redis"
         );
     }
     Ok(())

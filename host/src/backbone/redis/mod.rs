@@ -6,28 +6,32 @@
 
 mod append;
 mod connection;
+mod fitness;
 mod hold;
 mod inspect;
 mod keys;
 mod leave;
+mod memory;
 mod parse;
 mod read;
 mod reports;
 mod settle;
+mod suspects;
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 
 use super::{
-    AppendLimits, Appended, Backbone, Delivery, Depth, Error, Failed, FaultRecord, NewEntry,
-    Partition, Pending, Reader, Recorded, Requeue, StreamId,
+    AppendLimits, Appended, Backbone, Delivery, Depth, Error, Failed, FaultRecord, Landmark,
+    NewEntry, Partition, Pending, Reader, Recorded, Requeue, StreamId,
 };
-use crate::flow::Retry;
+use crate::flow::{FlowName, Retry};
 use crate::ledger::Stored;
 
 use self::connection::Server;
 use self::keys::Keys;
+use self::memory::Memory;
 
 /// The consumer group of the workers.
 const GROUP: &str = "workers";
@@ -45,6 +49,7 @@ const SAFETY: Duration = Duration::from_secs(7 * 24 * 3600);
 /// Redis Streams behind [`Backbone`].
 pub struct Redis {
     server: Server,
+    memory: Memory,
 }
 
 impl Redis {
@@ -55,12 +60,17 @@ impl Redis {
     pub fn new(url: &str) -> Result<Self, Error> {
         Ok(Self {
             server: Server::new(url)?,
+            memory: Memory::default(),
         })
     }
 }
 
 #[async_trait]
 impl Backbone for Redis {
+    async fn check(&self, flows: &[(FlowName, u16)]) -> Result<Vec<String>, Error> {
+        fitness::check(&self.server, flows).await
+    }
+
     async fn prepare(&self, partition: &Partition) -> Result<(), Error> {
         leave::prepare(&self.server, &Keys::of(partition)).await
     }
@@ -71,7 +81,14 @@ impl Backbone for Redis {
         limits: AppendLimits,
         group: &[NewEntry],
     ) -> Result<Vec<Appended>, Error> {
-        append::append(&self.server, &Keys::of(partition), limits, group).await
+        append::append(
+            &self.server,
+            &self.memory,
+            &Keys::of(partition),
+            limits,
+            group,
+        )
+        .await
     }
 
     async fn reader(&self, partition: &Partition, worker: &str) -> Result<Box<dyn Reader>, Error> {
@@ -139,6 +156,14 @@ impl Backbone for Redis {
         hold::claim(&self.server, &Keys::of(partition), worker, max).await
     }
 
+    async fn suspect(&self, partition: &Partition, entry: StreamId) -> Result<u32, Error> {
+        suspects::suspect(&self.server, &Keys::of(partition), entry).await
+    }
+
+    async fn acquit(&self, partition: &Partition, entry: StreamId) -> Result<(), Error> {
+        suspects::acquit(&self.server, &Keys::of(partition), entry).await
+    }
+
     async fn heartbeat(&self, partition: &Partition, worker: &str) -> Result<(), Error> {
         leave::heartbeat(&self.server, &Keys::of(partition), worker).await
     }
@@ -169,6 +194,10 @@ impl Backbone for Redis {
 
     async fn depth(&self, partition: &Partition) -> Result<Depth, Error> {
         inspect::depth(&self.server, &Keys::of(partition)).await
+    }
+
+    async fn landmark(&self, partition: &Partition) -> Result<Option<Landmark>, Error> {
+        inspect::landmark(&self.server, &Keys::of(partition)).await
     }
 
     async fn publish(&self, worker: &str, report: &str, ttl: Duration) -> Result<(), Error> {

@@ -1,5 +1,6 @@
 mod waiting;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::admin::{self, Admin};
-use crate::backbone::{Backbone, Redis};
+use crate::backbone::{self, Backbone, Redis};
 use crate::flow::Flow;
 use crate::ingest::{self, Ingest};
 use crate::ledger::{Ledger, Postgres};
@@ -19,8 +20,8 @@ use crate::oracle::{Engine, EngineOptions, Registry, RegistryOptions};
 use crate::settings::ServeSettings;
 use crate::worker::Worker;
 
-/// How long a start waits for the ledger to be brought up to date.
-const MIGRATION_PATIENCE: Duration = Duration::from_secs(2);
+/// How long a start waits for Redis and for Postgres, each.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Settings, parts, bind, print what was bound, wait for a signal, drain.
 pub(super) async fn run(settings: ServeSettings) -> anyhow::Result<()> {
@@ -47,10 +48,14 @@ pub(super) async fn run(settings: ServeSettings) -> anyhow::Result<()> {
         true => Some(bind_front_end(&settings, &parts).await?),
         false => None,
     };
+    let mut fit = pin!(check_when_there(backbone.clone(), flows.clone()).fuse());
+    if let Ok(checked) = tokio::time::timeout(PATIENCE, &mut fit).await {
+        checked?;
+    }
     let mut work = JoinSet::new();
     let mut migrating = tokio::spawn(migrate_when_there(postgres, stop_work.clone()));
     // What was pinned is known only once the ledger is up to date.
-    let _ = tokio::time::timeout(MIGRATION_PATIENCE, &mut migrating).await;
+    let _ = tokio::time::timeout(PATIENCE, &mut migrating).await;
     let registry = match settings.role.works() {
         true => {
             Some(start_worker(&settings, &flows, backbone, ledger, &stop_work, &mut work).await?)
@@ -69,7 +74,10 @@ pub(super) async fn run(settings: ServeSettings) -> anyhow::Result<()> {
     println!("admin on http://{}", admin.local_addr());
     let admin = tokio::spawn(admin.run(stop_admin.clone()));
 
-    wait_for_signal().await?;
+    tokio::select! {
+        signal = wait_for_signal() => signal?,
+        Err(unfit) = &mut fit => return Err(unfit),
+    }
     info!("stopping, waiting for requests and batches in flight; a second signal quits at once");
     let drain = async {
         stop_admission.cancel();
@@ -193,6 +201,33 @@ fn worker_name() -> Arc<str> {
     let host = host.nodename().to_string_lossy().into_owned();
     let unique = uuid::Uuid::new_v4().simple().to_string();
     format!("{host}-{}-{}", std::process::id(), &unique[..8]).into()
+}
+
+/// Checks a Redis that is away at start as soon as it answers.
+///
+/// # Errors
+/// When it must not be used.
+async fn check_when_there(
+    backbone: Arc<dyn Backbone>,
+    flows: Arc<[Arc<Flow>]>,
+) -> anyhow::Result<()> {
+    let partitions: Vec<_> = flows
+        .iter()
+        .map(|flow| (flow.name.clone(), flow.stream.partitions))
+        .collect();
+    loop {
+        match backbone.check(&partitions).await {
+            Ok(weak) => {
+                for what in weak {
+                    warn!("redis keeps less than Floodgate promises: {what}");
+                }
+                return Ok(());
+            }
+            Err(unfit @ backbone::Error::Unfit { .. }) => return Err(unfit.into()),
+            Err(error) => warn!(%error, "redis not checked, trying again"),
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
 }
 
 /// A Postgres that is away at start is waited for; until then decisions are

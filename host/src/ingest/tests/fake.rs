@@ -7,10 +7,10 @@ use async_trait::async_trait;
 use tokio::sync::{Semaphore, watch};
 
 use crate::backbone::{
-    AppendLimits, Appended, Backbone, Delivery, Depth, Error, Failed, FaultRecord, NewEntry,
-    Partition, Pending, Reader, Recorded, Requeue, StreamId,
+    AppendLimits, Appended, Backbone, Delivery, Depth, Error, Failed, FaultRecord, Landmark,
+    NewEntry, Partition, Pending, Reader, Recorded, Requeue, StreamId,
 };
-use crate::flow::Retry;
+use crate::flow::{FlowName, Retry};
 use crate::ledger::Stored;
 
 /// More permits than there are ever calls.
@@ -118,6 +118,22 @@ impl Backbone for FakeBackbone {
             open: self.len() as u64,
             ..Depth::default()
         })
+    }
+
+    async fn check(&self, _: &[(FlowName, u16)]) -> Result<Vec<String>, Error> {
+        unimplemented!("the front end only appends")
+    }
+
+    async fn suspect(&self, _: &Partition, _: StreamId) -> Result<u32, Error> {
+        unimplemented!("the front end only appends")
+    }
+
+    async fn acquit(&self, _: &Partition, _: StreamId) -> Result<(), Error> {
+        unimplemented!("the front end only appends")
+    }
+
+    async fn landmark(&self, _: &Partition) -> Result<Option<Landmark>, Error> {
+        unimplemented!("the front end only appends")
     }
 
     async fn prepare(&self, _: &Partition) -> Result<(), Error> {

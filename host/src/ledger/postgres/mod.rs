@@ -4,6 +4,7 @@
 mod dead;
 mod error;
 mod keep;
+mod landmarks;
 mod migrate;
 mod oracles;
 
@@ -21,7 +22,7 @@ use tokio_postgres::{Config, NoTls};
 use super::{
     Buried, Choice, DeadFilter, DeadLetter, Decided, DecidedBy, Error, Kept, Ledger, Stored,
 };
-use crate::backbone::StreamId;
+use crate::backbone::{Landmark, Partition, StreamId};
 use crate::flow::{BodyHash, Digest, FlowName};
 
 /// A Postgres that was paused or lost its network says nothing at all.
@@ -211,6 +212,16 @@ impl Ledger for Postgres {
     async fn choose(&self, name: &str, choice: Option<&Choice>) -> Result<(), Error> {
         let client = self.client().await?;
         let call = timeout(ANSWER, oracles::choose(&client, name, choice)).await;
+        self.answered(client, call)
+    }
+
+    async fn note_landmark(
+        &self,
+        partition: &Partition,
+        landmark: &Landmark,
+    ) -> Result<Option<Landmark>, Error> {
+        let client = self.client().await?;
+        let call = timeout(ANSWER, landmarks::note(&client, partition, landmark)).await;
         self.answered(client, call)
     }
 

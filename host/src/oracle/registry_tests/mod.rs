@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::*;
-use crate::backbone::StreamId;
+use crate::backbone::{Landmark, Partition, StreamId};
 use crate::flow::{BodyHash, Digest, Entry, FlowName, OracleLimits};
 use crate::ledger::{
     Buried, Choice, DeadFilter, DeadLetter, Decided, DecidedBy, Error, Kept, Ledger, Stored,
@@ -110,6 +110,10 @@ impl Ledger for Shelf {
     }
 
     async fn remove_dead(&self, _: &Buried) -> Result<bool, Error> {
+        unimplemented!()
+    }
+
+    async fn note_landmark(&self, _: &Partition, _: &Landmark) -> Result<Option<Landmark>, Error> {
         unimplemented!()
     }
 

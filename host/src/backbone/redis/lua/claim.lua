@@ -1,6 +1,6 @@
 -- Takes over what is due again, and what no living worker holds any more.
 --
--- KEYS  1 stream, 2 faults, 3 due, 4 open counter
+-- KEYS  1 stream, 2 faults, 3 due, 4 open counter, 5 lost counter
 -- ARGV  1 group, 2 worker, 3 most entries, 4 lease in ms
 -- Reply {entries, lost}: per entry {stream id, fields, deliveries, attempts},
 --       lost the stream ids that were trimmed while pending
@@ -23,6 +23,7 @@ local function take(id, owner)
   if #redis.call('XRANGE', stream, id, id) == 0 then
     redis.call('DECRBY', KEYS[4], redis.call('XACK', stream, group, id))
     redis.call('HDEL', KEYS[2], id)
+    redis.call('INCR', KEYS[5])
     lost[#lost + 1] = id
     return
   end

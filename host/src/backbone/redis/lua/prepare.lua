@@ -1,10 +1,14 @@
 -- Creates the consumer group where it is missing: behind what the trimmer
 -- recorded as done, else at the beginning.
 --
--- KEYS  1 stream, 2 floor
+-- KEYS  1 stream, 2 floor, 3 open counter, 4 born
 -- ARGV  1 group
--- Reply 1 created, 0 it was there
--- Cost  O(1)
+-- Reply {1 created | 0 it was there, how many open entries are gone}
+-- Cost  O(1); O(entries behind the floor) where a group is created on a stream
+--       that has entries
+--
+-- What is behind the floor is delivered once more, so all of it counts as open
+-- again, decided or not: settling it lowers the counter once more, too.
 local floor = redis.call('GET', KEYS[2])
 local start = '0'
 if floor then
@@ -15,11 +19,23 @@ if floor then
     start = string.format('%.0f-18446744073709551615', tonumber(ms) - 1)
   end
 end
+local time = redis.call('TIME')
+redis.call('SET', KEYS[4], time[1] .. '.' .. time[2], 'NX')
 local created = redis.pcall('XGROUP', 'CREATE', KEYS[1], ARGV[1], start, 'MKSTREAM')
 if created.err then
   if string.find(created.err, 'BUSYGROUP', 1, true) then
-    return 0
+    return { 0, 0 }
   end
   return created
 end
-return 1
+local open, from = 0, floor or '-'
+repeat
+  local entries = redis.call('XRANGE', KEYS[1], from, '+', 'COUNT', 1000)
+  open = open + #entries
+  if #entries > 0 then
+    from = '(' .. entries[#entries][1]
+  end
+until #entries == 0
+local before = tonumber(redis.call('GET', KEYS[3]) or '0')
+redis.call('SET', KEYS[3], open)
+return { 1, math.max(0, before - open) }

@@ -8,6 +8,9 @@
 --       attempts 0 where the worker does not hold it
 -- Cost  O(entries * log pending)
 --
+-- XCLAIM silently drops what was trimmed: such an entry is left as it is, and
+-- `claim` counts it as lost when its lease has run out.
+--
 -- A record is `<attempts> <first ms> <last ms>` and, on the next line, the fault.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -24,7 +27,7 @@ for a = 7, #ARGV, 2 do
     first = tonumber(first or now)
     redis.call('HSET', KEYS[2], id, string.format('%d %.0f %.0f\n%s', attempts, first, now, fault))
     local again = attempts < tonumber(ARGV[3])
-    if again then
+    if again and #redis.call('XRANGE', KEYS[1], id, id) > 0 then
       local backoff = math.min(tonumber(ARGV[6]), tonumber(ARGV[4]) * tonumber(ARGV[5]) ^ (attempts - 1))
       redis.call('XCLAIM', KEYS[1], ARGV[1], 'retry', 0, id, 'JUSTID')
       redis.call('ZADD', KEYS[3], string.format('%.0f', now + backoff), id)

@@ -1,0 +1,66 @@
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tracing::{error, info};
+
+use super::connection::Server;
+use crate::backbone::Error;
+
+/// How old a look at the memory may be.
+const PERIOD: Duration = Duration::from_millis(250);
+
+/// The share of `maxmemory` beyond which nothing new is taken. At the limit
+/// itself Redis would also refuse the bookkeeping of what it holds already:
+/// faults, heartbeats, id keys.
+const SHARE: f64 = 0.8;
+
+/// Whether Redis' memory is nearly used up, as of a moment ago.
+#[derive(Default)]
+pub(super) struct Memory {
+    looked: Mutex<Option<Instant>>,
+    scarce: AtomicBool,
+}
+
+impl Memory {
+    pub async fn is_scarce(&self, server: &Server) -> Result<bool, Error> {
+        if self.is_due() {
+            let scarce = look(server).await?;
+            match (self.scarce.swap(scarce, Ordering::Relaxed), scarce) {
+                (false, true) => {
+                    error!("redis has used 80 % of its maxmemory, entries are refused")
+                }
+                (true, false) => info!("redis has memory again, entries are accepted"),
+                _ => {}
+            }
+        }
+        Ok(self.scarce.load(Ordering::Relaxed))
+    }
+
+    /// Redis itself said so, sooner than the next look.
+    pub fn is_exhausted(&self) {
+        self.scarce.store(true, Ordering::Relaxed);
+    }
+
+    /// True for one caller per period.
+    fn is_due(&self) -> bool {
+        let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = looked.is_none_or(|at| at.elapsed() >= PERIOD);
+        if due {
+            *looked = Some(Instant::now());
+        }
+        due
+    }
+}
+
+async fn look(server: &Server) -> Result<bool, Error> {
+    let mut connection = server.connection().await?;
+    let info: redis::InfoDict = redis::cmd("INFO")
+        .arg("memory")
+        .query_async(&mut *connection)
+        .await
+        .map_err(|source| server.error(source))?;
+    let number = |name: &str| info.get::<f64>(name).unwrap_or(0.0);
+    let most = number("maxmemory");
+    Ok(most > 0.0 && number("used_memory") >= SHARE * most)
+}

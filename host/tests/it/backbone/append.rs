@@ -1,0 +1,91 @@
+use super::*;
+use floodgate::backbone::Requeue;
+
+#[tokio::test]
+async fn within_one_group_an_id_is_appended_once_and_another_body_is_a_conflict() {
+    let rig = Rig::new().await;
+    let group = [
+        entry("a", "{}"),
+        entry("a", "{}"),
+        entry("a", "[]"),
+        entry("b", "{}"),
+    ];
+    let appended = rig.append(&group).await;
+    let expected = [
+        Appended::New,
+        Appended::Replayed,
+        Appended::Conflict,
+        Appended::New,
+    ];
+    assert_eq!(appended, expected);
+    assert_eq!(rig.open().await, 2);
+    assert_eq!(ids(&rig.read("w", 10).await), ["a", "b"]);
+}
+
+#[tokio::test]
+async fn a_full_backlog_refuses_what_is_new_and_answers_what_is_known() {
+    let rig = Rig::new().await;
+    let limits = AppendLimits { max_backlog: 2 };
+    let group = [entry("a", "{}"), entry("b", "{}"), entry("c", "{}")];
+    let append = async || {
+        let appended = rig.backbone.append(&rig.partition, limits, &group);
+        appended.await.unwrap()
+    };
+    let (new, known, full) = (Appended::New, Appended::Replayed, Appended::BacklogFull);
+    assert_eq!(append().await, [new, new, full]);
+    assert_eq!(append().await, [known, known, full]);
+    let read = rig.read("w", 1).await;
+    rig.settle(&read, Duration::from_secs(60)).await;
+    assert_eq!(append().await, [known, known, new]);
+}
+
+#[tokio::test]
+async fn an_id_outlives_its_entry_by_what_the_flow_remembers() {
+    let rig = Rig::new().await;
+    rig.fill(1).await;
+    let ttl = async || -> i64 {
+        let mut connection = rig.redis.clone();
+        let script = "return redis.call('PTTL', redis.call('KEYS', ARGV[1])[1])";
+        redis::Script::new(script)
+            .arg("floodgate:{orders:0}:id:*")
+            .invoke_async(&mut connection)
+            .await
+            .unwrap()
+    };
+    let day = 24 * 3600 * 1000;
+    assert!((6 * day..=7 * day).contains(&ttl().await));
+    let read = rig.read("w", 1).await;
+    rig.settle(&read, Duration::from_secs(60)).await;
+    assert!((50_000..=60_000).contains(&ttl().await));
+    assert_eq!(rig.append(&[entry("1", "{}")]).await, [Appended::Replayed]);
+}
+
+#[tokio::test]
+async fn a_dead_entry_is_requeued_once_however_often_it_is_asked() {
+    let rig = Rig::new().await;
+    rig.fill(1).await;
+    let read = rig.read("w", 1).await;
+    let stored = proof(&read).await;
+    let buried = rig.backbone.settle_dead(&rig.partition, &stored);
+    buried.await.unwrap();
+    assert_eq!(rig.open().await, 0);
+    let dead = Requeue {
+        id: "1".into(),
+        body: "{}".into(),
+        body_hash: BodyHash::of(b"{}"),
+        stream_id: read[0].stream_id,
+    };
+    let requeue = async || rig.backbone.requeue(&rig.partition, &dead).await.unwrap();
+    assert!(requeue().await);
+    assert!(!requeue().await);
+    assert_eq!(rig.open().await, 1);
+    assert_eq!(ids(&rig.read("w", 10).await), ["1"]);
+}
+
+#[tokio::test]
+async fn what_somebody_else_wrote_is_delivered_as_malformed() {
+    let rig = Rig::new().await;
+    let _id: String = rig.raw(&format!("XADD {STREAM} * hello world")).await;
+    let read = rig.read("w", 10).await;
+    assert!(matches!(read[0].payload, Payload::Malformed { .. }));
+}

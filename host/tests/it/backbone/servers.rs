@@ -1,0 +1,103 @@
+use super::*;
+use crate::support::PrivateRedis;
+use floodgate::backbone::Error;
+
+#[tokio::test]
+async fn after_a_restart_of_redis_a_reader_first_reads_again_what_it_holds() {
+    let mut server = PrivateRedis::start().await;
+    let rig = Rig::on(&server.url()).await;
+    rig.fill(3).await;
+    let mut reader = rig.backbone.reader(&rig.partition, "w").await.unwrap();
+    assert_eq!(ids(&reader.read(2).await.unwrap()), ["1", "2"]);
+    server.kill();
+    assert!(reader.read(10).await.is_err());
+    server.restart().await;
+    let again = support::eventually_some(Duration::from_secs(10), "it reads", async || {
+        reader.read(10).await.ok()
+    })
+    .await;
+    assert_eq!(ids(&again), ["1", "2"]);
+    assert!(again.iter().all(|delivery| delivery.redelivered));
+    let mut next = reader.read(10).await.unwrap();
+    if next.is_empty() {
+        next = reader.read(10).await.unwrap();
+    }
+    assert_eq!(ids(&next), ["3"]);
+}
+
+#[tokio::test]
+async fn scripts_that_redis_forgot_are_loaded_again() {
+    let server = PrivateRedis::start().await;
+    let rig = Rig::on(&server.url()).await;
+    rig.fill(1).await;
+    let _flushed: String = rig.raw("SCRIPT FLUSH").await;
+    assert_eq!(rig.append(&[entry("2", "{}")]).await, [Appended::New]);
+}
+
+#[tokio::test]
+async fn nearly_full_memory_refuses_what_is_new_and_answers_what_is_known() {
+    let server = PrivateRedis::start().await;
+    let rig = Rig::on(&server.url()).await;
+    rig.fill(1).await;
+    let info: redis::InfoDict = rig.raw("INFO memory").await;
+    let used: u64 = info.get("used_memory").unwrap();
+    let most = format!("CONFIG SET maxmemory {}", used + used / 9);
+    let _set: String = rig.raw(&most).await;
+    let mut next = 2;
+    // A new id each time: the look at the memory may be a moment old.
+    let mut becomes = async |expected: Appended| {
+        support::eventually(
+            Duration::from_secs(10),
+            "the memory is looked at",
+            async || {
+                next += 1;
+                let group = [entry("1", "{}"), entry(&next.to_string(), "{}")];
+                let appended = rig.append(&group).await;
+                assert_eq!(appended[0], Appended::Replayed);
+                appended[1] == expected
+            },
+        )
+        .await;
+    };
+    becomes(Appended::MemoryScarce).await;
+    let _set: String = rig.raw("CONFIG SET maxmemory 0").await;
+    becomes(Appended::New).await;
+    // Beyond the limit Redis itself refuses, sooner than the next look.
+    let _set: String = rig.raw("CONFIG SET maxmemory 1000").await;
+    let appended = rig.append(&[entry("1", "{}"), entry("new", "{}")]).await;
+    assert_eq!(appended, [Appended::Replayed, Appended::MemoryScarce]);
+    let _set: String = rig.raw("CONFIG SET maxmemory 0").await;
+    becomes(Appended::New).await;
+}
+
+#[tokio::test]
+async fn a_redis_that_evicts_is_refused_and_one_that_may_forget_is_warned_of() {
+    let server = PrivateRedis::start().await;
+    let rig = Rig::on(&server.url()).await;
+    let flows = [(FlowName::new("orders"), 1)];
+    assert_eq!(
+        rig.backbone.check(&flows).await.unwrap(),
+        Vec::<String>::new()
+    );
+    let _set: String = rig.raw("CONFIG SET appendfsync everysec").await;
+    let weak = rig.backbone.check(&flows).await.unwrap();
+    assert!(weak[0].contains("appendfsync"), "{weak:?}");
+    let _set: String = rig.raw("CONFIG SET maxmemory-policy allkeys-lru").await;
+    let error = rig.backbone.check(&flows).await.unwrap_err();
+    assert!(matches!(error, Error::Unfit { .. }), "{error}");
+    assert!(error.to_string().contains("noeviction"), "{error}");
+}
+
+#[tokio::test]
+async fn another_number_of_partitions_is_an_error_that_names_the_way_to_change_it() {
+    let rig = Rig::new().await;
+    let orders = FlowName::new("orders");
+    rig.backbone.check(&[(orders.clone(), 2)]).await.unwrap();
+    rig.backbone.check(&[(orders.clone(), 2)]).await.unwrap();
+    let error = rig.backbone.check(&[(orders, 3)]).await.unwrap_err();
+    let said = error.to_string();
+    assert!(
+        said.contains("2 partitions") && said.contains("DEL "),
+        "{said}"
+    );
+}
