@@ -3,7 +3,7 @@
 //!
 //! Dependencies point one way: [`flow`] knows nobody; [`backbone`], [`oracle`]
 //! and [`ledger`] know `flow`'s types; [`ingest`] and [`worker`] join them;
-//! [`admin`] and [`cli`] sit on top.
+//! [`admin`] and [`cli`] sit on top, and [`prove`] attacks all of it from outside.
 
 pub mod admin;
 pub mod backbone;
@@ -12,5 +12,6 @@ pub mod flow;
 pub mod ingest;
 pub mod ledger;
 pub mod oracle;
+pub mod prove;
 pub mod settings;
 pub mod worker;

@@ -9,6 +9,7 @@ mod oracle;
 mod oracle_check;
 mod oracles;
 mod pending;
+mod prove;
 mod serve;
 mod table;
 
@@ -47,6 +48,8 @@ enum Command {
     Dead(dead::Command),
     /// Post transactions, measure, and watch the queue drain
     Load(load::Arguments),
+    /// Break everything around a Floodgate of its own, and account for every entry
+    Prove(prove::Arguments),
 }
 
 /// Where a command finds the running Floodgate.
@@ -98,5 +101,6 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Pending(arguments) => pending::run(arguments).await,
         Command::Dead(command) => dead::run(command).await,
         Command::Load(arguments) => load::run(arguments).await,
+        Command::Prove(arguments) => prove::run(arguments).await,
     }
 }

@@ -1,0 +1,155 @@
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use clap::{Args, ValueEnum};
+use comfy_table::{Table, presets};
+use tokio_util::sync::CancellationToken;
+
+use super::JsonOption;
+use super::table::or_dash;
+use crate::prove::{Fault, Options, Reconciliation, Report, prove};
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// How long faults are injected; all that was accepted is waited for after that
+    #[arg(long = "for", value_name = "DURATION", default_value = "60s", value_parser = humantime::parse_duration)]
+    lasts: Duration,
+    /// Makes the same schedule again; without it a new one, which is told
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Faults to inject, separated by commas; without it all of them
+    #[arg(long, value_enum, value_delimiter = ',')]
+    faults: Vec<Fault>,
+    /// Entries posted per second
+    #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..))]
+    rate: u32,
+    /// Worker processes
+    #[arg(long, default_value_t = 3)]
+    workers: usize,
+    #[command(flatten)]
+    json: JsonOption,
+}
+
+pub(super) async fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let seed = arguments.seed.unwrap_or_else(rand::random);
+    let options = Options {
+        lasts: arguments.lasts,
+        seed,
+        faults: match arguments.faults {
+            faults if faults.is_empty() => Fault::value_variants().to_vec(),
+            faults => faults,
+        },
+        rate: arguments.rate,
+        workers: arguments.workers,
+    };
+    eprintln!("seed {seed}");
+    let logs = tempfile::Builder::new()
+        .prefix("floodgate-prove-")
+        .tempdir()
+        .context("make a directory for logs")?;
+    let interrupt = CancellationToken::new();
+    let listening = tokio::spawn(cancel_at_signal(interrupt.clone()));
+    let report = prove(options, logs.path(), interrupt.clone()).await;
+    listening.abort();
+
+    if interrupt.is_cancelled() {
+        bail!("interrupted, nothing is proven");
+    }
+    let report = match report {
+        Ok(report) => report,
+        Err(error) => {
+            let logs = logs.keep();
+            return Err(error.context(format!("nothing is proven; logs: {}", logs.display())));
+        }
+    };
+    if arguments.json.json {
+        println!("{}", serde_json::to_string_pretty(&report)?);
+    } else {
+        print(&report);
+    }
+    if !report.is_proven() {
+        let logs = logs.keep();
+        bail!(
+            "the promise is broken; seed {seed}, logs: {}",
+            logs.display()
+        );
+    }
+    Ok(())
+}
+
+async fn cancel_at_signal(interrupt: CancellationToken) {
+    if let Err(error) = super::serve::wait_for_signal().await {
+        eprintln!("cannot be interrupted: {error:#}");
+        return;
+    }
+    interrupt.cancel();
+}
+
+fn print(report: &Report) {
+    let mut table = table(&[
+        "fault",
+        "times",
+        "worst recovery",
+        "refused",
+        "unanswered",
+        "not recovered",
+    ]);
+    for row in &report.faults {
+        let worst = row.worst_recovery_ms;
+        table.add_row([
+            row.fault.name(),
+            row.injected.to_string(),
+            or_dash(worst.map(|ms| format!("{:.1} s", ms as f64 / 1000.0))),
+            row.refused.to_string(),
+            row.unanswered.to_string(),
+            row.not_recovered.to_string(),
+        ]);
+    }
+    println!("{table}\n");
+    let mut table = self::table(&["flow", "accepted", "decided", "dead", "not kept", "wrong"]);
+    for flow in &report.flows {
+        table.add_row([
+            flow.flow.name().to_owned(),
+            format!("{} of {}", flow.accepted, flow.sent),
+            flow.decided.to_string(),
+            flow.dead.to_string(),
+            flow.not_kept.to_string(),
+            mistakes(flow),
+        ]);
+    }
+    println!("{table}");
+    let verdict = if report.is_proven() {
+        "nothing lost, nothing twice, nothing left"
+    } else {
+        "BROKEN"
+    };
+    println!(
+        "\n{verdict}: {:.0} s with seed {}; at most {} decisions were made again and not stored again",
+        report.seconds, report.seed, report.repeats
+    );
+}
+
+/// `-`, or each kind of mistake with its count and an id.
+fn mistakes(flow: &Reconciliation) -> String {
+    let said: Vec<String> = flow
+        .mistakes
+        .iter()
+        .map(|(mistake, cases)| {
+            let example = cases.examples.first().map(|id| format!(" ({id})"));
+            format!(
+                "{mistake:?}: {}{}",
+                cases.count,
+                example.unwrap_or_default()
+            )
+        })
+        .collect();
+    or_dash((!said.is_empty()).then(|| said.join("\n")))
+}
+
+fn table(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table
+        .load_preset(presets::UTF8_HORIZONTAL_ONLY)
+        .set_header(header);
+    table
+}

@@ -1,0 +1,242 @@
+//! The proof of the promise: everything that one machine can do to a running
+//! Floodgate is done to it, and then every id is accounted for.
+//!
+//! An onlooker's view: servers, api and workers are processes of their own,
+//! entries come in over HTTP, and what became of them is read from Postgres.
+
+mod books;
+mod fault;
+mod flows;
+mod host;
+mod load;
+mod proxy;
+mod reconcile;
+mod recovery;
+mod report;
+mod schedule;
+pub mod servers;
+mod stage;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow, bail, ensure};
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+use self::flows::ProvenFlow;
+use self::load::Load;
+use self::recovery::{Recovery, Watch};
+use self::schedule::{Planned, Schedule};
+use self::stage::Stage;
+use crate::backbone::{Backbone, Partition};
+use crate::flow::FlowName;
+
+pub use self::fault::Fault;
+pub use self::reconcile::{Cases, Mistake, Reconciliation};
+pub use self::report::{FaultRow, Report};
+
+/// Within this everything that was accepted has to be decided or dead once
+/// the faults are over: leases of 30 s run out, what was held is taken over
+/// and tried again.
+const SETTLED: Duration = Duration::from_secs(120);
+
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// How long faults are injected.
+    pub lasts: Duration,
+    pub seed: u64,
+    pub faults: Vec<Fault>,
+    /// Entries per second.
+    pub rate: u32,
+    pub workers: usize,
+}
+
+/// Runs a whole proof; what the processes log goes to the directory `logs`.
+/// Nothing that was started outlives the returned future's end.
+///
+/// # Errors
+/// Where the proof could not be made, or `interrupt` was cancelled. What it
+/// found out is in the report.
+pub async fn prove(
+    options: Options,
+    logs: &Path,
+    interrupt: CancellationToken,
+) -> anyhow::Result<Report> {
+    ensure!(options.workers > 0, "a proof needs a worker");
+    ensure!(!options.faults.is_empty(), "a proof needs a fault");
+    let start = Stage::start(options.workers, logs);
+    let stage = tokio::select! {
+        stage = start => stage.context("start what is to be proven")?,
+        () = interrupt.cancelled() => bail!("interrupted"),
+    };
+    let mut proof = Proof::new(options, stage);
+    let report = tokio::select! {
+        report = proof.run() => report,
+        () = interrupt.cancelled() => Err(anyhow!("interrupted")),
+    };
+    proof.end().await?;
+    report
+}
+
+struct Proof {
+    options: Options,
+    stage: Arc<Stage>,
+    load: Arc<Load>,
+    started: Instant,
+    posting: JoinSet<()>,
+    following: JoinSet<()>,
+    injections: JoinSet<anyhow::Result<Recovery>>,
+}
+
+impl Proof {
+    fn new(options: Options, stage: Stage) -> Self {
+        Self {
+            load: Arc::new(Load::new(options.seed, stage.api_port)),
+            options,
+            stage: Arc::new(stage),
+            started: Instant::now(),
+            posting: JoinSet::new(),
+            following: JoinSet::new(),
+            injections: JoinSet::new(),
+        }
+    }
+
+    async fn run(&mut self) -> anyhow::Result<Report> {
+        let (stop, give_up) = (CancellationToken::new(), CancellationToken::new());
+        let (load, stage) = (self.load.clone(), self.stage.clone());
+        self.posting
+            .spawn(load.run(self.options.rate, stop.clone(), give_up.clone()));
+        let load = self.load.clone();
+        self.following
+            .spawn(async move { recovery::follow(&load, &stage).await });
+
+        self.inject().await?;
+        let mut recoveries = Vec::new();
+        while let Some(recovery) = self.injections.join_next().await {
+            recoveries.push(recovery.context("inject a fault")??);
+        }
+        stop.cancel();
+        let deadline = Instant::now() + SETTLED;
+        let posted = timeout_at(deadline, self.posting.join_next()).await;
+        give_up.cancel();
+        if posted.is_err() {
+            progress(self.started, "some requests are still not answered");
+        }
+        self.until_settled(deadline).await;
+        self.stage.nobody_died().await?;
+        self.report(&recoveries).await
+    }
+
+    /// Injects what is planned until the time is over. One fault at a time,
+    /// but for those that take long: others come on top of them.
+    async fn inject(&mut self) -> anyhow::Result<()> {
+        let end = self.started + self.options.lasts;
+        let mut seen = BTreeSet::new();
+        for planned in Schedule::new(self.options.seed, self.options.faults.clone()) {
+            sleep(planned.pause).await;
+            if Instant::now() >= end {
+                break;
+            }
+            let in_time = Instant::now() + planned.fault.lasts() <= end;
+            // Each once at least, however short the time is.
+            if !seen.insert(planned.fault) && !in_time {
+                continue;
+            }
+            self.stage.nobody_died().await?;
+            let (undone, is_undone) = oneshot::channel();
+            let (stage, load) = (self.stage.clone(), self.load.clone());
+            let (fault, started) = (planned.fault, self.started);
+            self.injections
+                .spawn(injection(planned, started, stage, load, undone));
+            if !fault.is_long() {
+                // Where it failed, the injection itself tells why.
+                let _ = is_undone.await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Until nothing is open, or `deadline`.
+    async fn until_settled(&self, deadline: Instant) {
+        let mut said = Instant::now();
+        loop {
+            let mut open = 0;
+            for flow in ProvenFlow::ALL {
+                let partition = Partition {
+                    flow: FlowName::new(flow.name()),
+                    index: 0,
+                };
+                match self.stage.backbone.depth(&partition).await {
+                    Ok(depth) => open += depth.open.max(depth.pending),
+                    Err(_) => open += 1,
+                }
+            }
+            if open == 0 || Instant::now() > deadline {
+                return;
+            }
+            if said.elapsed() > Duration::from_secs(5) {
+                progress(self.started, &format!("{open} entries are open"));
+                said = Instant::now();
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    async fn report(&self, recoveries: &[Recovery]) -> anyhow::Result<Report> {
+        let client = books::connect(&self.stage).await?;
+        let mut flows = Vec::new();
+        for flow in ProvenFlow::ALL {
+            let books = books::read(&self.stage, &self.load, &client, flow).await?;
+            flows.push(reconcile::reconcile(flow, &books));
+        }
+        Ok(Report {
+            seed: self.options.seed,
+            seconds: self.started.elapsed().as_secs_f64(),
+            faults: report::rows(recoveries),
+            flows,
+            repeats: books::repeats(&client).await?,
+        })
+    }
+
+    /// Ends all tasks and all processes.
+    async fn end(mut self) -> anyhow::Result<()> {
+        self.posting.shutdown().await;
+        self.following.shutdown().await;
+        self.injections.shutdown().await;
+        // Waits for processes.
+        tokio::task::spawn_blocking(move || drop(self))
+            .await
+            .context("end all processes")
+    }
+}
+
+async fn injection(
+    planned: Planned,
+    started: Instant,
+    stage: Arc<Stage>,
+    load: Arc<Load>,
+    undone: oneshot::Sender<()>,
+) -> anyhow::Result<Recovery> {
+    let Planned { fault, seed, .. } = planned;
+    let watch = Watch::begin(fault, &load);
+    let done = fault.inject(&stage, &load, seed).await;
+    let done = done.with_context(|| fault.name())?;
+    progress(started, &format!("{}: {}", fault.name(), done.what));
+    // Nobody listens where nobody waits for it.
+    let _ = undone.send(());
+    let recovery = watch.until_recovered(&done, &load, &stage, SETTLED).await;
+    if recovery.took.is_none() {
+        progress(started, &format!("{}: not recovered from", fault.name()));
+    }
+    Ok(recovery)
+}
+
+/// For whoever waits; the report goes to standard output.
+fn progress(started: Instant, what: &str) {
+    eprintln!("{:7.1} s  {what}", started.elapsed().as_secs_f64());
+}

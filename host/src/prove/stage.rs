@@ -1,0 +1,179 @@
+//! All that runs: two servers, the wires to them, an api and workers.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, bail, ensure};
+use tempfile::TempDir;
+use tokio::sync::{Mutex, MutexGuard};
+use tokio::time::Instant;
+
+use super::flows::{ProvenFlow, drop_oracles, write_flows};
+use super::host::Host;
+use super::proxy::Proxy;
+use super::servers::{self, User, free_port};
+use crate::backbone::{self, Backbone};
+
+const START: Duration = Duration::from_secs(60);
+
+/// Ends with this value, with everything that it started.
+pub(super) struct Stage {
+    pub api: Mutex<Host>,
+    pub workers: Vec<Mutex<Host>>,
+    /// Where entries are posted.
+    pub api_port: u16,
+    pub redis_wire: Proxy,
+    pub postgres_wire: Proxy,
+    pub redis: Mutex<servers::Redis>,
+    pub postgres: Mutex<servers::Postgres>,
+    /// As the client of an onlooker: not over the wire that is cut.
+    pub backbone: backbone::Redis,
+    pub redis_client: redis::Client,
+    pub ledger_url: String,
+    oracles: PathBuf,
+    dropped: std::sync::Mutex<Vec<Vec<String>>>,
+    /// Last, so that it is removed last.
+    _directory: TempDir,
+}
+
+impl Stage {
+    /// Starts everything and waits until it works; what is logged goes to `logs`.
+    pub async fn start(workers: usize, logs: &Path) -> anyhow::Result<Self> {
+        let directory = User::Current.directory(&std::env::temp_dir())?;
+        let path = directory.path();
+        open_to_all(path)?;
+        let (redis, postgres) = tokio::try_join!(
+            servers::Redis::start(path, logs.join("redis.log")),
+            servers::Postgres::start(path, logs.join("postgres.log"), true),
+        )?;
+        let redis_wire = Proxy::start(redis.port()).await?;
+        let postgres_wire = Proxy::start(postgres.port()).await?;
+        let oracles = path.join("oracles");
+        std::fs::create_dir(&oracles).context("make the directory of the oracles")?;
+        write_flows(&path.join("flows"))?;
+        let digests = drop_oracles(&oracles, 0)?;
+
+        let environment = environment(path, &redis_wire, &postgres_wire);
+        let api_port = free_port();
+        let host = |role: &str, port: u16, log: String| {
+            let arguments = ["--role", role, "--listen", &format!("127.0.0.1:{port}")];
+            let arguments = arguments.into_iter().chain(["--admin", "127.0.0.1:0"]);
+            let arguments = arguments.map(str::to_owned).collect();
+            Host::start(path, logs.join(log), arguments, environment.clone()).map(Mutex::new)
+        };
+        let stage = Self {
+            api: host("api", api_port, "api.log".to_owned())?,
+            workers: (1..=workers)
+                .map(|number| host("worker", 0, format!("worker-{number}.log")))
+                .collect::<anyhow::Result<_>>()?,
+            api_port,
+            redis_wire,
+            postgres_wire,
+            backbone: backbone::Redis::new(&redis.url())?,
+            redis_client: redis::Client::open(redis.url())?,
+            ledger_url: postgres.url(),
+            redis: Mutex::new(redis),
+            postgres: Mutex::new(postgres),
+            oracles,
+            dropped: std::sync::Mutex::new(vec![digests]),
+            _directory: directory,
+        };
+        stage.until_it_works(workers).await?;
+        Ok(stage)
+    }
+
+    async fn until_it_works(&self, workers: usize) -> anyhow::Result<()> {
+        let end = Instant::now() + START;
+        let digests = self.digests();
+        loop {
+            let reports = self.backbone.reports().await.unwrap_or_default();
+            let ready = reports
+                .iter()
+                .filter(|(_, report)| digests.iter().all(|digest| report.contains(digest)))
+                .count();
+            let api = tokio::net::TcpStream::connect(("127.0.0.1", self.api_port)).await;
+            if ready == workers && api.is_ok() {
+                return Ok(());
+            }
+            self.nobody_died().await?;
+            ensure!(
+                Instant::now() < end,
+                "{ready} of {workers} workers and {} api are ready after {START:?}",
+                usize::from(api.is_ok())
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// # Errors
+    /// Where a process ended that nobody ended.
+    pub async fn nobody_died(&self) -> anyhow::Result<()> {
+        if self.api.lock().await.died() {
+            bail!("the api ended by itself; its log says why");
+        }
+        for (at, worker) in self.workers.iter().enumerate() {
+            // Who holds it is doing something to it.
+            let Ok(mut worker) = worker.try_lock() else {
+                continue;
+            };
+            if worker.died() {
+                bail!("worker {} ended by itself; its log says why", at + 1);
+            }
+        }
+        Ok(())
+    }
+
+    /// A worker that nothing is done to, from `first` on.
+    pub fn some_worker(&self, first: usize) -> Option<(usize, MutexGuard<'_, Host>)> {
+        let count = self.workers.len();
+        (0..count)
+            .map(|offset| (first + offset) % count)
+            .find_map(|at| Some((at, self.workers[at].try_lock().ok()?)))
+    }
+
+    /// Drops oracles that judge alike under new digests, which it returns.
+    pub fn swap_oracles(&self) -> anyhow::Result<Vec<String>> {
+        let mut dropped = self.dropped();
+        let version = u32::try_from(dropped.len()).context("count the oracles")?;
+        let digests = drop_oracles(&self.oracles, version)?;
+        dropped.push(digests.clone());
+        Ok(digests)
+    }
+
+    /// Of all oracles that were dropped.
+    pub fn digests(&self) -> BTreeSet<String> {
+        self.dropped().concat().into_iter().collect()
+    }
+
+    fn dropped(&self) -> std::sync::MutexGuard<'_, Vec<Vec<String>>> {
+        // The list is whole after any push.
+        let dropped = self.dropped.lock();
+        dropped.unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// The keys that a fault reaches for and a count is read from.
+    pub fn key(flow: ProvenFlow, name: &str) -> String {
+        format!("floodgate:{{{}:0}}:{name}", flow.name())
+    }
+}
+
+fn environment(directory: &Path, redis: &Proxy, postgres: &Proxy) -> Vec<(&'static str, String)> {
+    let at = |name: &str| directory.join(name).display().to_string();
+    let redis = format!("redis://127.0.0.1:{}", redis.port());
+    let postgres = format!("postgres://postgres@127.0.0.1:{}/postgres", postgres.port());
+    vec![
+        ("REDIS_URL", redis),
+        ("DATABASE_URL", postgres),
+        ("FLOODGATE_FLOWS", at("flows")),
+        ("FLOODGATE_ORACLES", at("oracles")),
+        ("FLOODGATE_CACHE", at("cache")),
+    ]
+}
+
+/// Postgres may run as another user and has its data in here.
+fn open_to_all(directory: &Path) -> anyhow::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let passable = std::fs::Permissions::from_mode(0o711);
+    std::fs::set_permissions(directory, passable).context("open the directory to postgres")
+}
