@@ -81,7 +81,12 @@ impl Fault {
     }
 
     /// Does it and undoes it. The same `seed` makes the same choices.
-    pub(super) async fn inject(self, stage: &Stage, load: &Load, seed: u64) -> anyhow::Result<Done> {
+    pub(super) async fn inject(
+        self,
+        stage: &Stage,
+        load: &Load,
+        seed: u64,
+    ) -> anyhow::Result<Done> {
         let mut chance = StdRng::seed_from_u64(seed);
         let away = Duration::from_millis(chance.random_range(0..1_500));
         let deaf = Duration::from_millis(chance.random_range(20..500));

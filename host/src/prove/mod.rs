@@ -197,7 +197,7 @@ impl Proof {
         Ok(Report {
             seed: self.options.seed,
             seconds: self.started.elapsed().as_secs_f64(),
-            faults: report::rows(recoveries),
+            faults: report::rows(&self.options.faults, recoveries),
             flows,
             repeats: books::repeats(&client).await?,
         })

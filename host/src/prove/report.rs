@@ -42,17 +42,24 @@ impl Report {
     }
 }
 
-pub(super) fn rows(recoveries: &[Recovery]) -> Vec<FaultRow> {
-    let mut rows: BTreeMap<Fault, FaultRow> = BTreeMap::new();
-    for recovery in recoveries {
-        let row = rows.entry(recovery.fault).or_insert_with(|| FaultRow {
-            fault: recovery.fault,
+/// A row for each of `faults`, also for what was never injected.
+pub(super) fn rows(faults: &[Fault], recoveries: &[Recovery]) -> Vec<FaultRow> {
+    let empty = |fault: &Fault| {
+        let row = FaultRow {
+            fault: *fault,
             injected: 0,
             not_recovered: 0,
             worst_recovery_ms: None,
             refused: 0,
             unanswered: 0,
-        });
+        };
+        (*fault, row)
+    };
+    let mut rows: BTreeMap<Fault, FaultRow> = faults.iter().map(empty).collect();
+    for recovery in recoveries {
+        let Some(row) = rows.get_mut(&recovery.fault) else {
+            continue;
+        };
         let took = recovery.took.map(|took| took.as_millis());
         row.injected += 1;
         row.not_recovered += usize::from(took.is_none());
@@ -79,7 +86,8 @@ mod tests {
             refused: 2,
             unanswered: 1,
         };
-        let rows = rows(&[recovery(Some(7)), recovery(None), recovery(Some(5))]);
+        let recoveries = [recovery(Some(7)), recovery(None), recovery(Some(5))];
+        let rows = rows(&[Fault::KillApi], &recoveries);
         let expected = FaultRow {
             fault: Fault::KillApi,
             injected: 3,

@@ -44,8 +44,8 @@ impl Stage {
         let path = directory.path();
         open_to_all(path)?;
         let (redis, postgres) = tokio::try_join!(
-            servers::Redis::start(path, logs.join("redis.log")),
-            servers::Postgres::start(path, logs.join("postgres.log"), true),
+            servers::Redis::start(path, Some(logs.join("redis.log"))),
+            servers::Postgres::start(path, Some(logs.join("postgres.log")), true),
         )?;
         let redis_wire = Proxy::start(redis.port()).await?;
         let postgres_wire = Proxy::start(postgres.port()).await?;

@@ -18,6 +18,7 @@ mod ledger_oracles;
 mod ledger_view;
 mod operating;
 mod oracle_build;
+mod prove;
 mod support;
 mod support_check;
 mod under_load;

@@ -22,9 +22,10 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// Its data lies in a new directory in `parent`; `log` is appended to.
+    /// Its data lies in a new directory in `parent`, and so does its log if
+    /// it has no other place.
     /// Without `fsync` it is quicker and forgets what a power failure takes.
-    pub async fn start(parent: &Path, log: PathBuf, fsync: bool) -> anyhow::Result<Self> {
+    pub async fn start(parent: &Path, log: Option<PathBuf>, fsync: bool) -> anyhow::Result<Self> {
         let user = User::not_root()?;
         let directory = user.directory(parent)?;
         let initialised = user
@@ -45,7 +46,7 @@ impl Postgres {
             user,
             port: free_port(),
             fsync,
-            log,
+            log: log.unwrap_or_else(|| directory.path().join("log")),
             directory,
         };
         postgres.restart().await?;

@@ -19,13 +19,15 @@ pub struct Redis {
 }
 
 impl Redis {
-    /// Its data lies in a new directory in `parent`; `log` is appended to.
-    pub async fn start(parent: &Path, log: PathBuf) -> anyhow::Result<Self> {
+    /// Its data lies in a new directory in `parent`, and so does its log if
+    /// it has no other place.
+    pub async fn start(parent: &Path, log: Option<PathBuf>) -> anyhow::Result<Self> {
+        let directory = User::Current.directory(parent)?;
         let mut redis = Self {
             server: None,
             port: free_port(),
-            log,
-            directory: User::Current.directory(parent)?,
+            log: log.unwrap_or_else(|| directory.path().join("log")),
+            directory,
         };
         redis.restart().await?;
         Ok(redis)

@@ -3,11 +3,11 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use floodgate::prove::servers::{Supervised, User, supervised};
 use rustix::process::Signal;
 use tempfile::TempDir;
 
 use super::eventually_some;
-use super::process::{Supervised, User, supervised};
 
 /// `floodgate serve` as it is shipped, on ports of its own choice.
 pub struct Floodgate {
@@ -24,7 +24,7 @@ impl Floodgate {
     /// Starts `floodgate serve` with `args` and, besides PATH, HOME and
     /// TMPDIR, nothing but `env`. It may end at once: see [`Self::wait_exit`].
     pub fn serve(env: &[(&str, &str)], args: &[&str]) -> Self {
-        let directory = User::Current.directory();
+        let directory = User::Current.directory(&std::env::temp_dir()).unwrap();
         let mut command = supervised(&User::Current, directory.path(), "KILL");
         command
             .args([env!("CARGO_BIN_EXE_floodgate"), "serve"])
@@ -32,7 +32,7 @@ impl Floodgate {
             .args(args);
         only(&mut command, env);
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut process = Supervised::spawn(command, directory.path());
+        let mut process = Supervised::spawn(command, directory.path()).unwrap();
         let child = process.child();
         let stdout = collect(child.stdout.take().unwrap());
         let stderr = collect(child.stderr.take().unwrap());
@@ -57,7 +57,7 @@ impl Floodgate {
     async fn printed(&mut self, prefix: &str) -> String {
         let what = format!("floodgate prints {prefix:?}");
         eventually_some(Duration::from_secs(30), &what, async || {
-            let ended = self.process.exited();
+            let ended = self.process.exited().unwrap();
             let lines = self.stdout.lock().unwrap().clone();
             let found = lines.iter().find_map(|line| line.strip_prefix(prefix));
             if let (None, Some(status)) = (found, ended) {
@@ -93,10 +93,12 @@ impl Floodgate {
     pub async fn wait_exit(&mut self) -> i32 {
         let what = format!("floodgate ends: {}", self.stderr());
         let process = &mut self.process;
-        eventually_some(Duration::from_secs(60), &what, async || process.exited())
-            .await
-            .code()
-            .unwrap()
+        eventually_some(Duration::from_secs(60), &what, async || {
+            process.exited().unwrap()
+        })
+        .await
+        .code()
+        .unwrap()
     }
 }
 

@@ -3,7 +3,6 @@
 mod floodgate;
 mod http;
 mod postgres;
-mod process;
 mod redis;
 
 use std::sync::atomic::{AtomicU32, Ordering};
