@@ -3,6 +3,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use comfy_table::{Table, presets};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::JsonOption;
@@ -26,6 +27,9 @@ pub(super) struct Arguments {
     /// Worker processes
     #[arg(long, default_value_t = 3)]
     workers: usize,
+    /// Keep the logs also when all went well
+    #[arg(long)]
+    keep_logs: bool,
     #[command(flatten)]
     json: JsonOption,
 }
@@ -43,15 +47,13 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         workers: arguments.workers,
     };
     eprintln!("seed {seed}");
+    // Before anything is made that has to be taken away again.
+    let interrupt = cancelled_at_signal()?;
     let logs = tempfile::Builder::new()
         .prefix("floodgate-prove-")
         .tempdir()
         .context("make a directory for logs")?;
-    let interrupt = CancellationToken::new();
-    let listening = tokio::spawn(cancel_at_signal(interrupt.clone()));
     let report = prove(options, logs.path(), interrupt.clone()).await;
-    listening.abort();
-
     if interrupt.is_cancelled() {
         bail!("interrupted, nothing is proven");
     }
@@ -74,15 +76,25 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<()> {
             logs.display()
         );
     }
+    if arguments.keep_logs {
+        eprintln!("logs: {}", logs.keep().display());
+    }
     Ok(())
 }
 
-async fn cancel_at_signal(interrupt: CancellationToken) {
-    if let Err(error) = super::serve::wait_for_signal().await {
-        eprintln!("cannot be interrupted: {error:#}");
-        return;
-    }
-    interrupt.cancel();
+fn cancelled_at_signal() -> anyhow::Result<CancellationToken> {
+    let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
+    let token = CancellationToken::new();
+    let cancelled = token.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        cancelled.cancel();
+    });
+    Ok(token)
 }
 
 fn print(report: &Report) {

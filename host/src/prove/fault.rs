@@ -138,25 +138,21 @@ impl Fault {
 }
 
 async fn kill_worker(stage: &Stage, first: usize, away: Duration) -> anyhow::Result<Done> {
-    let Some((at, mut worker)) = stage.some_worker(first) else {
-        return Done::of("no worker was running");
-    };
+    let (number, mut worker) = stage.some_worker(first).await;
     worker.kill()?;
     sleep(away).await;
     worker.restart()?;
-    Done::of(format!("killed {}, started again after {away:.1?}", at + 1))
+    Done::of(format!("killed {number}, started again after {away:.1?}"))
 }
 
 async fn stop_worker(stage: &Stage, first: usize, more: Duration) -> anyhow::Result<Done> {
-    let Some((at, mut worker)) = stage.some_worker(first) else {
-        return Done::of("no worker was running");
-    };
+    let (number, mut worker) = stage.some_worker(first).await;
     // Long enough for others to have taken over all that it held.
     let stopped = LEASE + Duration::from_secs(3) + more;
     worker.signal(Signal::STOP);
     sleep(stopped).await;
     worker.signal(Signal::CONT);
-    Done::of(format!("stopped {} for {stopped:.1?}", at + 1))
+    Done::of(format!("stopped {number} for {stopped:.1?}"))
 }
 
 fn swap_oracle(stage: &Stage) -> anyhow::Result<Done> {

@@ -137,23 +137,30 @@ impl Proof {
     async fn inject(&mut self) -> anyhow::Result<()> {
         let end = self.started + self.options.lasts;
         let mut seen = BTreeSet::new();
+        let mut long: Option<oneshot::Receiver<()>> = None;
         for planned in Schedule::new(self.options.seed, self.options.faults.clone()) {
             sleep(planned.pause).await;
             if Instant::now() >= end {
                 break;
             }
             let in_time = Instant::now() + planned.fault.lasts() <= end;
+            let is_long = planned.fault.is_long();
+            let one_lasts = long.as_mut().is_some_and(|undone| {
+                matches!(undone.try_recv(), Err(oneshot::error::TryRecvError::Empty))
+            });
             // Each once at least, however short the time is.
-            if !seen.insert(planned.fault) && !in_time {
+            if (seen.contains(&planned.fault) && !in_time) || (is_long && one_lasts) {
                 continue;
             }
+            seen.insert(planned.fault);
             self.stage.nobody_died().await?;
             let (undone, is_undone) = oneshot::channel();
             let (stage, load) = (self.stage.clone(), self.load.clone());
-            let (fault, started) = (planned.fault, self.started);
             self.injections
-                .spawn(injection(planned, started, stage, load, undone));
-            if !fault.is_long() {
+                .spawn(injection(planned, self.started, stage, load, undone));
+            if is_long {
+                long = Some(is_undone);
+            } else {
                 // Where it failed, the injection itself tells why.
                 let _ = is_undone.await;
             }

@@ -10,19 +10,27 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Wire {
+    #[default]
     Whole,
     /// Requests arrive and answers are lost: what was done is not known.
     OneWay,
     Cut,
 }
 
+#[derive(Clone, Copy, Debug, Default)]
+struct State {
+    wire: Wire,
+    /// How often it was cut: a connection notices also what was over at once.
+    cuts: u64,
+}
+
 /// Forwards TCP from a port of its own to a server. Its connections end with
 /// this value.
 pub(super) struct Proxy {
     address: SocketAddr,
-    wire: watch::Sender<Wire>,
+    state: watch::Sender<State>,
     _accepting: JoinSet<()>,
 }
 
@@ -33,12 +41,12 @@ impl Proxy {
             .await
             .context("listen for a proxy")?;
         let address = listener.local_addr()?;
-        let (wire, state) = watch::channel(Wire::Whole);
+        let (sender, state) = watch::channel(State::default());
         let mut accepting = JoinSet::new();
         accepting.spawn(accept(listener, port, state));
         Ok(Self {
             address,
-            wire,
+            state: sender,
             _accepting: accepting,
         })
     }
@@ -50,15 +58,22 @@ impl Proxy {
     /// Loses all answers for `deaf`, then cuts every connection and makes none
     /// for `away`.
     pub async fn cut(&self, deaf: Duration, away: Duration) {
-        self.wire.send_replace(Wire::OneWay);
+        self.set(Wire::OneWay);
         tokio::time::sleep(deaf).await;
-        self.wire.send_replace(Wire::Cut);
+        self.set(Wire::Cut);
         tokio::time::sleep(away).await;
-        self.wire.send_replace(Wire::Whole);
+        self.set(Wire::Whole);
+    }
+
+    fn set(&self, wire: Wire) {
+        self.state.send_modify(|state| {
+            state.wire = wire;
+            state.cuts += u64::from(wire == Wire::Cut);
+        });
     }
 }
 
-async fn accept(listener: TcpListener, port: u16, wire: watch::Receiver<Wire>) {
+async fn accept(listener: TcpListener, port: u16, state: watch::Receiver<State>) {
     let mut connections = JoinSet::new();
     loop {
         while connections.try_join_next().is_some() {}
@@ -66,13 +81,14 @@ async fn accept(listener: TcpListener, port: u16, wire: watch::Receiver<Wire>) {
             tokio::time::sleep(Duration::from_millis(10)).await;
             continue;
         };
-        if *wire.borrow() == Wire::Cut {
+        let now = *state.borrow();
+        if now.wire == Wire::Cut {
             continue;
         }
-        let wire = wire.clone();
+        let state = state.clone();
         connections.spawn(async move {
             // Whatever ends a connection, both ends are closed with it.
-            let _ = forward(client, port, wire).await;
+            let _ = forward(client, port, state, now.cuts).await;
         });
     }
 }
@@ -80,18 +96,19 @@ async fn accept(listener: TcpListener, port: u16, wire: watch::Receiver<Wire>) {
 async fn forward(
     client: TcpStream,
     port: u16,
-    mut wire: watch::Receiver<Wire>,
+    mut state: watch::Receiver<State>,
+    cuts: u64,
 ) -> std::io::Result<()> {
     let server = TcpStream::connect(("127.0.0.1", port)).await?;
     client.set_nodelay(true)?;
     server.set_nodelay(true)?;
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
-    let answers = wire.clone();
+    let answers = state.clone();
     tokio::select! {
         done = copy(from_client, to_server, || true) => done,
-        done = copy(from_server, to_client, || *answers.borrow() == Wire::Whole) => done,
-        _ = wire.wait_for(|wire| *wire == Wire::Cut) => Ok(()),
+        done = copy(from_server, to_client, || answers.borrow().wire == Wire::Whole) => done,
+        _ = state.wait_for(|state| state.cuts > cuts) => Ok(()),
     }
 }
 
@@ -141,15 +158,28 @@ mod tests {
     async fn a_cut_loses_the_answer_and_then_the_connection() {
         let proxy = Proxy::start(echo().await).await.unwrap();
         assert_eq!(ask(&proxy).await.unwrap(), 7);
-        proxy.wire.send_replace(Wire::OneWay);
+        proxy.set(Wire::OneWay);
         let asking = ask(&proxy);
         tokio::pin!(asking);
         let early = tokio::time::timeout(Duration::from_millis(100), &mut asking).await;
         assert!(early.is_err(), "an answer came through: {early:?}");
-        proxy.wire.send_replace(Wire::Cut);
+        proxy.set(Wire::Cut);
         assert!(asking.await.is_err());
         assert!(ask(&proxy).await.is_err());
-        proxy.wire.send_replace(Wire::Whole);
+        proxy.set(Wire::Whole);
         assert_eq!(ask(&proxy).await.unwrap(), 7);
+    }
+
+    #[tokio::test]
+    async fn a_cut_that_is_over_at_once_still_ends_every_connection() {
+        let proxy = Proxy::start(echo().await).await.unwrap();
+        let mut connection = TcpStream::connect(("127.0.0.1", proxy.port()))
+            .await
+            .unwrap();
+        connection.write_u8(7).await.unwrap();
+        assert_eq!(connection.read_u8().await.unwrap(), 7);
+        proxy.set(Wire::Cut);
+        proxy.set(Wire::Whole);
+        assert!(connection.read_u8().await.is_err());
     }
 }

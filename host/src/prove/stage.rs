@@ -124,12 +124,17 @@ impl Stage {
         Ok(())
     }
 
-    /// A worker that nothing is done to, from `first` on.
-    pub fn some_worker(&self, first: usize) -> Option<(usize, MutexGuard<'_, Host>)> {
+    /// A worker that nothing is done to, from `first` on; waits where there
+    /// is none. Its number counts from 1, as in the names of the logs.
+    pub async fn some_worker(&self, first: usize) -> (usize, MutexGuard<'_, Host>) {
         let count = self.workers.len();
-        (0..count)
+        let free = (0..count)
             .map(|offset| (first + offset) % count)
-            .find_map(|at| Some((at, self.workers[at].try_lock().ok()?)))
+            .find_map(|at| Some((at + 1, self.workers[at].try_lock().ok()?)));
+        match free {
+            Some(free) => free,
+            None => (first + 1, self.workers[first].lock().await),
+        }
     }
 
     /// Drops oracles that judge alike under new digests, which it returns.

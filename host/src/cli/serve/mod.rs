@@ -249,7 +249,7 @@ async fn migrate_when_there(postgres: Postgres, stop: CancellationToken) {
     }
 }
 
-pub(super) async fn wait_for_signal() -> anyhow::Result<()> {
+async fn wait_for_signal() -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
     tokio::select! {

@@ -81,15 +81,18 @@ impl Redis {
     }
 }
 
-/// Whether the one that answers is the one that works in `directory`.
+/// Whether the one that answers is the one that works in `directory`, and has
+/// loaded its data: DBSIZE is refused before.
 async fn answers(client: &::redis::Client, directory: &Path) -> bool {
     let Ok(mut connection) = client.get_multiplexed_async_connection().await else {
         return false;
     };
-    let asked: Result<(String, String), _> = ::redis::cmd("CONFIG")
+    let asked: Result<((String, String), u64), _> = ::redis::pipe()
+        .cmd("CONFIG")
         .arg("GET")
         .arg("dir")
+        .cmd("DBSIZE")
         .query_async(&mut connection)
         .await;
-    asked.is_ok_and(|(_, answered)| Path::new(&answered) == directory)
+    asked.is_ok_and(|((_, answered), _)| Path::new(&answered) == directory)
 }

@@ -17,7 +17,10 @@ mv "$directory/.pid.new" "$directory/.pid"
     cat <&3 >/dev/null
     : >"$directory/.abandoned"
     kill -s CONT "$pid"
-    kill -s "$signal" "$pid"
+    # Again and again: a server that is just starting may ignore it still.
+    while kill -s "$signal" "$pid"; do
+        sleep 0.1
+    done
 } 2>/dev/null &
 watchdog=$!
 exec 3<&-
