@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use super::{Admin, Error, dead, health, oracles, pending};
+use super::{Admin, Error, dead, health, oracles, pending, rehearse, why};
 
 /// The largest body of a call; filters and digests are short.
 const MAX_BODY: usize = 64 * 1024;
@@ -24,6 +24,7 @@ pub(super) async fn answer(admin: &Admin, request: Request<Incoming>) -> Respons
         ["flows"] if get => reply(pending::flows(admin).await),
         ["flows", name, "kept"] if get => reply(pending::kept_since(admin, name, &query).await),
         ["pending"] if get => reply(pending::pending(admin, &query).await),
+        ["why", flow, id] if get => reply(why::why(admin, flow, &decoded(id)).await),
         ["oracles"] if get => reply(oracles::list(admin).await),
         ["oracles", name, "rollback"] if post => reply(oracles::rollback(admin, name).await),
         ["oracles", name, "unpin"] if post => reply(oracles::unpin(admin, name).await),
@@ -32,21 +33,21 @@ pub(super) async fn answer(admin: &Admin, request: Request<Incoming>) -> Respons
             Err(refusal) => refusal,
         },
         ["dead"] if get => reply(dead::list(admin, &query).await),
-        ["dead", flow, stream_id] if get => reply(dead::show(admin, flow, stream_id).await),
-        ["dead", what @ ("requeue" | "purge")] if post => match body(request).await {
+        ["dead", flow, which] if get => reply(dead::show(admin, flow, &decoded(which)).await),
+        ["dead", what @ ("requeue" | "rehearse" | "purge")] if post => match body(request).await {
             Ok(which) if what == "requeue" => reply(dead::requeue(admin, &which).await),
+            Ok(which) if what == "rehearse" => reply(rehearse::rehearse(admin, &which).await),
             Ok(which) => reply(dead::purge(admin, &which).await),
             Err(refusal) => refusal,
         },
-        ["healthz" | "flows" | "pending" | "oracles" | "dead"] | ["dead", _, _] => {
-            not_allowed("GET")
-        }
-        ["oracles", _, "rollback" | "pin" | "unpin"] | ["dead", "requeue" | "purge"] => {
-            not_allowed("POST")
-        }
+        ["healthz" | "flows" | "pending" | "oracles" | "dead"]
+        | ["dead" | "why", _, _]
+        | ["flows", _, "kept"] => not_allowed("GET"),
+        ["oracles", _, "rollback" | "pin" | "unpin"]
+        | ["dead", "requeue" | "rehearse" | "purge"] => not_allowed("POST"),
         _ => problem(
             StatusCode::NOT_FOUND,
-            "the admin API has /healthz, /flows, /pending, /oracles and /dead",
+            "the admin API has /healthz, /flows, /pending, /why, /oracles and /dead",
         ),
     }
 }
@@ -60,6 +61,16 @@ impl Query<'_> {
             .find(|(key, _)| key == name)
             .map(|(_, value)| value)
     }
+}
+
+/// A segment of a path, percent-decoded.
+fn decoded(segment: &str) -> String {
+    // In a path these three are nothing but themselves.
+    let segment = segment.replace('+', "%2B").replace('&', "%26");
+    let (_, text) = url_encoded(&format!("={segment}"))
+        .next()
+        .unwrap_or_default();
+    text
 }
 
 fn url_encoded(query: &str) -> impl Iterator<Item = (String, String)> {

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use tracing::info;
 
 use super::api::Query;
@@ -10,6 +12,8 @@ use crate::ledger::{Buried, DeadFilter};
 
 const DEFAULT_LIMIT: i64 = 100;
 const LARGEST_LIMIT: i64 = 10_000;
+/// Dead letters per second: what died together should not come back together.
+const DEFAULT_RATE: u32 = 500;
 
 pub(super) async fn list(admin: &Admin, query: &Query<'_>) -> Result<Vec<Dead>, Error> {
     let limit = match query.get("limit") {
@@ -20,10 +24,20 @@ pub(super) async fn list(admin: &Admin, query: &Query<'_>) -> Result<Vec<Dead>, 
             .filter(|limit| (1..=LARGEST_LIMIT).contains(limit))
             .ok_or_else(|| Error::Invalid(format!("limit takes 1 to {LARGEST_LIMIT}")))?,
     };
+    let since: Option<jiff::Timestamp> = match query.get("since") {
+        None => None,
+        Some(since) => Some(since.parse().map_err(|_| {
+            Error::Invalid("since takes a time, as 2026-01-31T12:00:00Z".to_owned())
+        })?),
+    };
     let filter = DeadFilter {
         flow: query.get("flow"),
         fault: query.get("fault"),
         id: query.get("id"),
+        digest: query
+            .get("digest")
+            .map(|digest| digest.to_ascii_lowercase()),
+        since: since.map(|since| u64::try_from(since.as_millisecond()).unwrap_or(0)),
         limit: Some(limit),
     };
     let buried = admin.ledger.dead(&filter).await?;
@@ -48,7 +62,10 @@ pub(super) async fn show(admin: &Admin, flow: &str, which: &str) -> Result<Dead,
 /// twice, or crashes between, requeues nothing twice.
 pub(super) async fn requeue(admin: &Admin, which: &WhichDead) -> Result<DeadDone, Error> {
     let mut done = DeadDone::default();
+    let rate = which.rate.unwrap_or(DEFAULT_RATE).max(1);
+    let mut pace = tokio::time::interval(Duration::from_secs(1) / rate);
     for buried in matching(admin, which).await? {
+        pace.tick().await;
         let letter = &buried.letter;
         let partition = Partition {
             flow: letter.flow.clone(),
@@ -92,16 +109,26 @@ pub(super) async fn purge(admin: &Admin, which: &WhichDead) -> Result<DeadDone, 
     Ok(done)
 }
 
-async fn matching(admin: &Admin, which: &WhichDead) -> Result<Vec<Buried>, Error> {
-    if which.flow.is_none() && which.fault.is_none() && which.id.is_none() {
+pub(super) async fn matching(admin: &Admin, which: &WhichDead) -> Result<Vec<Buried>, Error> {
+    let WhichDead {
+        flow,
+        fault,
+        id,
+        digest,
+        since,
+        rate: _,
+    } = which;
+    if [flow, fault, id, digest].iter().all(|said| said.is_none()) && since.is_none() {
         return Err(Error::Invalid(
-            "say which: a flow, a fault or an id".to_owned(),
+            "say which: a flow, a fault, an id, a digest or a time since".to_owned(),
         ));
     }
     let filter = DeadFilter {
-        flow: which.flow.clone(),
-        fault: which.fault.clone(),
-        id: which.id.clone(),
+        flow: flow.clone(),
+        fault: fault.clone(),
+        id: id.clone(),
+        digest: digest.as_ref().map(|digest| digest.to_ascii_lowercase()),
+        since: since.map(|since| u64::try_from(since.as_millisecond()).unwrap_or(0)),
         limit: None,
     };
     Ok(admin.ledger.dead(&filter).await?)

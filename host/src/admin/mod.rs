@@ -6,9 +6,11 @@ mod dead;
 mod health;
 mod oracles;
 mod pending;
+mod rehearse;
 mod report;
 mod server;
 pub mod types;
+mod why;
 
 use std::sync::Arc;
 

@@ -1,6 +1,6 @@
 use super::types::{Chosen, Pin, Report, WorkerOracle};
 use super::{Admin, Error};
-use crate::flow::Digest;
+use crate::flow::{Digest, Flow};
 use crate::ledger::Choice;
 use tracing::{info, warn};
 
@@ -18,6 +18,17 @@ pub(super) async fn list(admin: &Admin) -> Result<Vec<WorkerOracle>, Error> {
         }
     }
     Ok(all)
+}
+
+/// An oracle of the flow that no living worker runs.
+pub(super) async fn missing(admin: &Admin, flow: &Flow) -> Result<Option<String>, Error> {
+    let running = list(admin).await?;
+    let mut names = flow.oracles.iter().map(|usage| &*usage.component);
+    let missing = names.find(|name| {
+        let mut rows = running.iter();
+        !rows.any(|row| row.oracle.name == *name && row.oracle.digest.is_some())
+    });
+    Ok(missing.map(str::to_owned))
 }
 
 /// Writes down what all workers take up within a second or two.

@@ -4,6 +4,7 @@ use super::api::Query;
 use super::types::{FlowStatus, KeptSince, PendingEntry};
 use super::{Admin, Error, partitions};
 use crate::backbone::Pending;
+use crate::flow::FlowName;
 
 const DEFAULT_MAX: usize = 100;
 const LARGEST_MAX: usize = 10_000;
@@ -51,17 +52,17 @@ pub(super) async fn pending(admin: &Admin, query: &Query<'_>) -> Result<Vec<Pend
         for partition in partitions(&flow) {
             let pending = admin.backbone.pending(&partition, max).await?;
             let rows = pending.into_iter();
-            all.extend(rows.map(|row| (row.stream_id, entry(flow.name.as_str(), row))));
+            all.extend(rows.map(|row| (row.stream_id, pending_entry(&flow.name, row))));
         }
     }
     all.sort_by_key(|(stream_id, _)| *stream_id);
     Ok(all.into_iter().map(|(_, row)| row).take(max).collect())
 }
 
-fn entry(flow: &str, pending: Pending) -> PendingEntry {
+pub(super) fn pending_entry(flow: &FlowName, pending: Pending) -> PendingEntry {
     let faults = pending.faults;
     PendingEntry {
-        flow: flow.to_owned(),
+        flow: flow.to_string(),
         partition: pending.partition,
         stream_id: pending.stream_id.to_string(),
         id: pending.id,

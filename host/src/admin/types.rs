@@ -69,6 +69,46 @@ pub struct PendingEntry {
     pub last_error: Option<String>,
 }
 
+/// `GET /why/{flow}/{id}`: what became of an entry.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "kebab-case")]
+pub enum Why {
+    /// Never appended, or settled and not kept longer ago than `remember`.
+    NeverSeen { remember: String },
+    /// In the stream, and nobody has read it yet.
+    Waiting {
+        since: Option<Timestamp>,
+        /// Entries before it that nobody has read, counted up to 100,000.
+        ahead: u64,
+        /// An oracle of the flow that no worker runs.
+        missing_oracle: Option<String>,
+    },
+    /// A worker holds it, or it waits for its next attempt.
+    Pending(PendingEntry),
+    Decided {
+        label: Option<String>,
+        score: Option<f64>,
+        reasons: Vec<String>,
+        oracles: Vec<DecidedBy>,
+        decided_at: Option<Timestamp>,
+    },
+    /// Decided, and not among what the flow keeps.
+    NotKept { received_at: Option<Timestamp> },
+    Dead {
+        fault: String,
+        error: String,
+        attempts: u32,
+        last_at: Option<Timestamp>,
+    },
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct DecidedBy {
+    pub name: String,
+    pub digest: String,
+    pub score: f64,
+}
+
 /// `GET /dead?flow=&fault=&id=&limit=`
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Dead {
@@ -89,14 +129,33 @@ pub struct Dead {
     pub body: String,
 }
 
-/// The body of `POST /dead/requeue` and `POST /dead/purge`: which ones. At
-/// least one of the three, so that nobody empties the list by a slip.
+/// The body of `POST /dead/requeue`, `/dead/rehearse` and `/dead/purge`: which
+/// ones. At least one of them, so that nobody empties the list by a slip.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WhichDead {
     pub flow: Option<String>,
     pub fault: Option<String>,
     pub id: Option<String>,
+    /// The digest of the oracle that they died in, or its beginning.
+    pub digest: Option<String>,
+    /// Died since.
+    pub since: Option<Timestamp>,
+    /// Requeue at most so many per second.
+    pub rate: Option<u32>,
+}
+
+/// `POST /dead/rehearse`: what the oracles of now say of a dead letter, which
+/// stays where it is.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Rehearsed {
+    pub flow: String,
+    pub id: String,
+    pub died_of: String,
+    /// The score that it would get; `None`: it would fail again.
+    pub score: Option<f64>,
+    pub fault: Option<String>,
+    pub error: Option<String>,
 }
 
 /// What became of them.

@@ -124,6 +124,28 @@ pub struct Pending {
     pub faults: Option<FaultRecord>,
 }
 
+/// Where an entry is, by its id.
+#[derive(Clone, Debug)]
+pub enum Trace {
+    /// No entry of this id is known: it was never appended, or it was settled
+    /// longer ago than the flow remembers.
+    Unknown,
+    /// Nobody has read it yet.
+    Waiting {
+        stream_id: StreamId,
+        /// Entries before it that nobody has read yet, counted up to 100,000.
+        ahead: u64,
+    },
+    /// A worker holds it, or it waits for its next attempt.
+    Held(Box<Pending>),
+    Dead {
+        stream_id: StreamId,
+    },
+    Settled {
+        stream_id: StreamId,
+    },
+}
+
 /// Counts of one partition, all read in constant time.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Depth {
@@ -279,6 +301,8 @@ pub trait Backbone: Send + Sync {
 
     /// Pending entries, oldest first, at most `max`.
     async fn pending(&self, partition: &Partition, max: usize) -> Result<Vec<Pending>, Error>;
+
+    async fn trace(&self, partition: &Partition, id: &str) -> Result<Trace, Error>;
 
     /// What is recorded of an entry's faults.
     async fn faults(

@@ -1,9 +1,10 @@
 use clap::{Args, Subcommand};
+use jiff::Timestamp;
 
 use super::client::{Client, segment};
 use super::table::{or_dash, print, short};
 use super::{AdminOption, JsonOption};
-use crate::admin::types::{Dead, DeadDone, WhichDead};
+use crate::admin::types::{Dead, DeadDone, Rehearsed, WhichDead};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -31,6 +32,14 @@ pub(super) enum Command {
     Requeue {
         #[command(flatten)]
         which: Which,
+        /// Requeue at most so many per second
+        #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..))]
+        rate: u32,
+        /// Only say what the oracles of now would make of each
+        #[arg(long)]
+        dry_run: bool,
+        #[command(flatten)]
+        json: JsonOption,
         #[command(flatten)]
         admin: AdminOption,
     },
@@ -54,6 +63,23 @@ pub(super) struct Which {
     /// Only the entry with this id
     #[arg(long)]
     id: Option<String>,
+    /// Only those that died in the oracle of this digest, or its beginning
+    #[arg(long)]
+    digest: Option<String>,
+    /// Only those that died since: a time such as 2026-01-31T12:00:00Z, or an age such as 2h
+    #[arg(long, value_parser = time_or_age)]
+    since: Option<Timestamp>,
+}
+
+fn time_or_age(text: &str) -> Result<Timestamp, String> {
+    if let Ok(time) = text.parse() {
+        return Ok(time);
+    }
+    let age = humantime::parse_duration(text)
+        .map_err(|_| "write a time such as 2026-01-31T12:00:00Z, or an age such as 2h")?;
+    Timestamp::now()
+        .checked_sub(age)
+        .map_err(|error| error.to_string())
 }
 
 impl From<Which> for WhichDead {
@@ -62,6 +88,9 @@ impl From<Which> for WhichDead {
             flow: which.flow,
             fault: which.fault,
             id: which.id,
+            digest: which.digest,
+            since: which.since,
+            rate: None,
         }
     }
 }
@@ -80,8 +109,23 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             println!("{}", serde_json::to_string_pretty(&dead)?);
             Ok(())
         }
-        Command::Requeue { which, admin } => act("requeue", "requeued", which, &admin).await,
-        Command::Purge { which, admin } => act("purge", "purged", which, &admin).await,
+        Command::Requeue {
+            which,
+            dry_run: true,
+            json,
+            admin,
+            ..
+        } => rehearse(which, json, &admin).await,
+        Command::Requeue {
+            which, rate, admin, ..
+        } => {
+            let which = WhichDead {
+                rate: Some(rate),
+                ..which.into()
+            };
+            act("requeue", "requeued", which, &admin).await
+        }
+        Command::Purge { which, admin } => act("purge", "purged", which.into(), &admin).await,
     }
 }
 
@@ -92,10 +136,13 @@ async fn list(
     admin: &AdminOption,
 ) -> anyhow::Result<()> {
     let limit = limit.to_string();
+    let since = which.since.map(|since| since.to_string());
     let parameters = [
         ("flow", which.flow.as_deref()),
         ("fault", which.fault.as_deref()),
         ("id", which.id.as_deref()),
+        ("digest", which.digest.as_deref()),
+        ("since", since.as_deref()),
         ("limit", Some(limit.as_str())),
     ];
     let rows: Vec<Dead> = Client::new(admin).get("/dead", &parameters).await?;
@@ -121,9 +168,31 @@ async fn list(
     })
 }
 
-async fn act(what: &str, done: &str, which: Which, admin: &AdminOption) -> anyhow::Result<()> {
+async fn rehearse(which: Which, json: JsonOption, admin: &AdminOption) -> anyhow::Result<()> {
+    let rows: Vec<Rehearsed> = Client::new(admin)
+        .post("/dead/rehearse", &WhichDead::from(which))
+        .await?;
+    let header = ["flow", "id", "died of", "would pass", "score", "error"];
+    print(&rows, json, &header, "no dead letters", |row| {
+        let passes = if row.fault.is_none() { "yes" } else { "no" };
+        let error = match (&row.fault, &row.error) {
+            (Some(fault), Some(error)) => format!("{fault}: {}", short(error, 60)),
+            _ => "-".to_owned(),
+        };
+        vec![
+            row.flow.clone(),
+            short(&row.id, 20),
+            row.died_of.clone(),
+            passes.to_owned(),
+            or_dash(row.score),
+            error,
+        ]
+    })
+}
+
+async fn act(what: &str, done: &str, which: WhichDead, admin: &AdminOption) -> anyhow::Result<()> {
     let answer: DeadDone = Client::new(admin)
-        .post(&format!("/dead/{what}"), &WhichDead::from(which))
+        .post(&format!("/dead/{what}"), &which)
         .await?;
     println!("{} {done}, {} skipped", answer.done, answer.skipped);
     Ok(())

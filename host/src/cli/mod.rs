@@ -12,6 +12,7 @@ mod pending;
 mod prove;
 mod serve;
 mod table;
+mod why;
 
 use std::process::ExitCode;
 
@@ -43,6 +44,8 @@ enum Command {
     Oracles(oracles::Arguments),
     /// List entries that were delivered and are not settled
     Pending(pending::Arguments),
+    /// Tell what became of an entry, and what it waits for
+    Why(why::Arguments),
     /// List, show, requeue or purge dead letters
     #[command(subcommand)]
     Dead(dead::Command),
@@ -99,6 +102,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Oracle(command) => oracle::run(command).await,
         Command::Oracles(arguments) => oracles::run(arguments).await,
         Command::Pending(arguments) => pending::run(arguments).await,
+        Command::Why(arguments) => why::run(arguments).await,
         Command::Dead(command) => dead::run(command).await,
         Command::Load(arguments) => load::run(arguments).await,
         Command::Prove(arguments) => prove::run(arguments).await,

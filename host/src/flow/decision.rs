@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Digest, Label};
+use super::{Combine, Decide, Digest, Label};
 
 /// What one oracle says of one entry. The score has been checked: it is
 /// finite and within 0.0 ..= 1.0.
@@ -34,4 +34,18 @@ pub struct Decision {
     pub threshold: f64,
     /// This entry's share of the time its batch spent in the oracles.
     pub inference: Duration,
+}
+
+impl Decide {
+    /// Of all oracles' verdicts; `None` of no verdict.
+    pub fn score(&self, verdicts: &[Verdict]) -> Option<f64> {
+        let scores = verdicts.iter().map(|verdict| verdict.score);
+        match self.combine {
+            Combine::Max => scores.reduce(f64::max),
+            Combine::Min => scores.reduce(f64::min),
+            Combine::Mean => scores
+                .reduce(|sum, score| sum + score)
+                .map(|sum| sum / verdicts.len() as f64),
+        }
+    }
 }

@@ -30,6 +30,20 @@ pub enum FaultKind {
 }
 
 impl FaultKind {
+    /// Whether no oracle could judge the entry, though nothing else is wrong with it.
+    pub fn is_unjudged(self) -> bool {
+        match self {
+            Self::Trap
+            | Self::Timeout
+            | Self::Memory
+            | Self::Refused
+            | Self::BadScore
+            | Self::WrongCount
+            | Self::Crash => true,
+            Self::Ledger | Self::Malformed | Self::Conflict => false,
+        }
+    }
+
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Trap => "trap",

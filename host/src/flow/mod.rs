@@ -88,6 +88,16 @@ pub struct Decide {
     pub threshold: f64,
     pub high: Arc<str>,
     pub low: Arc<str>,
+    pub unjudged: Unjudged,
+}
+
+/// What becomes of an entry that no oracle could judge, after its last attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unjudged {
+    DeadLetter,
+    /// It counts as score 1.0, with the reason `unjudged`.
+    High,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]

@@ -9,7 +9,7 @@ use super::admit_table::{self, Claim};
 use super::file::{File, Found, Section};
 use super::{
     Combine, Decide, Digest, Flow, FlowName, Keep, OracleLimits, OracleSettings, OracleUse,
-    Problem, Retry, StreamSettings,
+    Problem, Retry, StreamSettings, Unjudged,
 };
 
 pub(super) const DURATION: &str = "write a duration such as \"500ms\", \"30s\" or \"10m\"";
@@ -239,12 +239,16 @@ fn decide(mut table: Section) -> Decide {
     };
     let (high, low) = (label("high", "HIGH"), label("low", "LOW"));
     labels.finish();
+    let unjudged = table
+        .optional("unjudged")
+        .and_then(|found| found.read("write \"dead-letter\" or \"high\""));
     table.finish();
     Decide {
         combine: combine.unwrap_or(Combine::Max),
         threshold: threshold.unwrap_or(0.8),
         high,
         low,
+        unjudged: unjudged.unwrap_or(Unjudged::DeadLetter),
     }
 }
 

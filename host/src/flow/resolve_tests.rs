@@ -315,7 +315,6 @@ fn a_key_that_does_nothing_yet_is_an_error() {
         ("[admit]", "batch = true"),
         ("[admit]", "errors = { \"/id\" = 400 }"),
         ("[admit]", "id = { field = \"/id\", generate = \"uuid\" }"),
-        ("[decide]", "unjudged = \"high\""),
         ("[decide]", "labels = { pending = \"PENDING\" }"),
         ("[stream]", "[track]\npath = \"/x/{id}\""),
         ("[stream]", "[[deliver]]\nname = \"posting\""),

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::backbone::{Landmark, Partition, StreamId};
-use crate::flow::{BodyHash, Decision, Digest, Entry, EntryFault, FlowName};
+use crate::flow::{BodyHash, Decision, Digest, Entry, EntryFault, FlowName, Judged};
 
 pub use self::postgres::Postgres;
 
@@ -87,12 +87,28 @@ pub struct Buried {
     pub generation: i64,
 }
 
+/// A decision as it is kept, for a person to read.
+#[derive(Clone, Debug)]
+pub struct KeptDecision {
+    pub stream_id: String,
+    pub score: Option<f64>,
+    pub label: Option<String>,
+    pub reasons: Vec<String>,
+    pub oracles: Vec<Judged>,
+    /// Unix milliseconds.
+    pub decided_at: u64,
+}
+
 #[derive(Clone, Debug, Default)]
 pub struct DeadFilter {
     pub flow: Option<String>,
     /// [`crate::flow::FaultKind::as_str`]
     pub fault: Option<String>,
     pub id: Option<String>,
+    /// The digest of the oracle it died in, or its beginning.
+    pub digest: Option<String>,
+    /// Died since (Unix milliseconds).
+    pub since: Option<u64>,
     pub limit: Option<i64>,
 }
 
@@ -140,6 +156,8 @@ pub trait Ledger: Send + Sync {
         flow: &FlowName,
         entries: &[(StreamId, Arc<str>, BodyHash)],
     ) -> Result<Kept, Error>;
+
+    async fn decision(&self, flow: &FlowName, id: &str) -> Result<Option<KeptDecision>, Error>;
 
     /// How many decisions are kept of entries received since (Unix ms).
     async fn kept_since(&self, flow: &FlowName, since: u64) -> Result<u64, Error>;

@@ -38,6 +38,27 @@ pub struct BatchFault {
 }
 
 impl Oracle {
+    /// Judges one entry in an instance of its own.
+    ///
+    /// # Errors
+    /// Whatever is wrong with it.
+    pub fn judge_one(
+        &self,
+        entry: &Entry,
+        settings: &Arc<OracleSettings>,
+        limits: OracleLimits,
+    ) -> Result<Verdict, Refusal> {
+        let answers = self.judge(&[entry], settings, limits);
+        let answers = answers.map_err(|BatchFault { kind, error }| Refusal { kind, error })?;
+        // `judge` answers for every entry.
+        answers.into_iter().next().unwrap_or_else(|| {
+            Err(Refusal {
+                kind: FaultKind::WrongCount,
+                error: "no result".to_owned(),
+            })
+        })
+    }
+
     /// Judges a batch in a fresh instance: one result per entry, in order.
     /// Blocks for as long as the limits allow, so not on a runtime thread.
     ///

@@ -3,21 +3,22 @@ use std::sync::Arc;
 use tracing::{debug, warn};
 
 use super::decide::{decide, is_kept};
+use super::give_up::Exhausted;
 use super::insist::{Stopped, insist};
 use super::judge::Outcome;
 use super::lease::Lease;
 use super::partition::{Batch, PartitionWorker};
 use crate::backbone::{Delivery, Failed, Payload, Recorded, StreamId};
 use crate::flow::{BodyHash, Entry, EntryFault, FaultKind};
-use crate::ledger::{self, DeadLetter, Decided, DecidedBy, Stored};
+use crate::ledger::{Decided, DecidedBy, Stored};
 
 /// What the oracles are shown.
 type Entries = Arc<[(StreamId, Entry)]>;
 
 /// A fault of one delivery, with all that a dead letter needs.
-struct Faulty {
-    delivery: Delivery,
-    fault: EntryFault,
+pub(super) struct Faulty {
+    pub delivery: Delivery,
+    pub fault: EntryFault,
 }
 
 impl PartitionWorker {
@@ -52,7 +53,7 @@ impl PartitionWorker {
         deliveries: Vec<Delivery>,
         alone: bool,
     ) -> Result<(), Stopped> {
-        let deliveries = self.bury_exhausted(deliveries).await?;
+        let deliveries = self.give_up_exhausted(lease, deliveries).await?;
         let deliveries = self.settle_decided_before(deliveries).await?;
         let (deliveries, entries, mut faulty) = take_apart(deliveries);
         let outcomes = self.judge(&entries, alone).await?;
@@ -87,12 +88,12 @@ impl PartitionWorker {
             }
         }
         faulty.extend(self.keep(lease, decided).await?);
-        self.record(faulty).await?;
+        self.record(lease, faulty).await?;
         self.hand_back(&unknown).await
     }
 
     /// Stores and settles. What the ledger refuses for its data is returned.
-    async fn keep(
+    pub(super) async fn keep(
         &self,
         lease: &Lease,
         mut decided: Vec<(Delivery, Decided)>,
@@ -188,8 +189,8 @@ impl PartitionWorker {
         Ok(undecided.collect())
     }
 
-    /// Records a fault of each; those without attempts left become dead letters.
-    async fn record(&self, faulty: Vec<Faulty>) -> Result<(), Stopped> {
+    /// Records a fault of each; those without attempts left are given up.
+    async fn record(&self, lease: &Lease, faulty: Vec<Faulty>) -> Result<(), Stopped> {
         if faulty.is_empty() {
             return Ok(());
         }
@@ -208,108 +209,18 @@ impl PartitionWorker {
         let Ok(recorded) = recorded.await? else {
             return Err(Stopped);
         };
-        let mut letters = Vec::new();
+        let mut exhausted = Vec::new();
         for (Faulty { delivery, fault }, recorded) in faulty.into_iter().zip(recorded) {
             if let Recorded::Exhausted { attempts, first_at } = recorded {
-                letters.push(self.letter(&delivery, fault, attempts, first_at));
-            }
-        }
-        self.bury(letters).await
-    }
-
-    /// A worker died between the last fault of an entry and its burial.
-    async fn bury_exhausted(&self, deliveries: Vec<Delivery>) -> Result<Vec<Delivery>, Stopped> {
-        let attempts = self.flow.retry.attempts;
-        let (exhausted, live): (Vec<_>, Vec<_>) =
-            deliveries.into_iter().partition(|d| d.attempts >= attempts);
-        let mut letters = Vec::new();
-        for delivery in exhausted {
-            let record = insist("look up faults", &self.stop, || {
-                self.backbone().faults(&self.partition, delivery.stream_id)
-            });
-            if let Ok(Some(record)) = record.await? {
-                letters.push(self.letter(&delivery, record.last, record.attempts, record.first_at));
-            }
-        }
-        self.bury(letters).await?;
-        Ok(live)
-    }
-
-    async fn bury_conflicts(
-        &self,
-        conflicts: &[StreamId],
-        deliveries: &[Delivery],
-    ) -> Result<(), Stopped> {
-        let letters = deliveries
-            .iter()
-            .filter(|delivery| conflicts.contains(&delivery.stream_id))
-            .map(|delivery| {
-                let fault = EntryFault {
-                    kind: FaultKind::Conflict,
-                    error: "the ledger holds a decision of this id on another body".to_owned(),
-                    oracle: None,
-                };
-                self.letter(delivery, fault, delivery.attempts, now_ms())
-            });
-        self.bury(letters.collect()).await
-    }
-
-    pub(super) async fn bury(&self, letters: Vec<DeadLetter>) -> Result<(), Stopped> {
-        if letters.is_empty() {
-            return Ok(());
-        }
-        let buried = insist("store dead letters", &self.stop, || {
-            self.ledger().bury(&letters)
-        });
-        match buried.await? {
-            Ok(stored) => {
-                for letter in &letters {
-                    warn!(
-                        flow = %letter.flow,
-                        stream_id = %letter.stream_id,
-                        fault = letter.fault.kind.as_str(),
-                        attempts = letter.attempts,
-                        "entry became a dead letter"
-                    );
-                }
-                let settled = insist("settle dead letters", &self.stop, || {
-                    self.backbone().settle_dead(&self.partition, &stored)
+                exhausted.push(Exhausted {
+                    delivery,
+                    fault,
+                    attempts,
+                    first_at,
                 });
-                settled.await?.map_err(|_| Stopped)
-            }
-            Err(error) => {
-                report_unburied(&error);
-                Err(Stopped)
             }
         }
-    }
-
-    pub(super) fn letter(
-        &self,
-        delivery: &Delivery,
-        fault: EntryFault,
-        attempts: u32,
-        first_at: u64,
-    ) -> DeadLetter {
-        let (id, body) = match &delivery.payload {
-            Payload::Entry(entry) => (entry.id.clone(), entry.body.clone()),
-            Payload::Malformed { raw, .. } => {
-                (Arc::from(delivery.stream_id.to_string()), raw.clone())
-            }
-        };
-        DeadLetter {
-            flow: self.flow.name.clone(),
-            partition: self.partition.index,
-            stream_id: delivery.stream_id,
-            id,
-            body,
-            fault,
-            attempts,
-            deliveries: delivery.deliveries,
-            received_at: delivery.stream_id.ms,
-            first_at,
-            last_at: now_ms(),
-        }
+        self.give_up(lease, exhausted).await
     }
 
     async fn hand_back(&self, entries: &[StreamId]) -> Result<(), Stopped> {
@@ -341,12 +252,4 @@ fn take_apart(deliveries: Vec<Delivery>) -> (Vec<Delivery>, Entries, Vec<Faulty>
         }
     }
     (whole, entries.into(), faulty)
-}
-
-fn report_unburied(error: &ledger::Error) {
-    tracing::error!(%error, "dead letters refused by the ledger, their entries stay pending");
-}
-
-fn now_ms() -> u64 {
-    u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or(0)
 }

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use crate::flow::{Combine, Decide, Decision, Judged, Keep, Label, Verdict};
+use crate::flow::{Decide, Decision, Judged, Keep, Label, Verdict};
 
 /// What the flow makes of its oracles' verdicts, in the order in which they
 /// judged. A part is never combined: the caller has a verdict of each.
@@ -10,7 +10,7 @@ pub(super) fn decide(
     oracles: Vec<Judged>,
     inference: Duration,
 ) -> Decision {
-    let score = combine(rule.combine, verdicts.iter().map(|verdict| verdict.score));
+    let score = rule.score(&verdicts);
     let label = score.map(|score| {
         if score > rule.threshold {
             Label::High
@@ -43,15 +43,14 @@ pub(super) fn decide(
     }
 }
 
-fn combine(how: Combine, scores: impl ExactSizeIterator<Item = f64>) -> Option<f64> {
-    let count = scores.len();
-    match how {
-        Combine::Max => scores.reduce(f64::max),
-        Combine::Min => scores.reduce(f64::min),
-        Combine::Mean => scores
-            .reduce(|sum, score| sum + score)
-            .map(|sum| sum / count as f64),
-    }
+/// Of an entry that no oracle could judge, in a flow that has it count as HIGH.
+pub(super) fn unjudged(rule: &Decide) -> Decision {
+    let verdict = Verdict {
+        score: 1.0,
+        reasons: vec!["unjudged".to_owned()],
+        output: None,
+    };
+    decide(rule, vec![verdict], Vec::new(), Duration::ZERO)
 }
 
 pub(super) fn is_kept(keep: Keep, decision: &Decision) -> bool {
@@ -65,6 +64,7 @@ pub(super) fn is_kept(keep: Keep, decision: &Decision) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::flow::{Combine, Unjudged};
 
     fn rule(combine: Combine) -> Decide {
         Decide {
@@ -72,6 +72,7 @@ mod tests {
             threshold: 0.8,
             high: "HIGH".into(),
             low: "LOW".into(),
+            unjudged: Unjudged::DeadLetter,
         }
     }
 

@@ -6,6 +6,7 @@
 mod batch;
 mod blame;
 mod decide;
+mod give_up;
 mod insist;
 mod judge;
 mod lease;

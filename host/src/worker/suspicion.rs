@@ -2,6 +2,7 @@
 
 use tracing::error;
 
+use super::give_up::Exhausted;
 use super::insist::{Stopped, insist};
 use super::lease::Lease;
 use super::partition::PartitionWorker;
@@ -41,8 +42,13 @@ impl PartitionWorker {
             error: format!("{CRASHES} processes judged it alone and were not heard of again"),
             oracle: None,
         };
-        let letter = self.letter(&delivery, fault, delivery.attempts, stream_id.ms);
-        self.bury(vec![letter]).await?;
+        let exhausted = Exhausted {
+            attempts: delivery.attempts,
+            first_at: stream_id.ms,
+            delivery,
+            fault,
+        };
+        self.give_up(lease, vec![exhausted]).await?;
         self.acquit(stream_id).await
     }
 

@@ -134,10 +134,26 @@ async fn a_dead_letter_is_shown_requeued_and_judged_by_the_oracle_of_now() {
         serde_json::from_str::<Value>(shown["body"].as_str().unwrap()).unwrap(),
         told_to(2, "trap")
     );
+    let rehearse = || -> Value {
+        let dry = ["dead", "requeue", "--since", "1h", "--dry-run", "--json"];
+        serde_json::from_str(&host.cli(&dry)).unwrap()
+    };
+    assert_eq!(
+        rehearse()[0]["fault"],
+        "trap",
+        "the oracle of now is as bad"
+    );
     let before = host.digest().await;
     host.drop(crate::host::UNIFORM_RISK);
     host.until_digest_is_not(&before).await;
-    let said = host.cli(&["dead", "requeue", "--flow", "transactions"]);
+    support::eventually(DEADLINE, "the oracle of now would pass it", async || {
+        rehearse()[0]["score"].is_number()
+    })
+    .await;
+    until_dead(&host, 1).await;
+    let elsewhere = ["dead", "requeue", "--digest", "0000"];
+    assert!(host.cli(&elsewhere).starts_with("0 requeued"));
+    let said = host.cli(&["dead", "requeue", "--digest", &before[..12]]);
     assert!(said.starts_with("1 requeued"), "{said}");
     host.settled().await;
     until_dead(&host, 0).await;
@@ -197,4 +213,19 @@ async fn an_entry_that_ended_three_processes_dies_and_its_neighbour_is_decided()
         crate::host::kept(&site.postgres).await == 1
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_flow_may_have_what_no_oracle_can_judge_count_as_high() {
+    let site = impatient_site().await;
+    let site = site.with_flow("# unjudged = \"dead-letter\"", "unjudged = \"high\"");
+    let host = Host::start_on(site).await;
+    host.post(&told_to(1, "high")).await;
+    host.until_kept(1).await;
+    host.post(&told_to(2, "trap")).await;
+    host.until_kept(2).await;
+    host.settled().await;
+    assert_eq!(host.get("/dead").await.as_array().unwrap().len(), 0);
+    let row = crate::host::decision(&host.site.postgres, &told_to(2, "")).await;
+    assert_eq!(row, (1.0, vec!["unjudged".to_owned()]));
 }

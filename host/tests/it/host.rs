@@ -201,6 +201,16 @@ pub async fn kept(postgres: &str) -> i64 {
     counted.await.map_or(0, |row| row.get(0))
 }
 
+/// Score and reasons of the decision on this transaction.
+pub async fn decision(postgres: &str, transaction: &Value) -> (f64, Vec<String>) {
+    let (client, connection) = tokio_postgres::connect(postgres, NoTls).await.unwrap();
+    tokio::spawn(connection);
+    let query = "SELECT score, reasons FROM decisions WHERE id = $1";
+    let id = transaction["tx_hash"].as_str().unwrap();
+    let row = client.query_one(query, &[&id]).await.unwrap();
+    (row.get(0), row.get(1))
+}
+
 /// One that `mempool-risk` finds harmless, with something for `misbehaving` to do.
 pub fn told_to(number: u64, what: &str) -> Value {
     let mut body = transaction(number, "0x", 30);

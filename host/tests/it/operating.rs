@@ -1,6 +1,7 @@
 //! What a person does with it: roll back, pin, stop, and mistype.
 
-use crate::host::{DEADLINE, Host, MEMPOOL_RISK, Site, UNIFORM_RISK, drainer};
+use crate::host::{DEADLINE, Host, MEMPOOL_RISK, MISBEHAVING, Site, UNIFORM_RISK};
+use crate::host::{drainer, told_to};
 use crate::support;
 
 #[tokio::test]
@@ -71,4 +72,49 @@ async fn a_typo_in_a_flow_file_stops_the_start_and_names_file_key_and_remedy() {
             .all(|part| said.contains(part))
     })
     .await;
+}
+
+#[tokio::test]
+async fn why_tells_what_became_of_an_entry_at_every_station_of_its_way() {
+    let site = Site::new().await.with_oracle(MISBEHAVING);
+    let site = site
+        .with_flow("attempts = 5", "attempts = 2")
+        .with_flow("first = \"1s\"", "first = \"2s\"");
+    let host = Host::start_on(site).await;
+    let why = |number: u64| {
+        let id = told_to(number, "")["tx_hash"].as_str().unwrap().to_owned();
+        host.cli(&["why", "transactions", &id])
+    };
+    let tells = async |number: u64, what: &str| {
+        support::eventually(DEADLINE, what, async || why(number).starts_with(what)).await;
+    };
+    assert!(why(1).starts_with("never seen"));
+    host.post(&told_to(1, "high")).await;
+    tells(1, "decided at").await;
+    assert!(why(1).contains("HIGH, score 0.9\nreasons: told-to"));
+    host.post(&told_to(2, "")).await;
+    tells(2, "decided and not kept").await;
+    host.post(&told_to(3, "trap")).await;
+    tells(3, "pending: its next attempt is at").await;
+    assert!(why(3).contains("1 attempts failed, the last of trap"));
+    tells(3, "dead since").await;
+    assert!(why(3).contains("after 2 attempts, of trap"));
+}
+
+#[tokio::test]
+async fn why_tells_that_an_entry_waits_for_a_worker() {
+    let site = Site::new().await;
+    let mut api = site.serve("api");
+    let url = format!("{}/transactions", api.url().await);
+    let admin = api.admin_url().await;
+    for number in 1..=3 {
+        crate::host::post(&url, &told_to(number, "high")).await;
+    }
+    let id = told_to(3, "")["tx_hash"].as_str().unwrap().to_owned();
+    let why = crate::host::get(&admin, &format!("/why/transactions/{id}")).await;
+    assert_eq!(
+        (&why["state"], &why["ahead"]),
+        (&"waiting".into(), &2.into())
+    );
+    assert_eq!(why["missing_oracle"], "mempool-risk");
 }

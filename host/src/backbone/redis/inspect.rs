@@ -22,12 +22,33 @@ pub(super) async fn pending(
     keys: &Keys,
     max: usize,
 ) -> Result<Vec<Pending>, Error> {
+    range(server, partition, keys, ("-", "+"), max).await
+}
+
+pub(super) async fn pending_entry(
+    server: &Server,
+    partition: &Partition,
+    keys: &Keys,
+    stream_id: StreamId,
+) -> Result<Option<Pending>, Error> {
+    let id = stream_id.to_string();
+    let found = range(server, partition, keys, (&id, &id), 1).await?;
+    Ok(found.into_iter().next())
+}
+
+async fn range(
+    server: &Server,
+    partition: &Partition,
+    keys: &Keys,
+    (from, to): (&str, &str),
+    max: usize,
+) -> Result<Vec<Pending>, Error> {
     let mut connection = server.connection().await?;
     let rows: Vec<Row> = match redis::cmd("XPENDING")
         .arg(&keys.stream)
         .arg(GROUP)
-        .arg("-")
-        .arg("+")
+        .arg(from)
+        .arg(to)
         .arg(max)
         .query_async(&mut *connection)
         .await

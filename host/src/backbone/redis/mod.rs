@@ -17,6 +17,7 @@ mod read;
 mod reports;
 mod settle;
 mod suspects;
+mod trace;
 
 use std::time::Duration;
 
@@ -24,7 +25,7 @@ use async_trait::async_trait;
 
 use super::{
     AppendLimits, Appended, Backbone, Delivery, Depth, Error, Failed, FaultRecord, Landmark,
-    NewEntry, Partition, Pending, Reader, Recorded, Requeue, StreamId,
+    NewEntry, Partition, Pending, Reader, Recorded, Requeue, StreamId, Trace,
 };
 use crate::flow::{FlowName, Retry};
 use crate::ledger::Stored;
@@ -178,6 +179,10 @@ impl Backbone for Redis {
 
     async fn pending(&self, partition: &Partition, max: usize) -> Result<Vec<Pending>, Error> {
         inspect::pending(&self.server, partition, &Keys::of(partition), max).await
+    }
+
+    async fn trace(&self, partition: &Partition, id: &str) -> Result<Trace, Error> {
+        trace::trace(&self.server, partition, &Keys::of(partition), id).await
     }
 
     async fn faults(

@@ -8,7 +8,7 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::backbone::{
     AppendLimits, Appended, Backbone, Delivery, Depth, Error, Failed, FaultRecord, Landmark,
-    NewEntry, Partition, Pending, Reader, Recorded, Requeue, StreamId,
+    NewEntry, Partition, Pending, Reader, Recorded, Requeue, StreamId, Trace,
 };
 use crate::flow::{FlowName, Retry};
 use crate::ledger::Stored;
@@ -187,6 +187,10 @@ impl Backbone for FakeBackbone {
     }
 
     async fn pending(&self, _: &Partition, _: usize) -> Result<Vec<Pending>, Error> {
+        unimplemented!("the front end only appends")
+    }
+
+    async fn trace(&self, _: &Partition, _: &str) -> Result<Trace, Error> {
         unimplemented!("the front end only appends")
     }
 

@@ -95,7 +95,14 @@ pub(super) async fn dead(client: &Client, filter: &DeadFilter) -> Result<Vec<Bur
     let rows = client
         .query(
             &statement,
-            &[&filter.flow, &filter.fault, &filter.id, &filter.limit],
+            &[
+                &filter.flow,
+                &filter.fault,
+                &filter.id,
+                &filter.digest,
+                &filter.since.map(timestamp),
+                &filter.limit,
+            ],
         )
         .await?;
     rows.iter().map(buried).collect()

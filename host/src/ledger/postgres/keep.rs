@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use super::timestamp;
 use crate::backbone::StreamId;
-use crate::flow::{BodyHash, Digest, FlowName, Label};
-use crate::ledger::{Decided, DecidedBy, Error, Kept, Stored};
+use crate::flow::{BodyHash, Digest, FlowName, Judged, Label};
+use crate::ledger::{Decided, DecidedBy, Error, Kept, KeptDecision, Stored};
 
 const KEEP: &str = include_str!("queries/keep.sql");
 const BODY_HASHES: &str = include_str!("queries/body_hashes.sql");
@@ -185,4 +185,25 @@ async fn body_hashes(
     rows.iter()
         .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
         .collect()
+}
+
+pub(super) async fn decision(
+    client: &Client,
+    flow: &FlowName,
+    id: &str,
+) -> Result<Option<KeptDecision>, Error> {
+    const DECISION: &str = include_str!("queries/decision.sql");
+    let statement = client.prepare_cached(DECISION).await?;
+    let row = client.query_opt(&statement, &[&flow.as_str(), &id]).await?;
+    let Some(row) = row else { return Ok(None) };
+    let oracles: tokio_postgres::types::Json<Vec<Judged>> = row.try_get("oracles")?;
+    let decided_at: jiff::Timestamp = row.try_get("decided_at")?;
+    Ok(Some(KeptDecision {
+        stream_id: row.try_get("stream_id")?,
+        score: row.try_get("score")?,
+        label: row.try_get("label_name")?,
+        reasons: row.try_get("reasons")?,
+        oracles: oracles.0,
+        decided_at: u64::try_from(decided_at.as_millisecond()).unwrap_or(0),
+    }))
 }

@@ -20,7 +20,8 @@ use tokio::time::timeout;
 use tokio_postgres::{Config, NoTls};
 
 use super::{
-    Buried, Choice, DeadFilter, DeadLetter, Decided, DecidedBy, Error, Kept, Ledger, Stored,
+    Buried, Choice, DeadFilter, DeadLetter, Decided, DecidedBy, Error, Kept, KeptDecision, Ledger,
+    Stored,
 };
 use crate::backbone::{Landmark, Partition, StreamId};
 use crate::flow::{BodyHash, Digest, FlowName};
@@ -157,6 +158,12 @@ impl Ledger for Postgres {
     ) -> Result<Kept, Error> {
         let client = self.client().await?;
         let call = timeout(ANSWER, keep::kept_before(&client, flow, entries)).await;
+        self.answered(client, call)
+    }
+
+    async fn decision(&self, flow: &FlowName, id: &str) -> Result<Option<KeptDecision>, Error> {
+        let client = self.client().await?;
+        let call = timeout(ANSWER, keep::decision(&client, flow, id)).await;
         self.answered(client, call)
     }
 

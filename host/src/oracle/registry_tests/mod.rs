@@ -16,7 +16,8 @@ use super::*;
 use crate::backbone::{Landmark, Partition, StreamId};
 use crate::flow::{BodyHash, Digest, Entry, FlowName, OracleLimits};
 use crate::ledger::{
-    Buried, Choice, DeadFilter, DeadLetter, Decided, DecidedBy, Error, Kept, Ledger, Stored,
+    Buried, Choice, DeadFilter, DeadLetter, Decided, DecidedBy, Error, Kept, KeptDecision, Ledger,
+    Stored,
 };
 
 pub(super) const NAME: &str = "judge";
@@ -48,6 +49,10 @@ impl Shelf {
 
 #[async_trait]
 impl Ledger for Shelf {
+    async fn decision(&self, _: &FlowName, _: &str) -> Result<Option<KeptDecision>, Error> {
+        unimplemented!()
+    }
+
     async fn kept_since(&self, _: &FlowName, _: u64) -> Result<u64, Error> {
         Ok(0)
     }

@@ -6,5 +6,7 @@ FROM dead_letters
 WHERE ($1::text IS NULL OR flow = $1)
   AND ($2::text IS NULL OR fault = $2)
   AND ($3::text IS NULL OR id = $3)
+  AND ($4::text IS NULL OR starts_with(digest, $4))
+  AND ($5::timestamptz IS NULL OR last_at >= $5)
 ORDER BY last_at DESC, generation DESC
-LIMIT $4
+LIMIT $6

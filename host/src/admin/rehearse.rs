@@ -1,0 +1,98 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::types::{Rehearsed, WhichDead};
+use super::{Admin, Error, dead, oracles};
+use crate::flow::{Entry, Flow};
+use crate::ledger::Buried;
+use crate::oracle::{Engine, EngineOptions, Oracle, Refusal};
+
+/// The oracles of one flow, in the order in which they judge.
+type Bench = Arc<[Arc<Oracle>]>;
+
+/// Has dead letters judged by the oracles that the workers run now, each
+/// alone, and changes nothing. The components come from the ledger, so any
+/// process can do it.
+pub(super) async fn rehearse(admin: &Admin, which: &WhichDead) -> Result<Vec<Rehearsed>, Error> {
+    let mut benches: BTreeMap<String, Bench> = BTreeMap::new();
+    let mut rehearsed = Vec::new();
+    for buried in dead::matching(admin, which).await? {
+        let flow = admin.flow(buried.letter.flow.as_str())?;
+        let bench = match benches.get(flow.name.as_str()) {
+            Some(bench) => Arc::clone(bench),
+            None => {
+                let bench = bench(admin, &flow).await?;
+                benches.insert(flow.name.to_string(), Arc::clone(&bench));
+                bench
+            }
+        };
+        let judging = tokio::task::spawn_blocking(move || judge(&flow, &bench, &buried));
+        let judged = judging.await;
+        rehearsed.push(judged.map_err(|error| Error::Invalid(error.to_string()))?);
+    }
+    Ok(rehearsed)
+}
+
+async fn bench(admin: &Admin, flow: &Flow) -> Result<Bench, Error> {
+    let running = oracles::list(admin).await?;
+    let memory = flow.oracles.iter().map(|usage| usage.limits.memory);
+    let mut options = EngineOptions::default();
+    options.max_memory = memory.fold(options.max_memory, usize::max);
+    let engine = Engine::new(&options).map_err(|error| Error::Invalid(error.to_string()))?;
+    let engine = Arc::new(engine);
+    let mut bench = Vec::new();
+    for usage in &flow.oracles {
+        let name = &usage.component;
+        let mut rows = running.iter().filter(|row| row.oracle.name == **name);
+        let digest = rows.find_map(|row| row.oracle.digest);
+        let digest =
+            digest.ok_or_else(|| Error::NotFound(format!("no worker runs an oracle {name}")))?;
+        let bytes = admin.ledger.component(digest).await?.ok_or_else(|| {
+            Error::NotFound(format!(
+                "{name} {digest:.12} is not in the ledger yet, try again"
+            ))
+        })?;
+        let engine = Arc::clone(&engine);
+        let loading = tokio::task::spawn_blocking(move || Oracle::load(&engine, &bytes));
+        let oracle = match loading.await {
+            Ok(Ok(oracle)) => oracle,
+            Ok(Err(error)) => return Err(Error::Invalid(format!("{name} {digest:.12}: {error}"))),
+            Err(error) => return Err(Error::Invalid(error.to_string())),
+        };
+        bench.push(Arc::new(oracle.named(Arc::clone(name))));
+    }
+    Ok(bench.into())
+}
+
+fn judge(flow: &Flow, bench: &[Arc<Oracle>], buried: &Buried) -> Rehearsed {
+    let letter = &buried.letter;
+    let entry = Entry {
+        id: letter.id.clone(),
+        body: letter.body.clone(),
+        received_at: letter.received_at,
+        attributes: Vec::new(),
+    };
+    let mut outcome = Ok(Vec::new());
+    for (usage, oracle) in flow.oracles.iter().zip(bench) {
+        let Ok(scores) = &mut outcome else { break };
+        match oracle.judge_one(&entry, &usage.settings, usage.limits) {
+            Ok(verdict) => scores.push(verdict),
+            Err(fault) => outcome = Err(fault),
+        }
+    }
+    let (score, fault) = match outcome {
+        Ok(verdicts) => (flow.decide.score(&verdicts), None),
+        Err(fault) => (None, Some(fault)),
+    };
+    let (fault, error) = fault.map_or((None, None), |Refusal { kind, error }| {
+        (Some(kind.as_str().to_owned()), Some(error))
+    });
+    Rehearsed {
+        flow: letter.flow.to_string(),
+        id: letter.id.to_string(),
+        died_of: letter.fault.kind.as_str().to_owned(),
+        score,
+        fault,
+        error,
+    }
+}

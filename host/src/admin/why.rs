@@ -1,0 +1,65 @@
+use super::oracles;
+use super::pending::{pending_entry, timestamp};
+use super::types::{DecidedBy, Why};
+use super::{Admin, Error};
+use crate::backbone::{Partition, Trace};
+use crate::ledger::DeadFilter;
+
+/// What became of an entry, from wherever it is known: the ledger's word
+/// counts more than the backbone's, which forgets.
+pub(super) async fn why(admin: &Admin, flow: &str, id: &str) -> Result<Why, Error> {
+    let flow = admin.flow(flow)?;
+    if let Some(decision) = admin.ledger.decision(&flow.name, id).await? {
+        return Ok(Why::Decided {
+            label: decision.label,
+            score: decision.score,
+            reasons: decision.reasons,
+            oracles: (decision.oracles.into_iter())
+                .map(|judged| DecidedBy {
+                    name: judged.name.to_string(),
+                    digest: judged.digest.to_string(),
+                    score: judged.score,
+                })
+                .collect(),
+            decided_at: timestamp(decision.decided_at),
+        });
+    }
+    let partition = Partition {
+        flow: flow.name.clone(),
+        index: flow.stream.partition_of(id),
+    };
+    let trace = admin.backbone.trace(&partition, id).await?;
+    // A requeued entry has a dead letter for a moment longer.
+    if !matches!(trace, Trace::Waiting { .. } | Trace::Held(_)) {
+        let filter = DeadFilter {
+            flow: Some(flow.name.to_string()),
+            id: Some(id.to_owned()),
+            limit: Some(1),
+            ..DeadFilter::default()
+        };
+        if let Some(buried) = admin.ledger.dead(&filter).await?.into_iter().next() {
+            let fault = buried.letter.fault;
+            return Ok(Why::Dead {
+                fault: fault.kind.as_str().to_owned(),
+                error: fault.error,
+                attempts: buried.letter.attempts,
+                last_at: timestamp(buried.letter.last_at),
+            });
+        }
+    }
+    Ok(match trace {
+        Trace::Unknown => Why::NeverSeen {
+            remember: humantime::format_duration(flow.admit.remember).to_string(),
+        },
+        Trace::Waiting { stream_id, ahead } => Why::Waiting {
+            since: timestamp(stream_id.ms),
+            ahead,
+            missing_oracle: oracles::missing(admin, &flow).await?,
+        },
+        Trace::Held(pending) => Why::Pending(pending_entry(&flow.name, *pending)),
+        // Not in the ledger: the flow did not keep it, or somebody removed its row.
+        Trace::Dead { stream_id } | Trace::Settled { stream_id } => Why::NotKept {
+            received_at: timestamp(stream_id.ms),
+        },
+    })
+}

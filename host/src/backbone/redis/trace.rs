@@ -1,0 +1,39 @@
+use std::sync::LazyLock;
+
+use redis::Script;
+
+use super::connection::Server;
+use super::{GROUP, Keys, inspect};
+use crate::backbone::{Error, Partition, StreamId, Trace};
+
+static TRACE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/trace.lua")));
+
+/// Where counting what is ahead ends: a longer script stalls everybody.
+const FAR: u64 = 100_000;
+
+pub(super) async fn trace(
+    server: &Server,
+    partition: &Partition,
+    keys: &Keys,
+    id: &str,
+) -> Result<Trace, Error> {
+    let mut call = TRACE.prepare_invoke();
+    call.key(&keys.stream).key(keys.id(id)).arg(GROUP).arg(FAR);
+    let found: Option<(String, String, u64)> = server.run(&call, keys).await?;
+    let Some((stream_id, state, ahead)) = found else {
+        return Ok(Trace::Unknown);
+    };
+    let stream_id: StreamId = stream_id
+        .parse()
+        .map_err(|_| server.unexpected("trace", &stream_id))?;
+    Ok(match state.as_str() {
+        "dead" => Trace::Dead { stream_id },
+        "waiting" => Trace::Waiting { stream_id, ahead },
+        "pending" => match inspect::pending_entry(server, partition, keys, stream_id).await? {
+            Some(pending) => Trace::Held(Box::new(pending)),
+            // Settled between the two looks.
+            None => Trace::Settled { stream_id },
+        },
+        _ => Trace::Settled { stream_id },
+    })
+}

@@ -1,0 +1,108 @@
+use std::time::Duration;
+
+use clap::Args;
+
+use super::client::{Client, segment};
+use super::table::or_dash;
+use super::{AdminOption, JsonOption};
+use crate::admin::types::{PendingEntry, Why};
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    flow: String,
+    /// The entry's id, as the flow normalises it
+    id: String,
+    #[command(flatten)]
+    json: JsonOption,
+    #[command(flatten)]
+    admin: AdminOption,
+}
+
+pub(super) async fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let Arguments {
+        flow,
+        id,
+        json,
+        admin,
+    } = arguments;
+    let path = format!("/why/{}/{}", segment(&flow), segment(&id));
+    let why: Why = Client::new(&admin).get(&path, &[]).await?;
+    if json.json {
+        println!("{}", serde_json::to_string_pretty(&why)?);
+    } else {
+        println!("{}", tell(&why));
+    }
+    Ok(())
+}
+
+fn tell(why: &Why) -> String {
+    match why {
+        Why::NeverSeen { remember } => format!(
+            "never seen: no entry of this id is known; what a flow does not keep is forgotten {remember} after it was decided"
+        ),
+        Why::Waiting {
+            since,
+            ahead,
+            missing_oracle,
+        } => {
+            let held = missing_oracle.as_ref();
+            let held = held.map(|name| format!("; no worker runs its oracle {name}, drop it"));
+            format!(
+                "waiting since {}: no worker has read it yet, {ahead} are before it{}",
+                or_dash(since.as_ref()),
+                held.unwrap_or_default()
+            )
+        }
+        Why::Pending(entry) => pending(entry),
+        Why::Decided {
+            label,
+            score,
+            reasons,
+            oracles,
+            decided_at,
+        } => {
+            let by: Vec<String> = (oracles.iter())
+                .map(|by| format!("{} {:.12} ({})", by.name, by.digest, by.score))
+                .collect();
+            format!(
+                "decided at {}: {}, score {}\nreasons: {}\nby: {}",
+                or_dash(decided_at.as_ref()),
+                or_dash(label.as_ref()),
+                or_dash(score.as_ref()),
+                or_dash((!reasons.is_empty()).then(|| reasons.join(", "))),
+                or_dash((!by.is_empty()).then(|| by.join(", "))),
+            )
+        }
+        Why::NotKept { received_at } => format!(
+            "decided and not kept: received at {}, and not among what the flow keeps",
+            or_dash(received_at.as_ref())
+        ),
+        Why::Dead {
+            fault,
+            error,
+            attempts,
+            last_at,
+        } => format!(
+            "dead since {} after {attempts} attempts, of {fault}: {error}\nfloodgate dead requeue --id has it judged again",
+            or_dash(last_at.as_ref())
+        ),
+    }
+}
+
+fn pending(entry: &PendingEntry) -> String {
+    let idle = humantime::format_duration(Duration::from_secs(entry.idle_ms / 1000));
+    let held = match &entry.next_attempt {
+        Some(next) => format!("pending: its next attempt is at {next}"),
+        None => format!("pending: {} holds it since {idle}", entry.owner),
+    };
+    let failed = match (&entry.fault, &entry.last_error) {
+        (Some(fault), Some(error)) => {
+            format!(
+                "; {} attempts failed, the last of {fault}: {error}",
+                entry.attempts
+            )
+        }
+        _ => String::new(),
+    };
+    format!("{held}; delivered {} times{failed}", entry.deliveries)
+}

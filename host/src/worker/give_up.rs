@@ -1,0 +1,197 @@
+//! The end of an entry that no attempt decided.
+
+use std::sync::Arc;
+
+use tracing::{error, warn};
+
+use super::batch::Faulty;
+use super::decide::{is_kept, unjudged};
+use super::insist::{Stopped, insist};
+use super::lease::Lease;
+use super::partition::PartitionWorker;
+use crate::backbone::{Delivery, Payload, StreamId};
+use crate::flow::{BodyHash, EntryFault, FaultKind, Unjudged};
+use crate::ledger::{DeadLetter, Decided};
+
+/// An entry without attempts left.
+pub(super) struct Exhausted {
+    pub delivery: Delivery,
+    /// The last one.
+    pub fault: EntryFault,
+    pub attempts: u32,
+    /// Unix milliseconds.
+    pub first_at: u64,
+}
+
+impl PartitionWorker {
+    /// The flow says what becomes of an entry that no oracle could judge;
+    /// whatever else was wrong makes a dead letter.
+    pub async fn give_up(&self, lease: &Lease, exhausted: Vec<Exhausted>) -> Result<(), Stopped> {
+        let mut letters = Vec::new();
+        for Exhausted {
+            delivery,
+            fault,
+            attempts,
+            first_at,
+        } in exhausted
+        {
+            let fault = match self.counted_as_high(lease, &delivery, &fault).await? {
+                Given::Up => continue,
+                Given::NotTaken(refused) => refused,
+                Given::NotHigh => fault,
+            };
+            letters.push(self.letter(&delivery, fault, attempts, first_at));
+        }
+        self.bury(letters).await
+    }
+
+    async fn counted_as_high(
+        &self,
+        lease: &Lease,
+        delivery: &Delivery,
+        fault: &EntryFault,
+    ) -> Result<Given, Stopped> {
+        let Payload::Entry(entry) = &delivery.payload else {
+            return Ok(Given::NotHigh);
+        };
+        if self.flow.decide.unjudged != Unjudged::High || !fault.kind.is_unjudged() {
+            return Ok(Given::NotHigh);
+        }
+        let decision = unjudged(&self.flow.decide);
+        warn!(
+            flow = %self.flow.name,
+            stream_id = %delivery.stream_id,
+            fault = fault.kind.as_str(),
+            "entry counts as high, no oracle could judge it"
+        );
+        let decided = Decided {
+            stream_id: delivery.stream_id,
+            entry: entry.clone(),
+            body_hash: BodyHash::of(&entry.body),
+            keep: is_kept(self.flow.keep, &decision),
+            decision,
+        };
+        let refused = self.keep(lease, vec![(delivery.clone(), decided)]).await?;
+        Ok(match refused.into_iter().next() {
+            Some(Faulty { fault, .. }) => Given::NotTaken(fault),
+            None => Given::Up,
+        })
+    }
+
+    /// A worker died between the last fault of an entry and its end.
+    pub async fn give_up_exhausted(
+        &self,
+        lease: &Lease,
+        deliveries: Vec<Delivery>,
+    ) -> Result<Vec<Delivery>, Stopped> {
+        let attempts = self.flow.retry.attempts;
+        let (used_up, live): (Vec<_>, Vec<_>) =
+            deliveries.into_iter().partition(|d| d.attempts >= attempts);
+        let mut exhausted = Vec::new();
+        for delivery in used_up {
+            let record = insist("look up faults", &self.stop, || {
+                self.backbone().faults(&self.partition, delivery.stream_id)
+            });
+            if let Ok(Some(record)) = record.await? {
+                exhausted.push(Exhausted {
+                    delivery,
+                    fault: record.last,
+                    attempts: record.attempts,
+                    first_at: record.first_at,
+                });
+            }
+        }
+        self.give_up(lease, exhausted).await?;
+        Ok(live)
+    }
+
+    pub async fn bury_conflicts(
+        &self,
+        conflicts: &[StreamId],
+        deliveries: &[Delivery],
+    ) -> Result<(), Stopped> {
+        let letters = deliveries
+            .iter()
+            .filter(|delivery| conflicts.contains(&delivery.stream_id))
+            .map(|delivery| {
+                let fault = EntryFault {
+                    kind: FaultKind::Conflict,
+                    error: "the ledger holds a decision of this id on another body".to_owned(),
+                    oracle: None,
+                };
+                self.letter(delivery, fault, delivery.attempts, now_ms())
+            });
+        self.bury(letters.collect()).await
+    }
+
+    async fn bury(&self, letters: Vec<DeadLetter>) -> Result<(), Stopped> {
+        if letters.is_empty() {
+            return Ok(());
+        }
+        let buried = insist("store dead letters", &self.stop, || {
+            self.ledger().bury(&letters)
+        });
+        match buried.await? {
+            Ok(stored) => {
+                for letter in &letters {
+                    warn!(
+                        flow = %letter.flow,
+                        stream_id = %letter.stream_id,
+                        fault = letter.fault.kind.as_str(),
+                        attempts = letter.attempts,
+                        "entry became a dead letter"
+                    );
+                }
+                let settled = insist("settle dead letters", &self.stop, || {
+                    self.backbone().settle_dead(&self.partition, &stored)
+                });
+                settled.await?.map_err(|_| Stopped)
+            }
+            Err(error) => {
+                error!(%error, "dead letters refused by the ledger, their entries stay pending");
+                Err(Stopped)
+            }
+        }
+    }
+
+    fn letter(
+        &self,
+        delivery: &Delivery,
+        fault: EntryFault,
+        attempts: u32,
+        first_at: u64,
+    ) -> DeadLetter {
+        let (id, body) = match &delivery.payload {
+            Payload::Entry(entry) => (entry.id.clone(), entry.body.clone()),
+            Payload::Malformed { raw, .. } => {
+                (Arc::from(delivery.stream_id.to_string()), raw.clone())
+            }
+        };
+        DeadLetter {
+            flow: self.flow.name.clone(),
+            partition: self.partition.index,
+            stream_id: delivery.stream_id,
+            id,
+            body,
+            fault,
+            attempts,
+            deliveries: delivery.deliveries,
+            received_at: delivery.stream_id.ms,
+            first_at,
+            last_at: now_ms(),
+        }
+    }
+}
+
+/// What became of an entry that may count as HIGH.
+enum Given {
+    Up,
+    /// The ledger refused its data.
+    NotTaken(EntryFault),
+    /// It may not.
+    NotHigh,
+}
+
+fn now_ms() -> u64 {
+    u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or(0)
+}
