@@ -15,3 +15,6 @@ for workspace in . plugins; do
     cargo clippy --manifest-path "$manifest" --workspace --all-targets -- -D warnings
     cargo test --manifest-path "$manifest" --workspace
 done
+
+# The promise, under every fault at once; the seed makes a failure repeatable.
+target/debug/floodgate prove --for 60s --seed 1
