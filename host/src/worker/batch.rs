@@ -116,9 +116,7 @@ impl PartitionWorker {
             if rows.is_empty() {
                 continue;
             }
-            let stored = insist("store decisions", &self.stop, || {
-                self.ledger().keep(&by, rows)
-            });
+            let stored = self.insist_on_ledger("store decisions", || self.ledger().keep(&by, rows));
             match stored.await? {
                 Ok(kept) => {
                     self.settle(&kept.stored).await?;
@@ -174,7 +172,7 @@ impl PartitionWorker {
         if known.is_empty() {
             return Ok(deliveries);
         }
-        let found = insist("look for earlier decisions", &self.stop, || {
+        let found = self.insist_on_ledger("look for earlier decisions", || {
             self.ledger().kept_before(&self.flow.name, &known)
         });
         let Ok(found) = found.await? else {

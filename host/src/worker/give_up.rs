@@ -128,9 +128,7 @@ impl PartitionWorker {
         if letters.is_empty() {
             return Ok(());
         }
-        let buried = insist("store dead letters", &self.stop, || {
-            self.ledger().bury(&letters)
-        });
+        let buried = self.insist_on_ledger("store dead letters", || self.ledger().bury(&letters));
         match buried.await? {
             Ok(stored) => {
                 for letter in &letters {

@@ -5,6 +5,7 @@
 
 mod batch;
 mod blame;
+mod breaker;
 mod decide;
 mod give_up;
 mod insist;
@@ -26,6 +27,7 @@ use crate::flow::Flow;
 use crate::ledger::Ledger;
 use crate::oracle::Registry;
 
+use self::breaker::Breaker;
 use self::partition::PartitionWorker;
 
 /// Entries per read and per call of an oracle: the cost per entry is flat from
@@ -42,6 +44,7 @@ pub struct Worker {
     pub registry: Arc<Registry>,
     /// As many batches are judged at a time as there are cores.
     judging: Arc<Semaphore>,
+    breaker: Arc<Breaker>,
 }
 
 impl Worker {
@@ -58,6 +61,7 @@ impl Worker {
             ledger,
             registry,
             judging: Arc::new(Semaphore::new(cores)),
+            breaker: Arc::default(),
         }
     }
 

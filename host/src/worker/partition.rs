@@ -6,12 +6,12 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use super::insist::insist;
+use super::insist::{MayPass, Stopped, insist};
 use super::lease::{BootTime, Held, Lease};
 use super::{BATCH, Worker};
 use crate::backbone::{Backbone, Delivery, Error, Partition};
 use crate::flow::Flow;
-use crate::ledger::Ledger;
+use crate::ledger::{self, Ledger};
 
 /// Batches worked on at a time: while one is judged, the one before is stored
 /// and the next one waits for a core.
@@ -62,6 +62,27 @@ impl PartitionWorker {
 
     pub fn ledger(&self) -> &dyn Ledger {
         &*self.worker.ledger
+    }
+
+    /// As [`insist`]; while the ledger does not answer, nothing more is read.
+    pub async fn insist_on_ledger<T, F>(
+        &self,
+        what: &'static str,
+        mut call: impl FnMut() -> F,
+    ) -> Result<Result<T, ledger::Error>, Stopped>
+    where
+        F: Future<Output = Result<T, ledger::Error>>,
+    {
+        insist(what, &self.stop, || {
+            let call = call();
+            async {
+                let answer = call.await;
+                let away = matches!(&answer, Err(error) if error.may_pass());
+                self.worker.breaker.note(away);
+                answer
+            }
+        })
+        .await
     }
 
     pub async fn run(self) {
@@ -129,7 +150,7 @@ impl PartitionWorker {
                 return;
             }
         };
-        while self.until_oracles_are_there().await {
+        while self.until_it_can_work().await {
             let Ok(room) = batches.reserve().await else {
                 return;
             };
@@ -147,7 +168,7 @@ impl PartitionWorker {
     /// Takes over what is due again or was forgotten.
     async fn reap(self: Arc<Self>, batches: mpsc::Sender<Batch>) {
         const PERIOD: Duration = Duration::from_millis(250);
-        while self.until_oracles_are_there().await {
+        while self.until_it_can_work().await {
             let Ok(room) = batches.reserve().await else {
                 return;
             };
@@ -191,6 +212,11 @@ impl PartitionWorker {
     }
 
     /// False when the worker is to stop.
+    async fn until_it_can_work(&self) -> bool {
+        self.worker.breaker.closed(&self.stop).await;
+        self.until_oracles_are_there().await
+    }
+
     async fn until_oracles_are_there(&self) -> bool {
         let mut changes = self.worker.registry.changes();
         let mut said = false;

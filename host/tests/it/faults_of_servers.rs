@@ -107,6 +107,30 @@ async fn without_postgres_entries_wait_and_use_up_no_attempt() {
 }
 
 #[tokio::test]
+async fn while_postgres_is_away_a_worker_hoards_nothing() {
+    let mut postgres = PrivatePostgres::start().await;
+    let site = Site::on(support::redis().await, postgres.url());
+    let host = Host::start_on(site.with_oracle(MEMPOOL_RISK)).await;
+    host.accepted(&drainer(1)).await;
+    host.until_kept(1).await;
+    postgres.kill();
+    host.accepted(&drainer(2)).await;
+    support::eventually(DEADLINE, "reading stops", async || {
+        host.floodgate.stderr().contains("reading stops")
+    })
+    .await;
+    for number in 3..=400 {
+        host.accepted(&drainer(number)).await;
+    }
+    let flow = host.get("/flows").await[0].clone();
+    assert_eq!(flow["open"], 399);
+    // A read that was under way may have taken some.
+    assert!(flow["pending"].as_u64() < Some(100), "{flow}");
+    postgres.restart().await;
+    host.until_kept(400).await;
+}
+
+#[tokio::test]
 async fn without_postgres_at_the_start_entries_are_taken_and_wait_for_it() {
     let mut postgres = PrivatePostgres::start().await;
     postgres.stop();

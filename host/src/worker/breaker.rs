@@ -1,0 +1,41 @@
+//! While the ledger is away nothing is read: what a worker holds, no other
+//! worker can take up.
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+/// Opened by a call that the ledger did not answer, and closed by the first
+/// that it did. Whoever holds a batch goes on calling, so it never stays open
+/// for want of a try.
+pub(super) struct Breaker {
+    open: watch::Sender<bool>,
+}
+
+impl Default for Breaker {
+    fn default() -> Self {
+        Self {
+            open: watch::Sender::new(false),
+        }
+    }
+}
+
+impl Breaker {
+    pub fn note(&self, away: bool) {
+        let changed = self
+            .open
+            .send_if_modified(|open| std::mem::replace(open, away) != away);
+        match (changed, away) {
+            (true, true) => warn!("ledger away, reading stops until it answers"),
+            (true, false) => info!("ledger answers, reading goes on"),
+            _ => {}
+        }
+    }
+
+    /// Waits until it is closed, or `stop`.
+    pub async fn closed(&self, stop: &CancellationToken) {
+        let mut open = self.open.subscribe();
+        // Its sender lives as long as this value.
+        let _ = stop.run_until_cancelled(open.wait_for(|open| !open)).await;
+    }
+}
