@@ -10,6 +10,8 @@ mod digest;
 mod entry;
 mod fault;
 mod file;
+#[cfg(test)]
+mod fuzz_tests;
 mod identity;
 mod pointer;
 mod problem;

@@ -7,6 +7,7 @@ use wasmtime::component::Component;
 use super::contract::{self, Part};
 use super::engine::{Engine, Slots};
 use super::guest::{self, Guest, OraclePre};
+use super::judge::cut;
 use super::judge::trap_text;
 use crate::flow::{Digest, OracleSettings};
 
@@ -54,7 +55,8 @@ fn list(parts: &[Part]) -> String {
         .filter(|part| part.misfit.is_some())
         .map(Part::to_string)
         .collect();
-    misfits.join(" | ")
+    // Names are the component's own choice: this goes to logs and heartbeats.
+    cut(misfits.join(" | "), 2 << 10)
 }
 
 impl Oracle {

@@ -73,6 +73,45 @@ pub(crate) fn of_another_shape() -> Vec<u8> {
     component(&wit, &module)
 }
 
+/// Judges as it should, and exports 10,000 functions that nobody asked for.
+pub(crate) fn with_many_exports() -> Vec<u8> {
+    let exports: String = (0..10_000)
+        .map(|n| format!("(func (export \"unasked-{n}\"))"))
+        .collect();
+    component(WIT, &module("", &exports))
+}
+
+/// A component of 10,000 exports, and none of them is `judge`.
+pub(crate) fn with_the_wrong_exports() -> Vec<u8> {
+    let exports: String = (0..10_000)
+        .map(|n| format!("(export \"unasked-{n}\" (func $f))"))
+        .collect();
+    let text = format!(
+        r#"(component
+          (core module $m (func (export "f")))
+          (core instance $i (instantiate $m))
+          (func $f (canon lift (core func $i "f")))
+          {exports})"#
+    );
+    wat::parse_str(text).unwrap()
+}
+
+/// Judges as it should, and carries 50 MB that nobody reads.
+pub(crate) fn of_fifty_megabytes(score: f64) -> Vec<u8> {
+    const LENGTH: u32 = 50_000_000;
+    let mut bytes = constant(score);
+    bytes.push(0); // a custom section
+    let mut length = LENGTH;
+    while length >= 0x80 {
+        bytes.push(length as u8 | 0x80); // LEB128
+        length >>= 7;
+    }
+    bytes.push(length as u8);
+    bytes.extend_from_slice(b"\x04junk");
+    bytes.resize(bytes.len() + LENGTH as usize - 5, 0x2a);
+    bytes
+}
+
 /// Wants to make connections.
 pub(crate) fn with_sockets() -> Vec<u8> {
     wanting(

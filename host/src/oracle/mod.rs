@@ -10,6 +10,8 @@ mod contract;
 mod engine;
 mod guest;
 mod health;
+#[cfg(test)]
+mod hostile_tests;
 mod judge;
 mod notebook;
 mod registry;

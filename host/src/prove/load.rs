@@ -105,7 +105,7 @@ impl Load {
             id: format!("{:x}-{number}", self.seed),
             traps: flow == ProvenFlow::KeepAlways
                 && self.trapping.load(Ordering::Relaxed)
-                && (number / 2) % TRAPS == 0,
+                && (number / 2).is_multiple_of(TRAPS),
         };
         // Before it is sent: whatever happens then, it is known.
         let noted = (entry.clone(), Answer::None);

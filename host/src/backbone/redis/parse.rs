@@ -101,3 +101,55 @@ fn entry(entry: Value) -> Option<(StreamId, Value)> {
     let id = std::str::from_utf8(&id).ok()?.parse().ok()?;
     Some((id, parts.next()?))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn value() -> impl Strategy<Value = Value> {
+        let bytes = prop_oneof![
+            Just(b"id".to_vec()),
+            Just(b"body".to_vec()),
+            Just(b"{}".to_vec()),
+            Just(b"1-1".to_vec()),
+            proptest::collection::vec(any::<u8>(), 0..300),
+        ];
+        let leaf = prop_oneof![
+            Just(Value::Nil),
+            any::<i64>().prop_map(Value::Int),
+            bytes.prop_map(Value::BulkString),
+        ];
+        leaf.prop_recursive(4, 64, 8, |inner| {
+            proptest::collection::vec(inner, 0..8).prop_map(Value::Array)
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_somebody_wrote_is_an_entry_or_malformed(fields in value()) {
+            match payload(StreamId { ms: 1, seq: 1 }, fields) {
+                Payload::Entry(entry) => {
+                    prop_assert!((1..=LONGEST_ID).contains(&entry.id.len()));
+                    prop_assert!(std::str::from_utf8(&entry.body).is_ok());
+                }
+                Payload::Malformed { error, .. } => prop_assert!(!error.is_empty()),
+            }
+        }
+
+        #[test]
+        fn any_reply_is_read_or_refused(reply in value()) {
+            if let Some(entries) = stream_entries(reply) {
+                prop_assert!(entries.len() <= 64);
+            }
+        }
+
+        #[test]
+        fn a_fault_record_of_any_text_is_read_or_not(text in "\\PC{0,80}") {
+            if let Some(record) = fault_record(&text) {
+                prop_assert!(text.contains(&record.attempts.to_string()));
+            }
+        }
+    }
+}
