@@ -166,3 +166,47 @@ async fn suspicion_counts_until_it_is_acquitted() {
     rig.backbone.acquit(&rig.partition, one).await.unwrap();
     assert_eq!(suspect().await, 1);
 }
+
+#[test]
+fn the_backoff_grows_by_its_factor_up_to_its_longest() {
+    use proptest::prelude::*;
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let rig = runtime.block_on(async {
+        let rig = Rig::new().await;
+        rig.fill(1).await;
+        rig
+    });
+    let held = runtime.block_on(rig.read("w", 1));
+    let config = ProptestConfig::with_cases(64);
+    let settings = (0_u64..100_000, 1.0_f64..4.0, 0_u64..1_000_000);
+    let attempts = std::cell::Cell::new(0);
+    let checked =
+        proptest::test_runner::TestRunner::new(config).run(&settings, |(first, factor, max)| {
+            attempts.set(attempts.get() + 1);
+            let retry = Retry {
+                attempts: 1_000_000,
+                first: Duration::from_millis(first),
+                factor,
+                max: Duration::from_millis(max),
+            };
+            let (before, due) = runtime.block_on(async {
+                let (seconds, micros): (u64, u64) = rig.raw("TIME").await;
+                rig.record("w", &held[0], &retry).await;
+                let id = held[0].stream_id;
+                let due: f64 = rig
+                    .raw(&format!("ZSCORE floodgate:{{orders:0}}:due {id}"))
+                    .await;
+                let again = format!("XCLAIM {STREAM} workers w 0 {id} JUSTID");
+                let _held: redis::Value = rig.raw(&again).await;
+                (seconds as f64 * 1000.0 + micros as f64 / 1000.0, due)
+            });
+            let backoff = (first as f64 * factor.powi(attempts.get() - 1)).min(max as f64);
+            let waited = due - before;
+            prop_assert!(
+                (backoff - 2.0..backoff + 1000.0).contains(&waited),
+                "{waited} for {backoff}"
+            );
+            Ok(())
+        });
+    checked.unwrap();
+}

@@ -5,6 +5,7 @@
 mod append;
 mod groups;
 mod hold;
+mod model;
 mod servers;
 mod settle;
 
