@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use tracing::{debug, warn};
@@ -96,14 +97,8 @@ impl PartitionWorker {
     pub(super) async fn keep(
         &self,
         lease: &Lease,
-        mut decided: Vec<(Delivery, Decided)>,
+        decided: Vec<(Delivery, Decided)>,
     ) -> Result<Vec<Faulty>, Stopped> {
-        let before = decided.len();
-        decided.retain(|(_, entry)| lease.holds(entry.stream_id));
-        if decided.len() < before {
-            let lost = before - decided.len();
-            warn!(flow = %self.flow.name, lost, "lease ran out, leaving entries to others");
-        }
         let (deliveries, rows): (Vec<_>, Vec<_>) = decided.into_iter().unzip();
         let by = DecidedBy {
             flow: self.flow.name.clone(),
@@ -116,7 +111,11 @@ impl PartitionWorker {
             if rows.is_empty() {
                 continue;
             }
-            let stored = self.insist_on_ledger("store decisions", || self.ledger().keep(&by, rows));
+            // Asked before each try: the one before may have taken a while.
+            let stored = self.insist_on_ledger("store decisions", || async {
+                let held = self.still_held(lease, rows);
+                self.ledger().keep(&by, &held).await
+            });
             match stored.await? {
                 Ok(kept) => {
                     self.settle(&kept.stored).await?;
@@ -139,6 +138,19 @@ impl PartitionWorker {
             }
         }
         Ok(refused)
+    }
+
+    /// Without those that another worker may have taken over: it may have
+    /// decided otherwise, by another oracle.
+    fn still_held<'r>(&self, lease: &Lease, rows: &'r [Decided]) -> Cow<'r, [Decided]> {
+        let is_held = |row: &&Decided| lease.holds(row.stream_id);
+        let held = rows.iter().filter(is_held).count();
+        if held == rows.len() {
+            return Cow::Borrowed(rows);
+        }
+        let lost = rows.len() - held;
+        warn!(flow = %self.flow.name, lost, "lease ran out, leaving entries to others");
+        rows.iter().filter(is_held).cloned().collect()
     }
 
     async fn settle(&self, stored: &Stored) -> Result<(), Stopped> {

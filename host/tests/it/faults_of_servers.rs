@@ -124,8 +124,8 @@ async fn while_postgres_is_away_a_worker_hoards_nothing() {
     }
     let flow = host.get("/flows").await[0].clone();
     assert_eq!(flow["open"], 399);
-    // A read that was under way may have taken some.
-    assert!(flow["pending"].as_u64() < Some(100), "{flow}");
+    // The one that found out, and the next, whose read was under way.
+    assert!(flow["pending"].as_u64() <= Some(2), "{flow}");
     postgres.restart().await;
     host.until_kept(400).await;
 }
