@@ -12,7 +12,7 @@ mod server;
 pub mod types;
 mod why;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::backbone::{Backbone, Partition};
 use crate::flow::Flow;
@@ -27,6 +27,8 @@ use self::types::WorkerOracle;
 #[derive(Clone)]
 pub struct Admin {
     pub flows: Arc<[Arc<Flow>]>,
+    /// Known a moment after the start.
+    pub draining: Arc<OnceLock<Vec<Arc<Flow>>>>,
     pub backbone: Arc<dyn Backbone>,
     pub ledger: Arc<dyn Ledger>,
 }
@@ -54,12 +56,18 @@ impl Admin {
     fn flows(&self, name: Option<&str>) -> Result<Vec<Arc<Flow>>, Error> {
         match name {
             Some(name) => Ok(vec![self.flow(name)?]),
-            None => Ok(self.flows.to_vec()),
+            None => Ok(self.flows.iter().chain(self.draining()).cloned().collect()),
         }
     }
 
+    /// Flows whose file was removed while entries of theirs were open.
+    fn draining(&self) -> impl Iterator<Item = &Arc<Flow>> {
+        self.draining.get().into_iter().flatten()
+    }
+
     fn flow(&self, name: &str) -> Result<Arc<Flow>, Error> {
-        let flow = self.flows.iter().find(|flow| flow.name.as_str() == name);
+        let mut flows = self.flows.iter().chain(self.draining());
+        let flow = flows.find(|flow| flow.name.as_str() == name);
         flow.cloned().ok_or_else(|| {
             let known: Vec<&str> = self.flows.iter().map(|f| f.name.as_str()).collect();
             Error::NotFound(format!("no flow {name}; there are: {}", known.join(", ")))
@@ -67,7 +75,8 @@ impl Admin {
     }
 }
 
-fn partitions(flow: &Flow) -> impl Iterator<Item = Partition> {
+/// All partitions of a flow.
+pub fn partitions(flow: &Flow) -> impl Iterator<Item = Partition> {
     let name = flow.name.clone();
     (0..flow.stream.partitions).map(move |index| Partition {
         flow: name.clone(),

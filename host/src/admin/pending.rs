@@ -11,9 +11,12 @@ const LARGEST_MAX: usize = 10_000;
 
 pub(super) async fn flows(admin: &Admin) -> Result<Vec<FlowStatus>, Error> {
     let mut all = Vec::new();
-    for flow in admin.flows.iter() {
+    let running = admin.flows.iter().map(|flow| (flow, "running"));
+    let draining = admin.draining().map(|flow| (flow, "draining"));
+    for (flow, state) in running.chain(draining) {
         let mut status = FlowStatus {
             name: flow.name.to_string(),
+            state: state.to_owned(),
             path: flow.admit.path.to_string(),
             oracles: flow
                 .oracles

@@ -9,6 +9,9 @@ use crate::oracle::OracleStatus;
 #[derive(Debug, Serialize, Deserialize)]
 pub struct FlowStatus {
     pub name: String,
+    /// `running`; or `draining`: its file was removed, and what is open of it
+    /// is worked off.
+    pub state: String,
     pub path: String,
     pub oracles: Vec<String>,
     /// Appended and neither settled nor dead.

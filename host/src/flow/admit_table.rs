@@ -22,7 +22,7 @@ pub(super) trait Claim: FnOnce(String, &Found) {}
 impl<F: FnOnce(String, &Found)> Claim for F {}
 
 /// `None` where something that has no default is missing or wrong.
-pub(super) fn read(mut table: Section, dir: &Path, claim: impl Claim) -> Option<Admit> {
+pub(super) fn read(mut table: Section, dir: Option<&Path>, claim: impl Claim) -> Option<Admit> {
     let path = table.required("path", PATH).and_then(|found| {
         let path = found.check(PATH, |path: &String| is_path(path))?;
         claim(path.clone(), &found);
@@ -56,8 +56,11 @@ fn is_path(path: &str) -> bool {
         && !RESERVED.contains(&path)
 }
 
-fn schema(found: &Found, dir: &Path) -> Option<Schema> {
+fn schema(found: &Found, dir: Option<&Path>) -> Option<Schema> {
     let name: String = found.read("name a JSON Schema beside this file")?;
+    let Some(dir) = dir else {
+        return Schema::compile(b"true").ok();
+    };
     let text = std::fs::read(dir.join(&name))
         .map_err(|error| {
             let what = format!("read {name:?}: {error}");

@@ -51,6 +51,10 @@ impl File {
         before.iter().filter(|byte| **byte == b'\n').count() + 1
     }
 
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
     pub fn name(&self) -> &str {
         &self.name
     }

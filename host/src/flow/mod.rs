@@ -39,7 +39,9 @@ pub use self::template::{Template, TemplateError};
 /// One kind of traffic, checked and ready to use.
 pub struct Flow {
     pub name: FlowName,
-    /// SHA-256 of the flow file as read.
+    /// The flow file as read.
+    pub source: Arc<str>,
+    /// Its SHA-256.
     pub digest: Digest,
     pub admit: Admit,
     /// In the order in which they judge.

@@ -42,6 +42,22 @@ impl Flow {
             Err(loader.problems)
         }
     }
+
+    /// A flow as it was accepted once, to work off what is open of it: nothing
+    /// is admitted by it, so it comes without its schema.
+    ///
+    /// # Errors
+    /// Where this version does not understand it.
+    pub fn of_source(name: &str, source: &str) -> Result<Self, Vec<Problem>> {
+        let digest = Digest::of(source.as_bytes());
+        let file = File::new(format!("{name}.toml"), source.to_owned());
+        let flow = resolve(&file, FlowName::new(name), digest, None, |_, _| {});
+        let problems = file.problems();
+        match flow {
+            Some(flow) if problems.is_empty() => Ok(flow),
+            _ => Err(problems),
+        }
+    }
 }
 
 fn flow_files(dir: &Path) -> std::io::Result<Vec<PathBuf>> {
@@ -87,15 +103,21 @@ impl Loader {
         let digest = Digest::of(text.as_bytes());
         let file = File::new(path.display().to_string(), text);
         let dir = path.parent().unwrap_or(Path::new("."));
-        let flow = resolve(&file, FlowName::new(name), digest, dir, |claim, found| {
-            let here = format!("{}:{}", file.name(), found.line());
-            if let Some(first) = self.claims.get(&claim) {
-                let what = format!("{claim:?} is the path of another flow ({first})");
-                found.report(what, "give one of them another path");
-            } else {
-                self.claims.insert(claim, here);
-            }
-        });
+        let flow = resolve(
+            &file,
+            FlowName::new(name),
+            digest,
+            Some(dir),
+            |claim, found| {
+                let here = format!("{}:{}", file.name(), found.line());
+                if let Some(first) = self.claims.get(&claim) {
+                    let what = format!("{claim:?} is the path of another flow ({first})");
+                    found.report(what, "give one of them another path");
+                } else {
+                    self.claims.insert(claim, here);
+                }
+            },
+        );
         let problems = file.problems();
         if problems.is_empty() {
             self.flows.extend(flow);
@@ -117,7 +139,7 @@ fn resolve(
     file: &File,
     name: FlowName,
     digest: Digest,
-    dir: &Path,
+    dir: Option<&Path>,
     claim: impl Claim,
 ) -> Option<Flow> {
     let mut root = file.root();
@@ -129,6 +151,7 @@ fn resolve(
     let stream = stream(root.section("stream"));
     root.finish();
     Some(Flow {
+        source: file.text().into(),
         name,
         digest,
         admit: admit?,

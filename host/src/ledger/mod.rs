@@ -190,5 +190,11 @@ pub trait Ledger: Send + Sync {
         landmark: &Landmark,
     ) -> Result<Option<Landmark>, Error>;
 
+    /// Notes a flow file as it is used now.
+    async fn accept_flow(&self, flow: &FlowName, source: &str) -> Result<(), Error>;
+
+    /// Every flow that was ever accepted: (name, its file as last accepted).
+    async fn accepted_flows(&self) -> Result<Vec<(String, String)>, Error>;
+
     async fn ping(&self) -> Result<(), Error>;
 }

@@ -42,10 +42,13 @@ async fn choosing_what_never_was_is_an_error_that_says_what_was() {
         (vec!["oracles", "rollback", "nobody"], "nobody"),
         (vec!["oracles", "rollback", "mempool-risk"], "before"),
     ] {
-        let output = host.try_cli(&arguments);
-        let stderr = String::from_utf8_lossy(&output.stderr);
-        assert!(!output.status.success(), "{arguments:?}");
-        assert!(stderr.contains(said), "{arguments:?}: {stderr}");
+        // What a name was is written down in the background.
+        support::eventually(DEADLINE, said, async || {
+            let output = host.try_cli(&arguments);
+            assert!(!output.status.success(), "{arguments:?}");
+            String::from_utf8_lossy(&output.stderr).contains(said)
+        })
+        .await;
     }
 }
 
@@ -117,4 +120,45 @@ async fn why_tells_that_an_entry_waits_for_a_worker() {
         (&"waiting".into(), &2.into())
     );
     assert_eq!(why["missing_oracle"], "mempool-risk");
+}
+
+#[tokio::test]
+async fn what_is_open_of_a_removed_flow_is_worked_off_by_its_last_definition() {
+    let site = Site::new().await;
+    let mut api = site.serve("api");
+    let url = format!("{}/transactions", api.url().await);
+    for number in 1..=3 {
+        crate::host::post(&url, &told_to(number, "high")).await;
+    }
+    api.sigterm();
+    assert_eq!(api.wait_exit().await, 0);
+    let file = |name: &str| site.flows.path().join(name);
+    let flow = std::fs::read_to_string(file("transactions.toml")).unwrap();
+    let other = flow.replace("\"/transactions\"", "\"/other\"");
+    std::fs::write(file("other.toml"), other).unwrap();
+    std::fs::remove_file(file("transactions.toml")).unwrap();
+
+    let host = Host::start_on(site).await;
+    let flows = host.get("/flows").await;
+    assert_eq!(
+        (&flows[1]["name"], &flows[1]["state"]),
+        (&"transactions".into(), &"draining".into())
+    );
+    assert_eq!(flows[1]["open"], 3);
+    host.drop(MISBEHAVING);
+    host.until_kept(3).await;
+    support::eventually(DEADLINE, "nothing of it is open", async || {
+        host.get("/flows").await[1]["open"] == 0
+    })
+    .await;
+    assert_eq!(
+        crate::host::post(&url_of(&host, "/transactions"), &told_to(4, ""))
+            .await
+            .0,
+        404
+    );
+}
+
+fn url_of(host: &Host, path: &str) -> String {
+    host.url.replace("/transactions", path)
 }

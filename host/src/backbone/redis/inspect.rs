@@ -142,7 +142,18 @@ pub(super) async fn depth(server: &Server, keys: &Keys) -> Result<Depth, Error> 
             retrying,
             lost: lost.unwrap_or(0),
         }),
-        Err(error) if is_no_group(&error) => Ok(Depth::default()),
+        // Appended to before any worker came.
+        Err(error) if is_no_group(&error) => {
+            let open: Option<u64> = redis::cmd("GET")
+                .arg(&keys.open)
+                .query_async(&mut *connection)
+                .await
+                .map_err(|source| server.error(source))?;
+            Ok(Depth {
+                open: open.unwrap_or(0),
+                ..Depth::default()
+            })
+        }
         Err(error) => Err(server.error(error)),
     }
 }

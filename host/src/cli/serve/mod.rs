@@ -1,3 +1,4 @@
+mod draining;
 mod waiting;
 
 use std::pin::pin;
@@ -40,6 +41,7 @@ pub(super) async fn run(settings: ServeSettings) -> anyhow::Result<()> {
     );
     let parts = Admin {
         flows: flows.clone(),
+        draining: Arc::default(),
         backbone: backbone.clone(),
         ledger: ledger.clone(),
     };
@@ -56,8 +58,11 @@ pub(super) async fn run(settings: ServeSettings) -> anyhow::Result<()> {
     let mut migrating = tokio::spawn(migrate_when_there(postgres, stop_work.clone()));
     // What was pinned is known only once the ledger is up to date.
     let _ = tokio::time::timeout(PATIENCE, &mut migrating).await;
+    let removed = draining::find(&parts, PATIENCE).await;
+    let draining = parts.draining.get_or_init(|| removed);
     let registry = match settings.role.works() {
         true => {
+            let flows: Vec<_> = flows.iter().chain(draining).cloned().collect();
             Some(start_worker(&settings, &flows, backbone, ledger, &stop_work, &mut work).await?)
         }
         false => None,
@@ -148,7 +153,7 @@ async fn bind_front_end(
 
 async fn start_worker(
     settings: &ServeSettings,
-    flows: &Arc<[Arc<Flow>]>,
+    flows: &[Arc<Flow>],
     backbone: Arc<dyn Backbone>,
     ledger: Arc<dyn Ledger>,
     stop: &CancellationToken,

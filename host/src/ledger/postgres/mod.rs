@@ -2,6 +2,7 @@
 //! calls then say so and work again by themselves when it is back.
 
 mod dead;
+mod definitions;
 mod error;
 mod keep;
 mod landmarks;
@@ -229,6 +230,18 @@ impl Ledger for Postgres {
     ) -> Result<Option<Landmark>, Error> {
         let client = self.client().await?;
         let call = timeout(ANSWER, landmarks::note(&client, partition, landmark)).await;
+        self.answered(client, call)
+    }
+
+    async fn accept_flow(&self, flow: &FlowName, source: &str) -> Result<(), Error> {
+        let client = self.client().await?;
+        let call = timeout(ANSWER, definitions::accept(&client, flow, source)).await;
+        self.answered(client, call)
+    }
+
+    async fn accepted_flows(&self) -> Result<Vec<(String, String)>, Error> {
+        let client = self.client().await?;
+        let call = timeout(ANSWER, definitions::accepted(&client)).await;
         self.answered(client, call)
     }
 

@@ -122,6 +122,14 @@ impl Ledger for Shelf {
         unimplemented!()
     }
 
+    async fn accept_flow(&self, _: &FlowName, _: &str) -> Result<(), Error> {
+        unimplemented!()
+    }
+
+    async fn accepted_flows(&self) -> Result<Vec<(String, String)>, Error> {
+        unimplemented!()
+    }
+
     async fn ping(&self) -> Result<(), Error> {
         unimplemented!()
     }

@@ -89,3 +89,11 @@ async fn what_somebody_else_wrote_is_delivered_as_malformed() {
     let read = rig.read("w", 10).await;
     assert!(matches!(read[0].payload, Payload::Malformed { .. }));
 }
+
+#[tokio::test]
+async fn what_is_appended_before_any_worker_came_is_open() {
+    let rig = Rig::new().await;
+    rig.fill(3).await;
+    let _gone: u64 = rig.raw(&format!("XGROUP DESTROY {STREAM} workers")).await;
+    assert_eq!(rig.open().await, 3);
+}

@@ -1,0 +1,69 @@
+//! Flows whose file was removed while entries of theirs were open.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::{info, warn};
+
+use crate::admin::{Admin, partitions};
+use crate::flow::Flow;
+use crate::ledger;
+
+/// Writes down the flows as they are now, and finds those that have to be
+/// worked off by what was written down before. A ledger that does not answer
+/// within `patience` is not waited for: then they wait for the next start.
+pub(super) async fn find(admin: &Admin, patience: Duration) -> Vec<Arc<Flow>> {
+    match tokio::time::timeout(patience, removed(admin)).await {
+        Ok(Ok(flows)) => flows,
+        Ok(Err(error)) => {
+            warn!(%error, "flows that were removed are not looked for until the next start");
+            Vec::new()
+        }
+        Err(_) => {
+            warn!(
+                "ledger did not answer, flows that were removed are not looked for until the next start"
+            );
+            Vec::new()
+        }
+    }
+}
+
+async fn removed(admin: &Admin) -> Result<Vec<Arc<Flow>>, ledger::Error> {
+    for flow in admin.flows.iter() {
+        admin.ledger.accept_flow(&flow.name, &flow.source).await?;
+    }
+    let mut draining = Vec::new();
+    for (name, source) in admin.ledger.accepted_flows().await? {
+        if admin.flows.iter().any(|flow| flow.name.as_str() == name) {
+            continue;
+        }
+        let flow = match Flow::of_source(&name, &source) {
+            Ok(flow) => Arc::new(flow),
+            Err(problems) => {
+                let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+                warn!(
+                    flow = name,
+                    error = problems.join("; "),
+                    "flow was removed and its last definition is not understood"
+                );
+                continue;
+            }
+        };
+        let mut open = 0;
+        for partition in partitions(&flow) {
+            open += admin
+                .backbone
+                .depth(&partition)
+                .await
+                .map_or(0, |depth| depth.open);
+        }
+        if open > 0 {
+            info!(
+                flow = name,
+                open, "flow was removed, what is open of it is worked off"
+            );
+            draining.push(flow);
+        }
+    }
+    Ok(draining)
+}
