@@ -2,6 +2,7 @@
 
 mod client;
 mod dead;
+mod flows;
 mod health;
 mod load;
 mod migrate;
@@ -40,6 +41,8 @@ enum Command {
     Oracle(oracle::Command),
     /// Ask whether Redis and Postgres answer
     Health(AdminOption),
+    /// List the flows and what is open of each; check flow files
+    Flows(flows::Arguments),
     /// List what the workers run; roll back, pin, unpin
     Oracles(oracles::Arguments),
     /// List entries that were delivered and are not settled
@@ -100,6 +103,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Migrate(settings) => migrate::run(&settings).await,
         Command::Health(admin) => health::run(&admin).await,
         Command::Oracle(command) => oracle::run(command).await,
+        Command::Flows(arguments) => flows::run(arguments).await,
         Command::Oracles(arguments) => oracles::run(arguments).await,
         Command::Pending(arguments) => pending::run(arguments).await,
         Command::Why(arguments) => why::run(arguments).await,

@@ -53,6 +53,27 @@ async fn choosing_what_never_was_is_an_error_that_says_what_was() {
 }
 
 #[tokio::test]
+async fn flows_are_listed_and_checked_without_a_start() {
+    let host = Host::start(MEMPOOL_RISK).await;
+    let listed = host.cli(&["flows"]);
+    assert!(
+        listed.contains("/transactions") && listed.contains("running"),
+        "{listed}"
+    );
+    let flows = host.site.flows.path().to_str().unwrap().to_owned();
+    let said = host.cli(&["flows", "check", &flows]);
+    assert_eq!(said, "transactions at /transactions: ok\n");
+    let typo = Site::new()
+        .await
+        .with_flow("threshold = 0.8", "treshold = 0.8");
+    let flows = typo.flows.path().to_str().unwrap().to_owned();
+    let output = host.try_cli(&["flows", "check", &flows]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr.contains("did you mean threshold?"), "{stderr}");
+}
+
+#[tokio::test]
 async fn sigterm_drains_and_exits_with_0() {
     let mut host = Host::start(MEMPOOL_RISK).await;
     host.post(&drainer(1)).await;

@@ -5,13 +5,14 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use futures_util::FutureExt;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use super::flows;
 use crate::admin::{self, Admin};
 use crate::backbone::{self, Backbone, Redis};
 use crate::flow::Flow;
@@ -27,7 +28,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Settings, parts, bind, print what was bound, wait for a signal, drain.
 pub(super) async fn run(settings: ServeSettings) -> anyhow::Result<()> {
     start_logging();
-    let flows = load_flows(&settings)?;
+    let flows = flows::load(&settings.flows.flows)?;
+    let flows: Arc<[Arc<Flow>]> = flows.into_iter().map(Arc::new).collect();
     let backbone: Arc<dyn Backbone> = Arc::new(Redis::new(settings.backbone.url()?)?);
     let postgres = Postgres::connect(settings.ledger.config()?, 16)?;
     let ledger: Arc<dyn Ledger> = Arc::new(postgres.clone());
@@ -120,15 +122,6 @@ fn start_logging() {
     } else {
         log.json().flatten_event(true).init();
     }
-}
-
-/// All problems of all files at once.
-fn load_flows(settings: &ServeSettings) -> anyhow::Result<Arc<[Arc<Flow>]>> {
-    let flows = Flow::load_dir(&settings.flows.flows).map_err(|problems| {
-        let lines: Vec<String> = problems.iter().map(|p| format!("\n  {p}")).collect();
-        anyhow!("the flow files have problems:{}", lines.concat())
-    })?;
-    Ok(flows.into_iter().map(Arc::new).collect())
 }
 
 async fn bind_front_end(

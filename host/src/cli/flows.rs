@@ -1,0 +1,72 @@
+use std::path::{Path, PathBuf};
+
+use anyhow::anyhow;
+use clap::{Args, Subcommand};
+
+use super::client::Client;
+use super::table::print;
+use super::{AdminOption, JsonOption};
+use crate::admin::types::FlowStatus;
+use crate::flow::Flow;
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    json: JsonOption,
+    #[command(flatten)]
+    admin: AdminOption,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Check flow files without starting anything
+    Check {
+        /// Directory of the flow files
+        directory: PathBuf,
+    },
+}
+
+pub(super) async fn run(arguments: Arguments) -> anyhow::Result<()> {
+    match arguments.command {
+        None => list(arguments.json, &arguments.admin).await,
+        Some(Command::Check { directory }) => check(&directory),
+    }
+}
+
+async fn list(json: JsonOption, admin: &AdminOption) -> anyhow::Result<()> {
+    let rows: Vec<FlowStatus> = Client::new(admin).get("/flows", &[]).await?;
+    let header = [
+        "flow", "state", "path", "oracles", "open", "pending", "retrying", "lost",
+    ];
+    print(&rows, json, &header, "no flows", |row| {
+        vec![
+            row.name.clone(),
+            row.state.clone(),
+            row.path.clone(),
+            row.oracles.join(", "),
+            row.open.to_string(),
+            row.pending.to_string(),
+            row.retrying.to_string(),
+            row.lost.to_string(),
+        ]
+    })
+}
+
+fn check(directory: &Path) -> anyhow::Result<()> {
+    for flow in load(directory)? {
+        println!("{} at {}: ok", flow.name, flow.admit.path);
+    }
+    Ok(())
+}
+
+/// # Errors
+/// All problems of all files at once.
+pub(super) fn load(directory: &Path) -> anyhow::Result<Vec<Flow>> {
+    Flow::load_dir(directory).map_err(|problems| {
+        let lines: Vec<String> = problems.iter().map(|p| format!("\n  {p}")).collect();
+        anyhow!("the flow files have problems:{}", lines.concat())
+    })
+}
