@@ -27,6 +27,7 @@ pub(super) async fn flows(admin: &Admin) -> Result<Vec<FlowStatus>, Error> {
             pending: 0,
             retrying: 0,
             lost: 0,
+            oldest_ms: None,
         };
         for partition in partitions(flow) {
             let depth = admin.backbone.depth(&partition).await?;
@@ -34,6 +35,8 @@ pub(super) async fn flows(admin: &Admin) -> Result<Vec<FlowStatus>, Error> {
             status.pending += depth.pending;
             status.retrying += depth.retrying;
             status.lost += depth.lost;
+            let oldest = depth.oldest.map(|age| age.as_millis() as u64);
+            status.oldest_ms = status.oldest_ms.max(oldest);
         }
         all.push(status);
     }

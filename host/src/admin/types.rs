@@ -22,6 +22,8 @@ pub struct FlowStatus {
     pub retrying: u64,
     /// Gone from the stream while they were open: somebody else trimmed it.
     pub lost: u64,
+    /// Milliseconds since the oldest open entry was received.
+    pub oldest_ms: Option<u64>,
 }
 
 /// `GET /oracles`: one row per worker and oracle.

@@ -157,6 +157,8 @@ pub struct Depth {
     pub retrying: u64,
     /// Gone from the log while they were open, ever: somebody trimmed it.
     pub lost: u64,
+    /// Since the oldest open entry was appended.
+    pub oldest: Option<Duration>,
 }
 
 /// What tells one life of a partition from another.

@@ -1,10 +1,11 @@
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::anyhow;
 use clap::{Args, Subcommand};
 
 use super::client::Client;
-use super::table::print;
+use super::table::{or_dash, print};
 use super::{AdminOption, JsonOption};
 use crate::admin::types::FlowStatus;
 use crate::flow::Flow;
@@ -39,7 +40,7 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<()> {
 async fn list(json: JsonOption, admin: &AdminOption) -> anyhow::Result<()> {
     let rows: Vec<FlowStatus> = Client::new(admin).get("/flows", &[]).await?;
     let header = [
-        "flow", "state", "path", "oracles", "open", "pending", "retrying", "lost",
+        "flow", "state", "path", "oracles", "open", "pending", "retrying", "oldest", "lost",
     ];
     print(&rows, json, &header, "no flows", |row| {
         vec![
@@ -50,6 +51,9 @@ async fn list(json: JsonOption, admin: &AdminOption) -> anyhow::Result<()> {
             row.open.to_string(),
             row.pending.to_string(),
             row.retrying.to_string(),
+            or_dash(row.oldest_ms.map(|ms| {
+                humantime::format_duration(Duration::from_millis(ms / 100 * 100)).to_string()
+            })),
             row.lost.to_string(),
         ]
     })

@@ -1,6 +1,7 @@
+use std::sync::LazyLock;
 use std::time::Duration;
 
-use redis::Value;
+use redis::{Script, Value};
 
 use super::connection::{Server, is_no_group};
 use super::{GROUP, Keys, RETRY, parse};
@@ -12,9 +13,7 @@ type Row = (String, String, u64, u32);
 /// What else is known of a pending entry: stream entry, fault record, next attempt.
 type Details = (Vec<(String, Value)>, Option<String>, Option<f64>);
 
-/// The open counter, XPENDING's summary (count, first, last, consumers), what
-/// is due, what was lost.
-type Counts = (Option<i64>, (u64, Value, Value, Value), u64, Option<u64>);
+static DEPTH: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/depth.lua")));
 
 pub(super) async fn pending(
     server: &Server,
@@ -126,36 +125,22 @@ pub(super) async fn faults(
 
 pub(super) async fn depth(server: &Server, keys: &Keys) -> Result<Depth, Error> {
     let mut connection = server.connection().await?;
-    let counts: Result<Counts, _> = redis::pipe()
-        .get(&keys.open)
-        .cmd("XPENDING")
-        .arg(&keys.stream)
+    let (open, pending, retrying, lost, age): (i64, u64, u64, u64, i64) = DEPTH
+        .key(&keys.stream)
+        .key(&keys.open)
+        .key(&keys.due)
+        .key(&keys.lost)
         .arg(GROUP)
-        .zcard(&keys.due)
-        .get(&keys.lost)
-        .query_async(&mut *connection)
-        .await;
-    match counts {
-        Ok((open, (pending, ..), retrying, lost)) => Ok(Depth {
-            open: open.unwrap_or(0).max(0) as u64,
-            pending,
-            retrying,
-            lost: lost.unwrap_or(0),
-        }),
-        // Appended to before any worker came.
-        Err(error) if is_no_group(&error) => {
-            let open: Option<u64> = redis::cmd("GET")
-                .arg(&keys.open)
-                .query_async(&mut *connection)
-                .await
-                .map_err(|source| server.error(source))?;
-            Ok(Depth {
-                open: open.unwrap_or(0),
-                ..Depth::default()
-            })
-        }
-        Err(error) => Err(server.error(error)),
-    }
+        .invoke_async(&mut *connection)
+        .await
+        .map_err(|source| server.error(source))?;
+    Ok(Depth {
+        open: u64::try_from(open).unwrap_or(0),
+        pending,
+        retrying,
+        lost,
+        oldest: u64::try_from(age).ok().map(Duration::from_millis),
+    })
 }
 
 pub(super) async fn landmark(server: &Server, keys: &Keys) -> Result<Option<Landmark>, Error> {

@@ -96,4 +96,31 @@ async fn what_is_appended_before_any_worker_came_is_open() {
     rig.fill(3).await;
     let _gone: u64 = rig.raw(&format!("XGROUP DESTROY {STREAM} workers")).await;
     assert_eq!(rig.open().await, 3);
+    let depth = rig.backbone.depth(&rig.partition).await.unwrap();
+    assert!(depth.oldest.is_some());
+}
+
+#[tokio::test]
+async fn the_age_is_that_of_the_oldest_open_entry_read_or_not() {
+    let rig = Rig::new().await;
+    let oldest = async || rig.backbone.depth(&rig.partition).await.unwrap().oldest;
+    assert_eq!(oldest().await, None);
+    let hour = Duration::from_secs(3600);
+    // By its id, as if it had been appended an hour ago.
+    let (seconds, _): (u64, u64) = rig.raw("TIME").await;
+    let old = (seconds - 3600) * 1000;
+    let _id: String = rig
+        .raw(&format!("XADD {STREAM} {old}-0 id a body {{}}"))
+        .await;
+    rig.fill(2).await;
+    assert!(oldest().await >= Some(hour));
+    let read = rig.read("w", 2).await;
+    assert!(oldest().await >= Some(hour));
+    rig.settle(&read[..1], Duration::ZERO).await;
+    assert!(oldest().await < Some(hour));
+    rig.settle(&read[1..], Duration::ZERO).await;
+    assert!(oldest().await.is_some(), "one is not read yet");
+    let read = rig.read("w", 2).await;
+    rig.settle(&read, Duration::ZERO).await;
+    assert_eq!(oldest().await, None);
 }

@@ -1,0 +1,38 @@
+-- How much is open, and for how long.
+--
+-- KEYS  1 stream, 2 open counter, 3 due, 4 lost counter
+-- ARGV  1 group
+-- Reply {open, pending, retrying, lost, ms since the oldest open entry was
+--       appended | -1}
+-- Cost  O(groups)
+--
+-- XINFO's own `lag` is wrong on Redis 7.0 after a trim; ids are milliseconds.
+local pending, last = 0, '0-0'
+local groups = redis.pcall('XINFO', 'GROUPS', KEYS[1])
+if not groups.err then
+  for _, group in ipairs(groups) do
+    local info = {}
+    for i = 1, #group, 2 do
+      info[group[i]] = group[i + 1]
+    end
+    if info['name'] == ARGV[1] then
+      pending, last = info['pending'], info['last-delivered-id']
+    end
+  end
+end
+
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local age = -1
+local function look(id)
+  age = math.max(age, now - tonumber(string.match(id, '^(%d+)')))
+end
+if pending > 0 then
+  look(redis.call('XPENDING', KEYS[1], ARGV[1])[2])
+end
+for _, unread in ipairs(redis.call('XRANGE', KEYS[1], '(' .. last, '+', 'COUNT', 1)) do
+  look(unread[1])
+end
+local open = tonumber(redis.call('GET', KEYS[2]) or '0')
+local lost = tonumber(redis.call('GET', KEYS[4]) or '0')
+return { open, pending, redis.call('ZCARD', KEYS[3]), lost, age }
