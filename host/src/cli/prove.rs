@@ -148,11 +148,7 @@ fn mistakes(flow: &Reconciliation) -> String {
         .iter()
         .map(|(mistake, cases)| {
             let example = cases.examples.first().map(|id| format!(" ({id})"));
-            format!(
-                "{mistake:?}: {}{}",
-                cases.count,
-                example.unwrap_or_default()
-            )
+            format!("{mistake}: {}{}", cases.count, example.unwrap_or_default())
         })
         .collect();
     or_dash((!said.is_empty()).then(|| said.join("\n")))

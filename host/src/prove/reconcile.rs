@@ -2,6 +2,7 @@
 //! that tests can show it everything that may go wrong.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -68,6 +69,9 @@ pub enum Mistake {
     /// More than one decision, or more than one dead letter.
     Doubled,
     DecidedAndDead,
+    /// Accepted, and the backbone counts fewer entries: of those that are not
+    /// kept nothing else would tell.
+    NotAppended,
     /// Appended more often than there are ids that may have been.
     AppendedTwice,
     /// Still in the backbone.
@@ -87,6 +91,26 @@ pub enum Mistake {
     Rejected,
     /// Not answered until the end.
     Unanswered,
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Lost => "lost",
+            Self::Doubled => "stored twice",
+            Self::DecidedAndDead => "decided and dead",
+            Self::NotAppended => "accepted and not appended",
+            Self::AppendedTwice => "appended twice",
+            Self::Open => "still open",
+            Self::Unknown => "never sent",
+            Self::KeptWrongly => "kept below the threshold",
+            Self::Differs => "other body, score or oracle",
+            Self::DeadWrongly => "dead without a reason",
+            Self::DecidedWrongly => "decided instead of dead",
+            Self::Rejected => "refused for good",
+            Self::Unanswered => "never answered",
+        })
+    }
 }
 
 /// What became of a flow's entries.
@@ -168,6 +192,8 @@ pub fn reconcile(flow: ProvenFlow, books: &Books) -> Reconciliation {
     let most = books.sent.len() - books.sent.values().filter(rejected).count();
     let twice = books.appended.saturating_sub(most as u64);
     result.counted(Mistake::AppendedTwice, twice);
+    let missing = (result.accepted as u64).saturating_sub(books.appended);
+    result.counted(Mistake::NotAppended, missing);
     result.counted(Mistake::Open, books.open);
     result
 }

@@ -139,6 +139,11 @@ fn a_second_append_is_seen_though_the_ledger_stored_it_once() {
 }
 
 #[test]
+fn an_accepted_entry_that_was_never_appended_is_seen_though_it_was_not_to_be_kept() {
+    finds(&[Mistake::NotAppended], |books| books.appended = 2);
+}
+
+#[test]
 fn what_is_still_open_is_a_mistake() {
     finds(&[Mistake::Open], |books| books.open = 1);
 }

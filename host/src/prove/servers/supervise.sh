@@ -30,6 +30,7 @@ status=$?
 rm -f "$directory/.pid"
 kill "$watchdog" 2>/dev/null
 if [ -e "$directory/.abandoned" ]; then
-    rm -rf "$directory"
+    # Empties it where another user's directory is around it.
+    rm -rf "$directory" 2>/dev/null
 fi
 exit "$status"
