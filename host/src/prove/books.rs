@@ -30,12 +30,13 @@ pub(super) async fn decided_of(
     rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
 }
 
-/// Whether one of the last decisions is by the oracle of this digest.
-pub(super) async fn judged_by(client: &Client, digest: &str) -> anyhow::Result<bool> {
+/// Whether one of the last decisions is by an oracle of one of these digests.
+pub(super) async fn judged_by(client: &Client, digests: &[String]) -> anyhow::Result<bool> {
     const JUDGED_BY: &str = "SELECT EXISTS (
-        SELECT FROM (SELECT oracles FROM decisions ORDER BY seq DESC LIMIT 1000) AS last
-        WHERE oracles::text LIKE '%' || $1 || '%')";
-    let row = client.query_one(JUDGED_BY, &[&digest]).await?;
+        SELECT FROM (SELECT oracles FROM decisions ORDER BY seq DESC LIMIT 1000) AS last,
+            json_array_elements(oracles) AS judged
+        WHERE judged->>'digest' = ANY($1))";
+    let row = client.query_one(JUDGED_BY, &[&digests]).await?;
     Ok(row.try_get(0)?)
 }
 

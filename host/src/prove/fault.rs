@@ -48,15 +48,16 @@ pub enum Fault {
 pub(super) struct Done {
     /// What was done to whom, for people.
     pub what: String,
-    /// Digest of an oracle that has to be seen at work.
-    pub digest: Option<String>,
+    /// A version of the oracles of which one, or a later one, has to be seen
+    /// at work.
+    pub version: Option<usize>,
 }
 
 impl Done {
     fn of(what: impl Into<String>) -> anyhow::Result<Self> {
         Ok(Self {
             what: what.into(),
-            digest: None,
+            version: None,
         })
     }
 }
@@ -156,11 +157,10 @@ async fn stop_worker(stage: &Stage, first: usize, more: Duration) -> anyhow::Res
 }
 
 fn swap_oracle(stage: &Stage) -> anyhow::Result<Done> {
-    let digests = stage.swap_oracles()?;
-    let digest = digests.into_iter().next().context("nothing was dropped")?;
+    let version = stage.swap_oracles()?;
     Ok(Done {
-        what: format!("dropped {digest:.12}"),
-        digest: Some(digest),
+        what: format!("dropped version {version}"),
+        version: Some(version),
     })
 }
 

@@ -68,15 +68,15 @@ async fn recovered(done: &Done, load: &Load, stage: &Stage) {
     while !load.undecided().is_disjoint(&waits_for) {
         sleep(Duration::from_millis(50)).await;
     }
-    if let Some(digest) = &done.digest {
-        until_judged_by(stage, digest).await;
+    if let Some(version) = done.version {
+        until_judged_by(stage, version).await;
     }
 }
 
-async fn until_judged_by(stage: &Stage, digest: &str) {
+async fn until_judged_by(stage: &Stage, version: usize) {
     loop {
         if let Ok(client) = books::connect(stage).await {
-            while let Ok(judged) = books::judged_by(&client, digest).await {
+            while let Ok(judged) = books::judged_by(&client, &stage.digests_since(version)).await {
                 if judged {
                     return;
                 }

@@ -137,18 +137,27 @@ impl Stage {
         }
     }
 
-    /// Drops oracles that judge alike under new digests, which it returns.
-    pub fn swap_oracles(&self) -> anyhow::Result<Vec<String>> {
+    /// Drops oracles that judge alike under new digests; returns their version.
+    pub fn swap_oracles(&self) -> anyhow::Result<usize> {
         let mut dropped = self.dropped();
-        let version = u32::try_from(dropped.len()).context("count the oracles")?;
-        let digests = drop_oracles(&self.oracles, version)?;
-        dropped.push(digests.clone());
-        Ok(digests)
+        let version = dropped.len();
+        dropped.push(drop_oracles(&self.oracles, u32::try_from(version)?)?);
+        Ok(version)
+    }
+
+    /// Of the oracles of this version and of those dropped since.
+    pub fn digests_since(&self, version: usize) -> Vec<String> {
+        self.dropped()
+            .iter()
+            .skip(version)
+            .flatten()
+            .cloned()
+            .collect()
     }
 
     /// Of all oracles that were dropped.
     pub fn digests(&self) -> BTreeSet<String> {
-        self.dropped().concat().into_iter().collect()
+        self.digests_since(0).into_iter().collect()
     }
 
     fn dropped(&self) -> std::sync::MutexGuard<'_, Vec<Vec<String>>> {
