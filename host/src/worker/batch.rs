@@ -6,15 +6,12 @@ use tracing::{debug, warn};
 use super::decide::{decide, is_kept};
 use super::give_up::Exhausted;
 use super::insist::{Stopped, insist};
-use super::judge::Outcome;
+use super::judge::{Outcome, Shown};
 use super::lease::Lease;
 use super::partition::{Batch, PartitionWorker};
 use crate::backbone::{Delivery, Failed, Payload, Recorded, StreamId};
-use crate::flow::{BodyHash, Entry, EntryFault, FaultKind};
+use crate::flow::{BodyHash, EntryFault, FaultKind};
 use crate::ledger::{Decided, DecidedBy, Stored};
-
-/// What the oracles are shown.
-type Entries = Arc<[(StreamId, Entry)]>;
 
 /// A fault of one delivery, with all that a dead letter needs.
 pub(super) struct Faulty {
@@ -65,7 +62,10 @@ impl PartitionWorker {
         let mut decided = Vec::with_capacity(outcomes.len());
         let mut unknown = Vec::new();
         let judged = deliveries.into_iter().zip(entries.iter()).zip(outcomes);
-        for ((delivery, (stream_id, entry)), outcome) in judged {
+        for ((delivery, shown), outcome) in judged {
+            let Shown {
+                stream_id, entry, ..
+            } = shown;
             match outcome {
                 Outcome::Judged {
                     verdicts,
@@ -243,12 +243,16 @@ impl PartitionWorker {
 }
 
 /// Entries to judge, with their deliveries in the same order, and what is none.
-fn take_apart(deliveries: Vec<Delivery>) -> (Vec<Delivery>, Entries, Vec<Faulty>) {
+fn take_apart(deliveries: Vec<Delivery>) -> (Vec<Delivery>, Arc<[Shown]>, Vec<Faulty>) {
     let (mut whole, mut entries, mut faulty) = (Vec::new(), Vec::new(), Vec::new());
     for delivery in deliveries {
         match &delivery.payload {
             Payload::Entry(entry) => {
-                entries.push((delivery.stream_id, entry.clone()));
+                entries.push(Shown {
+                    stream_id: delivery.stream_id,
+                    entry: entry.clone(),
+                    failed_before: delivery.attempts > 0,
+                });
                 whole.push(delivery);
             }
             Payload::Malformed { error, .. } => {

@@ -11,6 +11,16 @@ use crate::backbone::StreamId;
 use crate::flow::{Entry, EntryFault, Judged, OracleUse, Verdict};
 use crate::oracle::{BatchFault, Blamed, Condition, Observation, Oracle, Refusal};
 
+/// An entry as the oracles are shown it.
+pub(super) struct Shown {
+    pub stream_id: StreamId,
+    pub entry: Entry,
+    /// It has a fault recorded already: when it fails again, that is its own
+    /// fault and says nothing of the oracle. Such entries come due together,
+    /// and a batch of them would condemn any oracle.
+    pub failed_before: bool,
+}
+
 /// What the flow's oracles made of one entry.
 pub(super) enum Outcome {
     /// A verdict of each oracle, in their order.
@@ -39,6 +49,7 @@ struct Round {
 /// What a round says of the oracle's own health.
 struct Failures {
     succeeded: usize,
+    /// Without those that failed before.
     failed: Vec<StreamId>,
     last_error: Option<String>,
 }
@@ -52,7 +63,7 @@ impl PartitionWorker {
     /// [`Stopped`] when the worker is to stop while it waits for an oracle.
     pub async fn judge(
         &self,
-        entries: &Arc<[(StreamId, Entry)]>,
+        entries: &Arc<[Shown]>,
         alone: bool,
     ) -> Result<Vec<Outcome>, Stopped> {
         let mut outcomes: Vec<Outcome> = entries
@@ -91,7 +102,7 @@ impl PartitionWorker {
     async fn ask(
         &self,
         usage: &OracleUse,
-        entries: &Arc<[(StreamId, Entry)]>,
+        entries: &Arc<[Shown]>,
         live: Arc<[usize]>,
         alone: bool,
     ) -> Result<Round, Stopped> {
@@ -148,7 +159,7 @@ impl PartitionWorker {
         &self,
         oracle: &Arc<Oracle>,
         usage: &OracleUse,
-        entries: &Arc<[(StreamId, Entry)]>,
+        entries: &Arc<[Shown]>,
         live: &Arc<[usize]>,
         alone: bool,
     ) -> Result<Round, Stopped> {
@@ -157,7 +168,7 @@ impl PartitionWorker {
         let (oracle, entries, live) = (oracle.clone(), entries.clone(), live.clone());
         let judging = tokio::task::spawn_blocking(move || {
             let _permit = permit;
-            let batch: Vec<&Entry> = live.iter().map(|at| &entries[*at].1).collect();
+            let batch: Vec<&Entry> = live.iter().map(|at| &entries[*at].entry).collect();
             let started = Instant::now();
             let mut calls = 0;
             let judge = |range: Range<usize>| {
@@ -231,7 +242,7 @@ fn take_in(
     }
 }
 
-fn failures(round: &Round, entries: &[(StreamId, Entry)], live: &[usize]) -> Failures {
+fn failures(round: &Round, entries: &[Shown], live: &[usize]) -> Failures {
     let mut failures = Failures {
         succeeded: 0,
         failed: Vec::new(),
@@ -247,8 +258,11 @@ fn failures(round: &Round, entries: &[(StreamId, Entry)], live: &[usize]) -> Fai
             Found::Guilty(fault) => &fault.error,
             Found::Unknown => continue,
         };
-        failures.failed.push(entries[*at].0);
-        failures.last_error = Some(error.clone());
+        let shown = &entries[*at];
+        if !shown.failed_before {
+            failures.failed.push(shown.stream_id);
+            failures.last_error = Some(error.clone());
+        }
     }
     failures
 }

@@ -80,6 +80,38 @@ async fn an_entry_that_is_answered_with_an_error_dies_alone() {
     dies_alone("error", "refused").await;
 }
 
+/// They are read together, so they come due together: a batch that fails as a
+/// whole, though every entry of it is known to be bad.
+#[tokio::test]
+async fn a_crowd_of_entries_that_trap_again_does_not_condemn_their_oracle() {
+    let site = Site::new().await.with_oracle(MISBEHAVING);
+    let site = site.with_flow("first = \"1s\"", "first = \"10ms\"");
+    let mut worker = site.serve("worker");
+    let mut floodgate = site.serve("api");
+    let host = Host {
+        url: format!("{}/transactions", floodgate.url().await),
+        admin: floodgate.admin_url().await,
+        site,
+        floodgate,
+    };
+    let first = told_to(0, "high");
+    support::eventually(DEADLINE, "the api knows of the oracle", async || {
+        host.post(&first).await.0.is_success()
+    })
+    .await;
+    host.until_kept(1).await;
+    worker.sigstop();
+    let bodies: Vec<Value> = (1..=200)
+        .map(|number| told_to(number, if number % 4 == 0 { "trap" } else { "high" }))
+        .collect();
+    futures_util::future::join_all(bodies.iter().map(|body| host.accepted(body))).await;
+    worker.sigcont();
+    until_dead(&host, 50).await;
+    host.until_kept(151).await;
+    host.settled().await;
+    assert!(!worker.stderr().contains("broken"), "{}", worker.stderr());
+}
+
 #[tokio::test]
 async fn an_oracle_that_returns_too_few_results_decides_nothing() {
     let site = Site::new().await.with_oracle(MISBEHAVING).with_flow(
