@@ -75,9 +75,14 @@ async fn a_dead_entry_is_requeued_once_however_often_it_is_asked() {
         body_hash: BodyHash::of(b"{}"),
         stream_id: read[0].stream_id,
     };
-    let requeue = async || rig.backbone.requeue(&rig.partition, &dead).await.unwrap();
-    assert!(requeue().await);
-    assert!(!requeue().await);
+    let requeue = async |dead| rig.backbone.requeue(&rig.partition, dead).await.unwrap();
+    let earlier = Requeue {
+        stream_id: StreamId { ms: 1, seq: 1 },
+        ..dead.clone()
+    };
+    assert!(!requeue(&earlier).await, "it died once more since");
+    assert!(requeue(&dead).await);
+    assert!(!requeue(&dead).await);
     assert_eq!(rig.open().await, 1);
     assert_eq!(ids(&rig.read("w", 10).await), ["1"]);
 }

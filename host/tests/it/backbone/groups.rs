@@ -24,6 +24,23 @@ async fn a_silent_consumer_is_removed_only_when_it_holds_nothing() {
 }
 
 #[tokio::test]
+async fn a_consumer_whose_worker_lives_stays_though_it_holds_nothing() {
+    let rig = Rig::new().await;
+    rig.fill(1).await;
+    let read = rig.read("quiet", 1).await;
+    rig.settle(&read, Duration::ZERO).await;
+    let beat = async |worker| {
+        rig.backbone
+            .heartbeat(&rig.partition, worker)
+            .await
+            .unwrap()
+    };
+    beat("quiet").await;
+    beat("w").await;
+    assert_eq!(consumers(&rig).await, ["quiet"]);
+}
+
+#[tokio::test]
 async fn what_waits_for_its_next_attempt_survives_every_removal() {
     let rig = Rig::new().await;
     rig.fill(1).await;

@@ -16,6 +16,7 @@ async fn a_faulty_entry_comes_again_after_its_backoff_with_its_attempt() {
     let rig = Rig::new().await;
     rig.fill(1).await;
     let read = rig.read("w", 1).await;
+    assert!(!read[0].redelivered);
     let recorded = rig.record("w", &read[0], &RETRY).await;
     assert_eq!(recorded, Recorded::Retried { attempts: 1 });
     let waiting = rig.backbone.pending(&rig.partition, 10).await.unwrap();
@@ -27,6 +28,26 @@ async fn a_faulty_entry_comes_again_after_its_backoff_with_its_attempt() {
     assert_eq!(ids(&again), ["1"]);
     assert!(again[0].redelivered);
     assert_eq!((again[0].attempts, again[0].deliveries), (1, 2));
+}
+
+#[tokio::test]
+async fn what_is_due_comes_in_the_order_in_which_it_became_due() {
+    let rig = Rig::new().await;
+    rig.fill(3).await;
+    let read = rig.read("w", 3).await;
+    for (delivery, backoff) in read.iter().zip([40, 0, 20]) {
+        let first = Duration::from_millis(backoff);
+        rig.record("w", delivery, &Retry { first, ..RETRY }).await;
+    }
+    let (_, last): (String, f64) = rig
+        .raw("ZRANGE floodgate:{orders:0}:due -1 -1 WITHSCORES")
+        .await;
+    support::eventually(Duration::from_secs(10), "all are due", async || {
+        let (seconds, micros): (u64, u64) = rig.raw("TIME").await;
+        (seconds * 1000 + micros / 1000) as f64 >= last
+    })
+    .await;
+    assert_eq!(ids(&rig.claim("v").await), ["2", "3", "1"]);
 }
 
 #[tokio::test]

@@ -33,7 +33,7 @@ const RETRY: Retry = Retry {
 };
 
 struct Rig {
-    backbone: Redis,
+    backbone: Box<dyn Backbone>,
     partition: Partition,
     /// Looks, and does what somebody else might do, without Floodgate.
     redis: MultiplexedConnection,
@@ -47,7 +47,7 @@ impl Rig {
     async fn on(url: &str) -> Self {
         let client = redis::Client::open(url).unwrap();
         let rig = Self {
-            backbone: Redis::new(url).unwrap(),
+            backbone: Box::new(Redis::new(url).unwrap()),
             partition: Partition {
                 flow: FlowName::new("orders"),
                 index: 0,

@@ -29,9 +29,25 @@ async fn after_a_restart_of_redis_a_reader_first_reads_again_what_it_holds() {
 async fn scripts_that_redis_forgot_are_loaded_again() {
     let server = PrivateRedis::start().await;
     let rig = Rig::on(&server.url()).await;
-    rig.fill(1).await;
-    let _flushed: String = rig.raw("SCRIPT FLUSH").await;
-    assert_eq!(rig.append(&[entry("2", "{}")]).await, [Appended::New]);
+    let forget = async || rig.raw::<String>("SCRIPT FLUSH").await;
+    forget().await;
+    assert_eq!(rig.append(&[entry("1", "{}")]).await, [Appended::New]);
+    let read = rig.read("w", 1).await;
+    forget().await;
+    let held = stream_ids(&read);
+    let renewed = rig.backbone.renew(&rig.partition, "w", &held);
+    assert_eq!(renewed.await.unwrap(), held);
+    forget().await;
+    let handed = rig.backbone.hand_back(&rig.partition, "w", &held);
+    handed.await.unwrap();
+    forget().await;
+    let again = rig.claim_some("v").await;
+    forget().await;
+    rig.settle(&again, Duration::ZERO).await;
+    forget().await;
+    let trimmed = rig.backbone.trim(&rig.partition, Duration::ZERO);
+    trimmed.await.unwrap();
+    assert_eq!(rig.open().await, 0);
 }
 
 #[tokio::test]

@@ -9,6 +9,11 @@ async fn settling_twice_or_what_was_never_held_lowers_the_open_count_once() {
     let read = rig.read("w", 2).await;
     rig.settle(&read, REMEMBER).await;
     rig.settle(&read, REMEMBER).await;
+    let foreign = Delivery {
+        stream_id: StreamId { ms: 1, seq: 1 },
+        ..read[0].clone()
+    };
+    rig.settle(&[foreign], REMEMBER).await;
     assert_eq!((rig.open().await, rig.pending().await), (1, 0));
 }
 
