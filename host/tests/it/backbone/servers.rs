@@ -1,6 +1,6 @@
 use super::*;
 use crate::support::PrivateRedis;
-use floodgate::backbone::Error;
+use floodgate::backbone::{Error, Recorded};
 
 #[tokio::test]
 async fn after_a_restart_of_redis_a_reader_first_reads_again_what_it_holds() {
@@ -48,6 +48,31 @@ async fn scripts_that_redis_forgot_are_loaded_again() {
     let trimmed = rig.backbone.trim(&rig.partition, Duration::ZERO);
     trimmed.await.unwrap();
     assert_eq!(rig.open().await, 0);
+}
+
+#[tokio::test]
+async fn without_any_memory_left_what_is_held_is_still_worked_off_and_makes_room() {
+    let server = PrivateRedis::start().await;
+    let rig = Rig::on(&server.url()).await;
+    rig.fill(600).await;
+    let read = rig.read("w", 600).await;
+    let _set: String = rig.raw("CONFIG SET maxmemory 1000").await;
+    let faults = [failed(&read[0])];
+    let recorded = rig
+        .backbone
+        .record_faults(&rig.partition, "w", &RETRY, &faults);
+    assert_eq!(recorded.await.unwrap(), [Recorded::Retried { attempts: 1 }]);
+    assert_eq!(ids(&rig.claim_some("w").await), ["1"]);
+    let back = [read[1].stream_id];
+    let handed = rig.backbone.hand_back(&rig.partition, "w", &back);
+    handed.await.unwrap();
+    assert_eq!(ids(&rig.claim_some("w").await), ["2"]);
+    rig.settle(&read, Duration::ZERO).await;
+    assert_eq!(rig.open().await, 0);
+    let trimmed = rig.backbone.trim(&rig.partition, Duration::ZERO);
+    trimmed.await.unwrap();
+    let left: u64 = rig.raw(&format!("XLEN {STREAM}")).await;
+    assert!(left < 200, "{left} left of none");
 }
 
 #[tokio::test]

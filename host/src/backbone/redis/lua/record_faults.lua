@@ -25,6 +25,9 @@ for a = 7, #ARGV, 2 do
     local attempts, first = string.match(record, '^(%d+) (%d+) ')
     attempts = tonumber(attempts or '0') + 1
     first = tonumber(first or now)
+    -- What a worker holds is not due, so this changes nothing; but it is a write
+    -- that Redis takes without memory, and after it the script's others.
+    redis.call('ZREM', KEYS[3], id)
     redis.call('HSET', KEYS[2], id, string.format('%d %.0f %.0f\n%s', attempts, first, now, fault))
     local again = attempts < tonumber(ARGV[3])
     if again and #redis.call('XRANGE', KEYS[1], id, id) > 0 then

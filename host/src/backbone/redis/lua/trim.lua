@@ -5,7 +5,9 @@
 -- Reply the floor: the oldest entry that is still needed
 -- Cost  O(dropped / entries per node)
 --
--- XACK deletes nothing; without this the stream grows for ever.
+-- XACK deletes nothing; without this the stream grows for ever. It trims before
+-- it writes anything else: without memory Redis refuses a script's first write
+-- unless it frees some, and then nothing would ever make room again.
 local function parts(id)
   local ms, seq = string.match(id, '^(%d+)-(%d+)$')
   return tonumber(ms), tonumber(seq)
@@ -31,9 +33,9 @@ if not ms then
   return redis.error_reply('NOGROUP no consumer group ' .. ARGV[1])
 end
 local needed = string.format('%.0f-%.0f', ms, seq)
-redis.call('SET', KEYS[2], needed)
 local time = redis.call('TIME')
 local bound = time[1] * 1000 + math.floor(time[2] / 1000) - tonumber(ARGV[2])
 local upto = ms > bound and string.format('%.0f-0', bound) or needed
 redis.call('XTRIM', KEYS[1], 'MINID', '~', upto, 'LIMIT', 100000)
+redis.call('SET', KEYS[2], needed)
 return needed
