@@ -89,6 +89,24 @@ async fn a_group_that_is_gone_is_made_anew_and_every_open_entry_comes_again() {
 }
 
 #[tokio::test]
+async fn a_group_that_nobody_has_read_since_is_trimmed_and_made_anew_again() {
+    let rig = Rig::new().await;
+    rig.fill(1).await;
+    assert_eq!(rig.read("w", 1).await[0].stream_id.seq, 0);
+    let trim = async || {
+        let trimmed = rig.backbone.trim(&rig.partition, Duration::ZERO);
+        trimmed.await.unwrap();
+    };
+    trim().await;
+    for _ in 0..2 {
+        let _gone: u64 = rig.raw(&format!("XGROUP DESTROY {STREAM} workers")).await;
+        rig.backbone.prepare(&rig.partition).await.unwrap();
+        trim().await;
+    }
+    assert_eq!(ids(&rig.read("v", 10).await), ["1"]);
+}
+
+#[tokio::test]
 async fn without_a_floor_settled_entries_come_again_too_and_the_count_still_ends_at_0() {
     let rig = Rig::new().await;
     rig.fill(10).await;

@@ -13,6 +13,18 @@ local function parts(id)
   return tonumber(ms), tonumber(seq)
 end
 
+-- What a number of Lua cannot count up is the last of its millisecond, which
+-- is where `prepare` lets a group begin.
+local EXACT = 2 ^ 53
+
+local function after(id)
+  local ms, seq = parts(id)
+  if seq >= EXACT then
+    return ms + 1, 0
+  end
+  return ms, seq + 1
+end
+
 local pending = redis.call('XPENDING', KEYS[1], ARGV[1])
 local ms, seq
 if pending[1] > 0 then
@@ -24,8 +36,7 @@ else
       info[group[i]] = group[i + 1]
     end
     if info['name'] == ARGV[1] then
-      ms, seq = parts(info['last-delivered-id'])
-      seq = seq + 1
+      ms, seq = after(info['last-delivered-id'])
     end
   end
 end
