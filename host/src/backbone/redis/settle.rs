@@ -2,6 +2,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use redis::Script;
+use tracing::error;
 
 use super::connection::Server;
 use super::{GROUP, Keys, SAFETY};
@@ -47,8 +48,17 @@ pub(super) async fn settle(
 
 pub(super) async fn trim(server: &Server, keys: &Keys, retain: Duration) -> Result<(), Error> {
     let mut call = TRIM.prepare_invoke();
-    call.key(&keys.stream).key(&keys.floor);
+    call.key(&keys.stream)
+        .key(&keys.floor)
+        .key(&keys.open)
+        .key(&keys.lost);
     call.arg(GROUP).arg(retain.as_millis() as u64);
-    let _floor: String = server.run(&call, keys).await?;
+    let lost: u64 = server.run(&call, keys).await?;
+    if lost > 0 {
+        error!(
+            stream = keys.stream,
+            lost, "entries lost: trimmed before anybody read them"
+        );
+    }
     Ok(())
 }

@@ -18,6 +18,45 @@ async fn settling_twice_or_what_was_never_held_lowers_the_open_count_once() {
 }
 
 #[tokio::test]
+async fn what_was_trimmed_unread_is_counted_as_lost_and_no_longer_as_open() {
+    let rig = Rig::new().await;
+    rig.fill(5).await;
+    let read = rig.read("w", 1).await;
+    let _trimmed: u64 = rig.raw(&format!("XTRIM {STREAM} MAXLEN 0")).await;
+    let count = async || {
+        let trimmed = rig.backbone.trim(&rig.partition, Duration::ZERO);
+        trimmed.await.unwrap();
+        let depth = rig.backbone.depth(&rig.partition).await.unwrap();
+        (depth.lost, depth.open)
+    };
+    assert_eq!(count().await, (0, 5), "one of them may still be settled");
+    rig.settle(&read, REMEMBER).await;
+    assert_eq!(count().await, (4, 0));
+    rig.append(&[entry("6", "{}")]).await;
+    assert_eq!(count().await, (4, 1), "it is only unread");
+}
+
+#[tokio::test]
+async fn what_somebody_else_wrote_leaves_no_room_for_more_than_the_backlog() {
+    let rig = Rig::new().await;
+    for _ in 0..3 {
+        let foreign = format!("XADD {STREAM} * id foreign body {{}}");
+        let _id: String = rig.raw(&foreign).await;
+    }
+    let read = rig.read("w", 3).await;
+    rig.settle(&read, REMEMBER).await;
+    let trimmed = rig.backbone.trim(&rig.partition, Duration::ZERO);
+    trimmed.await.unwrap();
+    let limits = AppendLimits { max_backlog: 1 };
+    let group = [entry("a", "{}"), entry("b", "{}")];
+    let appended = rig.backbone.append(&rig.partition, limits, &group);
+    assert_eq!(
+        appended.await.unwrap(),
+        [Appended::New, Appended::BacklogFull]
+    );
+}
+
+#[tokio::test]
 async fn settling_forgets_what_was_recorded_of_the_entry() {
     let rig = Rig::new().await;
     rig.fill(1).await;

@@ -1,8 +1,8 @@
 -- Drops from the stream what no group needs any more and `retain` has passed.
 --
--- KEYS  1 stream, 2 floor
+-- KEYS  1 stream, 2 floor, 3 open counter, 4 lost counter
 -- ARGV  1 group, 2 retain in ms
--- Reply the floor: the oldest entry that is still needed
+-- Reply how many entries were gone before anybody read them
 -- Cost  O(dropped / entries per node)
 --
 -- XACK deletes nothing; without this the stream grows for ever. It trims before
@@ -49,4 +49,17 @@ local bound = time[1] * 1000 + math.floor(time[2] / 1000) - tonumber(ARGV[2])
 local upto = ms > bound and string.format('%.0f-0', bound) or needed
 redis.call('XTRIM', KEYS[1], 'MINID', '~', upto, 'LIMIT', 100000)
 redis.call('SET', KEYS[2], needed)
-return needed
+-- Nothing is pending and nothing unread, so nothing is open. A counter that
+-- says otherwise was led astray by somebody who trimmed unread entries, or
+-- wrote some of their own, which were settled and had never been counted.
+if pending[1] > 0 or #redis.call('XRANGE', KEYS[1], needed, '+', 'COUNT', 1) > 0 then
+  return 0
+end
+local open = tonumber(redis.call('GET', KEYS[3]) or '0')
+if open ~= 0 then
+  redis.call('SET', KEYS[3], 0)
+end
+if open > 0 then
+  redis.call('INCRBY', KEYS[4], open)
+end
+return math.max(0, open)
