@@ -103,9 +103,12 @@ impl Reader for StreamReader {
     }
 }
 
+/// Without what was trimmed while it was pending: there is nothing to judge,
+/// and `claim` counts it as lost when its lease has run out.
 fn deliveries(entries: Vec<(StreamId, Value)>, redelivered: bool) -> Vec<Delivery> {
     entries
         .into_iter()
+        .filter(|(_, fields)| *fields != Value::Nil)
         .map(|(stream_id, fields)| Delivery {
             stream_id,
             payload: parse::payload(stream_id, fields),

@@ -26,6 +26,30 @@ async fn after_a_restart_of_redis_a_reader_first_reads_again_what_it_holds() {
 }
 
 #[tokio::test]
+async fn what_was_trimmed_before_a_reconnect_is_counted_as_lost_and_not_judged() {
+    let mut server = PrivateRedis::start().await;
+    let rig = Rig::on(&server.url()).await;
+    rig.fill(2).await;
+    let mut reader = rig.backbone.reader(&rig.partition, "w").await.unwrap();
+    let read = reader.read(2).await.unwrap();
+    rig.forget(&read[0], "w").await;
+    let gone = format!("XDEL {STREAM} {}", read[0].stream_id);
+    let _gone: u64 = rig.raw(&gone).await;
+    server.kill();
+    assert!(reader.read(10).await.is_err());
+    server.restart().await;
+    let again = support::eventually_some(Duration::from_secs(10), "it reads", async || {
+        reader.read(10).await.ok()
+    })
+    .await;
+    assert_eq!(ids(&again), ["2"]);
+    let rig = Rig::on(&server.url()).await;
+    assert!(rig.claim("v").await.is_empty());
+    let depth = rig.backbone.depth(&rig.partition).await.unwrap();
+    assert_eq!((depth.lost, depth.open, depth.pending), (1, 1, 1));
+}
+
+#[tokio::test]
 async fn scripts_that_redis_forgot_are_loaded_again() {
     let server = PrivateRedis::start().await;
     let rig = Rig::on(&server.url()).await;
