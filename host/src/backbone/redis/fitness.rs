@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::connection::Server;
+use super::memory;
 use crate::backbone::Error;
 use crate::flow::FlowName;
 
@@ -14,23 +15,31 @@ pub(super) async fn check(
     for (flow, partitions) in flows {
         check_partitions(server, flow, *partitions).await?;
     }
+    let mut weak = check_config(server).await?;
+    match memory::look(server).await {
+        Err(hidden @ Error::Refused { .. }) => weak.push(format!(
+            "it hides its use of memory, so entries are refused only once it is full ({hidden})"
+        )),
+        looked => _ = looked?,
+    }
+    Ok(weak)
+}
+
+async fn check_config(server: &Server) -> Result<Vec<String>, Error> {
     let mut connection = server.connection().await?;
     let asked: Result<HashMap<String, String>, _> = redis::cmd("CONFIG")
         .arg("GET")
         .arg(&["appendonly", "appendfsync", "maxmemory-policy"])
         .query_async(&mut *connection)
         .await;
-    let config = match asked {
-        Ok(config) => config,
-        Err(source) => match server.error(source) {
-            away @ Error::Unreachable { .. } => return Err(away),
-            // A managed Redis may rename or forbid CONFIG.
-            hidden => {
-                return Ok(vec![format!(
-                    "it hides its configuration, so whether a 202 survives a crash is unknown ({hidden})"
-                )]);
-            }
-        },
+    let config = match asked.map_err(|source| server.error(source)) {
+        // A managed Redis may rename or forbid CONFIG.
+        Err(hidden @ Error::Refused { .. }) => {
+            return Ok(vec![format!(
+                "it hides its configuration, so whether a 202 survives a crash is unknown ({hidden})"
+            )]);
+        }
+        asked => asked?,
     };
     let is = |name: &str, value: &str| config.get(name).is_some_and(|is| is == value);
     if let Some(policy) = config

@@ -25,7 +25,11 @@ pub(super) struct Memory {
 impl Memory {
     pub async fn is_scarce(&self, server: &Server) -> Result<bool, Error> {
         if self.is_due() {
-            let scarce = look(server).await?;
+            let scarce = match look(server).await {
+                // Hidden: what is left is to believe Redis when it is full.
+                Err(Error::Refused { .. }) => false,
+                looked => looked?,
+            };
             match (self.scarce.swap(scarce, Ordering::Relaxed), scarce) {
                 (false, true) => {
                     error!("redis has used 80 % of its maxmemory, entries are refused")
@@ -53,7 +57,11 @@ impl Memory {
     }
 }
 
-async fn look(server: &Server) -> Result<bool, Error> {
+/// Whether it is nearly used up right now.
+///
+/// # Errors
+/// [`Error::Refused`] where Redis hides it.
+pub(super) async fn look(server: &Server) -> Result<bool, Error> {
     let mut connection = server.connection().await?;
     let info: redis::InfoDict = redis::cmd("INFO")
         .arg("memory")

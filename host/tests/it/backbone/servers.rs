@@ -154,6 +154,23 @@ async fn a_redis_that_evicts_is_refused_and_one_that_may_forget_is_warned_of() {
 }
 
 #[tokio::test]
+async fn a_redis_that_hides_its_configuration_is_warned_of_and_works() {
+    let server = PrivateRedis::start().await;
+    let rig = Rig::on(&server.url()).await;
+    let guest = "ACL SETUSER guest on >secret ~* &* +@all -config -info";
+    let _set: String = rig.raw(guest).await;
+    let rig = Rig::on(&server.url().replace("redis://", "redis://guest:secret@")).await;
+    let flows = [(FlowName::new("orders"), 1)];
+    let weak = rig.backbone.check(&flows).await.unwrap();
+    assert!(
+        weak.iter().any(|weak| weak.contains("configuration")),
+        "{weak:?}"
+    );
+    assert!(weak.iter().any(|weak| weak.contains("memory")), "{weak:?}");
+    assert_eq!(rig.append(&[entry("1", "{}")]).await, [Appended::New]);
+}
+
+#[tokio::test]
 async fn another_number_of_partitions_is_an_error_that_names_the_way_to_change_it() {
     let rig = Rig::new().await;
     let orders = FlowName::new("orders");
