@@ -6,8 +6,8 @@
 -- Cost  O(dropped / entries per node)
 --
 -- XACK deletes nothing; without this the stream grows for ever. It trims before
--- it writes anything else: without memory Redis refuses a script's first write
--- unless it frees some, and then nothing would ever make room again.
+-- it writes anything else: without memory Redis refuses a script whose first
+-- write could use some, and then nothing would ever make room again.
 local function parts(id)
   local ms, seq = string.match(id, '^(%d+)-(%d+)$')
   return tonumber(ms), tonumber(seq)
