@@ -25,7 +25,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::admit::{Admit, Admitted, Inadmissible, Reply};
-pub use self::body::NotJson;
+pub use self::body::{NotJson, parse as parse_body};
 pub use self::decision::{Decision, Judged, Verdict};
 pub use self::digest::Digest;
 pub use self::entry::{BodyHash, Entry, FlowName, sha256_16};

@@ -128,7 +128,7 @@ pub enum Error {
     /// (SQLSTATE 08, 40, 53, 57): the same call may succeed later.
     #[error("Postgres did not do it, the same call may succeed later: {0}")]
     Unavailable(String),
-    /// The data itself was refused (SQLSTATE 22 or 23): it never will.
+    /// The data itself was refused (SQLSTATE 22, 23 or 54): it never will.
     #[error("Postgres refused the data: {0}")]
     Data(String),
     /// Neither: a missing table, a denied permission. A person has to look.

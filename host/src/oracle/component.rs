@@ -49,6 +49,9 @@ pub enum LoadError {
     DoesNotStart(String),
 }
 
+/// Bytes of what is said of a component that does not load.
+const ERROR: usize = 2 << 10;
+
 fn list(parts: &[Part]) -> String {
     let misfits: Vec<String> = parts
         .iter()
@@ -56,7 +59,7 @@ fn list(parts: &[Part]) -> String {
         .map(Part::to_string)
         .collect();
     // Names are the component's own choice: this goes to logs and heartbeats.
-    cut(misfits.join(" | "), 2 << 10)
+    cut(misfits.join(" | "), ERROR)
 }
 
 impl Oracle {
@@ -81,7 +84,7 @@ impl Oracle {
             .linker
             .instantiate_pre(&component)
             .and_then(OraclePre::new)
-            .map_err(|error| LoadError::DoesNotStart(format!("{error:#}")))?;
+            .map_err(|error| LoadError::DoesNotStart(cut(format!("{error:#}"), ERROR)))?;
         let oracle = Self {
             name: Arc::from("unnamed"),
             pre,
@@ -165,7 +168,7 @@ fn compiled(engine: &Engine, digest: Digest, bytes: &[u8]) -> Result<(Component,
         return Ok((component, true));
     }
     let component = Component::from_binary(&engine.wasmtime, bytes)
-        .map_err(|error| LoadError::Invalid(format!("{error:#}")))?;
+        .map_err(|error| LoadError::Invalid(cut(format!("{error:#}"), ERROR)))?;
     if let Some(cache) = &engine.cache {
         cache.put(digest, &component);
     }

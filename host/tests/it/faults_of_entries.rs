@@ -261,3 +261,31 @@ async fn a_flow_may_have_what_no_oracle_can_judge_count_as_high() {
     let row = crate::host::decision(&host.site.postgres, &told_to(2, "")).await;
     assert_eq!(row, (1.0, vec!["unjudged".to_owned()]));
 }
+
+#[tokio::test]
+async fn what_somebody_else_wrote_to_the_stream_dies_and_stops_nobody() {
+    let site = impatient_site()
+        .await
+        .with_oracle(crate::host::UNIFORM_RISK);
+    let host = Host::start_on(site).await;
+    host.accepted(&told_to(1, "")).await;
+    host.settled().await;
+    let client = redis::Client::open(host.site.redis.as_str()).unwrap();
+    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    let deep = format!("{{\"x\":{}{}}}", "[".repeat(200_000), "]".repeat(200_000));
+    for (id, body) in [("deep", deep.as_bytes()), ("no-text", b"\"\xff\"")] {
+        let _id: String = redis::cmd("XADD")
+            .arg("floodgate:{transactions:0}:stream")
+            .arg(&["*", "id", id, "body"])
+            .arg(body)
+            .query_async(&mut connection)
+            .await
+            .unwrap();
+    }
+    for number in 2..=20 {
+        host.accepted(&told_to(number, "")).await;
+    }
+    let dead = until_dead(&host, 2).await;
+    assert!(dead.iter().all(|dead| dead["fault"] == "malformed"));
+    host.settled().await;
+}

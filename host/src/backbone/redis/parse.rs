@@ -4,7 +4,7 @@ use bytes::Bytes;
 use redis::Value;
 
 use crate::backbone::{FaultRecord, Payload, StreamId};
-use crate::flow::{Entry, EntryFault};
+use crate::flow::{Entry, EntryFault, parse_body};
 
 /// Longest id, as in `flow`; what is longer was not admitted by us.
 const LONGEST_ID: usize = 256;
@@ -33,8 +33,10 @@ pub(super) fn payload(stream_id: StreamId, fields: Value) -> Payload {
         Ok(id) if (1..=LONGEST_ID).contains(&id.len()) && !id.contains('\0') => id,
         _ => return malformed(body, "its id is not text of 1 to 256 bytes"),
     };
-    if serde_json::from_slice::<serde::de::IgnoredAny>(&body).is_err() {
-        return malformed(body, "its body is not JSON");
+    // As strictly as at admission: what is nested too deep for a database, or
+    // is no text, must not come as far as one.
+    if let Err(error) = parse_body(&body) {
+        return malformed(body, &format!("its body is {error}"));
     }
     Payload::Entry(Entry {
         id: Arc::from(id),
@@ -114,6 +116,8 @@ mod tests {
             Just(b"body".to_vec()),
             Just(b"{}".to_vec()),
             Just(b"1-1".to_vec()),
+            Just(b"\"\xff\"".to_vec()),
+            Just([[b'['; 200], [b']'; 200]].concat()),
             proptest::collection::vec(any::<u8>(), 0..300),
         ];
         let leaf = prop_oneof![

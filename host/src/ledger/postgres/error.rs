@@ -24,8 +24,9 @@ fn of_state(state: &SqlState, text: String) -> Error {
     match state.code().get(..2) {
         // connection, transaction rollback, resources, operator intervention
         Some("08" | "40" | "53" | "57") => Error::Unavailable(text),
-        // data exception, integrity constraint
-        Some("22" | "23") => Error::Data(text),
+        // data exception, integrity constraint, and a program limit, such as
+        // JSON that is nested too deep for the stack of the server
+        Some("22" | "23" | "54") => Error::Data(text),
         _ => Error::Other(text),
     }
 }
