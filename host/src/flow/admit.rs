@@ -1,29 +1,50 @@
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::body::{self, NotJson};
 use super::identity::{self, Normalise};
-use super::{Pointer, Schema, Template, Violation};
+use super::schema::MAX_VIOLATIONS;
+use super::{Pointer, Rate, Schema, Template, Violation};
 
 /// `[admit]`: which bodies become entries, and what is answered.
 pub struct Admit {
     /// Begins with a slash and does not end with one.
     pub path: Arc<str>,
     pub schema: Schema,
-    /// Where the body holds its id.
-    pub id: Pointer,
+    pub id: Identity,
+    /// The body is an array of entries.
+    pub batch: bool,
     /// Bytes.
     pub max_body: usize,
+    /// Whether an API key is required.
+    pub keys: bool,
+    /// Of each API key, else of each peer address.
+    pub rate: Option<Rate>,
     /// How long an id is known to the backbone after its entry is settled.
     pub remember: Duration,
     pub normalise: Vec<(Pointer, Normalise)>,
+    /// Status codes other than 422 for faults at these places.
+    pub errors: Vec<(Pointer, u16)>,
     pub reply: Reply,
 }
 
-/// `[admit.reply]`: the answer to an admitted entry.
+/// Where an entry's id comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Identity {
+    /// The body holds it.
+    Field(Pointer),
+    /// A random UUID (version 4).
+    Uuid,
+    /// An integer that counts up from 1, with gaps.
+    Sequence,
+}
+
+/// `[admit.reply]`: the answer to an admitted entry or batch.
 pub struct Reply {
     /// 200 to 299.
     pub status: u16,
@@ -33,8 +54,8 @@ pub struct Reply {
 /// A body that may become an entry.
 #[derive(Debug)]
 pub struct Admitted {
-    /// 1 to 256 bytes.
-    pub id: Arc<str>,
+    /// 1 to 256 bytes; `None` where it is to be generated.
+    pub id: Option<Arc<str>>,
     /// As the client sent it, but for what was normalised.
     pub body: Bytes,
     /// `body`, parsed.
@@ -45,6 +66,8 @@ pub struct Admitted {
 pub enum Inadmissible {
     #[error(transparent)]
     NotJson(#[from] NotJson),
+    #[error("item {index} is {error}")]
+    ItemNotJson { index: usize, error: NotJson },
     #[error("the body does not satisfy the flow's schema")]
     Invalid(Vec<Violation>),
 }
@@ -57,8 +80,93 @@ impl Admit {
         self.schema
             .check(&value, &body)
             .map_err(Inadmissible::Invalid)?;
-        let id = identity::identify(&value, &self.id)
-            .map_err(|violation| Inadmissible::Invalid(vec![violation]))?;
+        let id = match &self.id {
+            Identity::Field(pointer) => Some(
+                identity::identify(&value, pointer)
+                    .map_err(|violation| Inadmissible::Invalid(vec![violation]))?,
+            ),
+            Identity::Uuid | Identity::Sequence => None,
+        };
         Ok(Admitted { id, body, value })
     }
+
+    /// Checks an array of entries whole: one bad item refuses all of it.
+    ///
+    /// # Errors
+    /// With the index of each bad item, at most 20 violations in all.
+    pub fn admit_batch(&self, body: &Bytes) -> Result<Vec<Admitted>, Inadmissible> {
+        let items: Vec<&RawValue> = serde_json::from_slice(body).map_err(not_an_array)?;
+        let mut admitted = Vec::with_capacity(items.len());
+        let mut violations = Vec::new();
+        for (index, item) in items.into_iter().enumerate() {
+            match self.admit(body.slice_ref(item.get().as_bytes())) {
+                Ok(item) => admitted.push(item),
+                Err(Inadmissible::Invalid(of_item)) => {
+                    violations.extend(
+                        of_item
+                            .into_iter()
+                            .map(|violation| violation.of_item(index)),
+                    );
+                    if violations.len() >= MAX_VIOLATIONS {
+                        break;
+                    }
+                }
+                Err(Inadmissible::NotJson(error) | Inadmissible::ItemNotJson { error, .. }) => {
+                    return Err(Inadmissible::ItemNotJson { index, error });
+                }
+            }
+        }
+        if violations.is_empty() {
+            violations = self.told_apart(&admitted);
+        }
+        violations.truncate(MAX_VIOLATIONS);
+        if violations.is_empty() {
+            Ok(admitted)
+        } else {
+            Err(Inadmissible::Invalid(violations))
+        }
+    }
+
+    /// Items with the id of an earlier one and another body.
+    fn told_apart(&self, batch: &[Admitted]) -> Vec<Violation> {
+        let Identity::Field(pointer) = &self.id else {
+            return Vec::new();
+        };
+        let mut first: HashMap<&str, usize> = HashMap::with_capacity(batch.len());
+        let items = batch.iter().enumerate();
+        let clashes = items.filter_map(|(index, item)| {
+            let first = *first.entry(item.id.as_deref()?).or_insert(index);
+            (batch[first].body != item.body).then(|| Violation {
+                index: Some(index),
+                pointer: pointer.to_string(),
+                message: format!("it is the id of item {first} too, which has another body"),
+            })
+        });
+        clashes.collect()
+    }
+
+    /// The status code for these violations: 422, or what the flow file says
+    /// of the first place that it names.
+    pub fn status_of(&self, violations: &[Violation]) -> u16 {
+        let mut codes = violations.iter().filter_map(|violation| {
+            let mut errors = self.errors.iter();
+            errors.find(|(pointer, _)| pointer.as_str() == violation.pointer)
+        });
+        codes.next().map_or(422, |(_, status)| *status)
+    }
 }
+
+fn not_an_array(error: serde_json::Error) -> Inadmissible {
+    match error.classify() {
+        serde_json::error::Category::Data => Inadmissible::Invalid(vec![Violation {
+            index: None,
+            pointer: String::new(),
+            message: "it is not an array of entries".to_owned(),
+        }]),
+        _ => Inadmissible::NotJson(error.into()),
+    }
+}
+
+#[cfg(test)]
+#[path = "admit_tests.rs"]
+mod tests;

@@ -119,6 +119,10 @@ impl<'f> Section<'f> {
         found
     }
 
+    pub fn report(&self, span: Range<usize>, what: impl Display, remedy: impl Display) {
+        self.file.report(&self.path, Some(span), what, remedy);
+    }
+
     pub fn missing(&self, key: &str, remedy: &str) {
         let line = (!self.span.is_empty()).then(|| self.span.clone());
         self.file.report(&self.key(key), line, "missing", remedy);
@@ -156,7 +160,7 @@ impl<'f> Section<'f> {
                 Some(near) => format!("did you mean {near}?"),
                 None => format!("remove it; known here: {}", self.known.join(", ")),
             };
-            let what = "not a key that does anything (yet)";
+            let what = "no key of a flow file";
             let path = self.key(key.get_ref());
             self.file.report(&path, Some(key.span()), what, remedy);
         }

@@ -65,6 +65,7 @@ pub fn normalise(mut body: Bytes, value: &mut Value, rules: &[(Pointer, Normalis
 /// The id at `pointer`: a string, or an integer written in decimal.
 pub fn identify(value: &Value, pointer: &Pointer) -> Result<Arc<str>, Violation> {
     let violation = |message: &str| Violation {
+        index: None,
         pointer: pointer.to_string(),
         message: message.to_owned(),
     };

@@ -6,35 +6,49 @@ mod admit;
 mod admit_table;
 mod body;
 mod decision;
+mod deliver_table;
 mod digest;
+mod downstream;
 mod entry;
 mod fault;
 mod file;
 #[cfg(test)]
 mod fuzz_tests;
 mod identity;
+mod load;
+mod oracle_table;
+mod placeholder;
 mod pointer;
 mod problem;
+mod rate;
 mod resolve;
 #[cfg(test)]
 mod resolve_tests;
 mod schema;
+#[cfg(test)]
+mod table_tests;
 mod template;
+mod track;
+mod track_table;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use self::admit::{Admit, Admitted, Inadmissible, Reply};
+pub use self::admit::{Admit, Admitted, Identity, Inadmissible, Reply};
 pub use self::body::{NotJson, parse as parse_body};
 pub use self::decision::{Decision, Judged, Verdict};
 pub use self::digest::Digest;
+pub use self::downstream::{DeliverWhen, Downstream, EntryUrl, NotAUrl};
 pub use self::entry::{BodyHash, Entry, FlowName, sha256_16};
 pub use self::fault::{EntryFault, FaultKind};
 pub use self::identity::{MAX_ID, Normalise};
+pub use self::placeholder::{Filled, Name, Place, Values};
 pub use self::pointer::{NotAPointer, Pointer};
 pub use self::problem::Problem;
+pub use self::rate::{NotARate, Rate};
 pub use self::schema::{NotASchema, Schema, Violation};
 pub use self::template::{Template, TemplateError};
+pub use self::track::{HealthPage, State, States, Track, TrackPath};
 
 /// One kind of traffic, checked and ready to use.
 pub struct Flow {
@@ -48,8 +62,19 @@ pub struct Flow {
     pub oracles: Vec<OracleUse>,
     pub decide: Decide,
     pub keep: Keep,
+    pub track: Option<Track>,
+    pub deliver: Vec<Arc<Downstream>>,
+    pub health: Vec<HealthPage>,
     pub retry: Retry,
     pub stream: StreamSettings,
+}
+
+impl Flow {
+    /// How long an id is known to the backbone after its entry is settled.
+    pub fn known_for(&self) -> Duration {
+        let track = self.track.as_ref().map(|track| track.keep);
+        self.admit.remember.max(track.unwrap_or_default())
+    }
 }
 
 /// An oracle as a flow uses it.
@@ -92,6 +117,8 @@ pub struct Decide {
     pub threshold: f64,
     pub high: Arc<str>,
     pub low: Arc<str>,
+    /// While nothing is decided.
+    pub pending: Arc<str>,
     pub unjudged: Unjudged,
 }
 

@@ -1,130 +1,19 @@
 //! From the flow files as written to the flows as used.
 
-use std::collections::HashMap;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::admit_table::{self, Claim};
-use super::file::{File, Found, Section};
+use super::file::{File, Section};
+use super::load::Claim;
 use super::{
-    Combine, Decide, Digest, Flow, FlowName, Keep, OracleLimits, OracleSettings, OracleUse,
-    Problem, Retry, StreamSettings, Unjudged,
+    Combine, Decide, Digest, Downstream, Flow, FlowName, Keep, OracleUse, Retry, StreamSettings,
+    Unjudged, admit_table, deliver_table, oracle_table, track_table,
 };
 
 pub(super) const DURATION: &str = "write a duration such as \"500ms\", \"30s\" or \"10m\"";
 pub(super) const SIZE: &str = "write a size such as \"64KiB\" or \"1MiB\"";
-const COMPONENT: &str =
-    "name a file of the oracle directory without .wasm, such as \"mempool-risk\"";
-const MEBIBYTE: u64 = 1 << 20;
-
-impl Flow {
-    /// Reads every `*.toml` of a directory, in the order of their names.
-    ///
-    /// # Errors
-    /// All problems of all files; then no flow is to be used.
-    pub fn load_dir(dir: impl AsRef<Path>) -> Result<Vec<Self>, Vec<Problem>> {
-        let dir = dir.as_ref();
-        let problem = |what: String, remedy| vec![Problem::of_file(dir, what, remedy)];
-        let paths = flow_files(dir).map_err(|error| {
-            let what = format!("read flow directory: {error}");
-            problem(what, "name a directory that can be read")
-        })?;
-        if paths.is_empty() {
-            let what = "no flow file (*.toml) in it".to_owned();
-            return Err(problem(what, "put one there, or name another directory"));
-        }
-        let mut loader = Loader::default();
-        paths.iter().for_each(|path| loader.load(path));
-        if loader.problems.is_empty() {
-            Ok(loader.flows)
-        } else {
-            Err(loader.problems)
-        }
-    }
-
-    /// A flow as it was accepted once, to work off what is open of it: nothing
-    /// is admitted by it, so it comes without its schema.
-    ///
-    /// # Errors
-    /// Where this version does not understand it.
-    pub fn of_source(name: &str, source: &str) -> Result<Self, Vec<Problem>> {
-        let digest = Digest::of(source.as_bytes());
-        let file = File::new(format!("{name}.toml"), source.to_owned());
-        let flow = resolve(&file, FlowName::new(name), digest, None, |_, _| {});
-        let problems = file.problems();
-        match flow {
-            Some(flow) if problems.is_empty() => Ok(flow),
-            _ => Err(problems),
-        }
-    }
-}
-
-fn flow_files(dir: &Path) -> std::io::Result<Vec<PathBuf>> {
-    let mut paths = Vec::new();
-    for file in fs::read_dir(dir)? {
-        let path = file?.path();
-        if path
-            .extension()
-            .is_some_and(|extension| extension == "toml")
-        {
-            paths.push(path);
-        }
-    }
-    paths.sort();
-    Ok(paths)
-}
-
-#[derive(Default)]
-struct Loader {
-    flows: Vec<Flow>,
-    problems: Vec<Problem>,
-    /// HTTP path -> where it was claimed first.
-    claims: HashMap<String, String>,
-}
-
-impl Loader {
-    fn load(&mut self, path: &Path) {
-        let mut problem = |what: String, remedy| {
-            self.problems.push(Problem::of_file(path, what, remedy));
-        };
-        let stem = path.file_stem().and_then(|stem| stem.to_str());
-        let Some(name) = stem.filter(|stem| is_name(stem)) else {
-            let what = "its name is not one of a flow".to_owned();
-            return problem(what, "use a to z, 0 to 9, - and _");
-        };
-        let text = match fs::read_to_string(path) {
-            Ok(text) => text,
-            Err(error) => {
-                let what = format!("read flow file: {error}");
-                return problem(what, "make it a text file that can be read");
-            }
-        };
-        let digest = Digest::of(text.as_bytes());
-        let file = File::new(path.display().to_string(), text);
-        let dir = path.parent().unwrap_or(Path::new("."));
-        let flow = resolve(
-            &file,
-            FlowName::new(name),
-            digest,
-            Some(dir),
-            |claim, found| {
-                let here = format!("{}:{}", file.name(), found.line());
-                if let Some(first) = self.claims.get(&claim) {
-                    let what = format!("{claim:?} is the path of another flow ({first})");
-                    found.report(what, "give one of them another path");
-                } else {
-                    self.claims.insert(claim, here);
-                }
-            },
-        );
-        let problems = file.problems();
-        if problems.is_empty() {
-            self.flows.extend(flow);
-        }
-        self.problems.extend(problems);
-    }
-}
+const WHEN: &str = "write \"high\", \"always\" or \"never\"";
 
 /// Names end up in Redis keys, file names and metrics.
 pub(super) fn is_name(text: &str) -> bool {
@@ -135,19 +24,22 @@ pub(super) fn is_name(text: &str) -> bool {
 
 /// `None` where something that has no default is missing or wrong; other
 /// problems stand in `file` only.
-fn resolve(
+pub(super) fn resolve(
     file: &File,
     name: FlowName,
     digest: Digest,
     dir: Option<&Path>,
-    claim: impl Claim,
+    claim: Claim,
 ) -> Option<Flow> {
     let mut root = file.root();
     let admit = admit_table::read(root.section("admit"), dir, claim);
-    let oracles = oracles(&mut root);
+    let oracles = oracle_table::read(&mut root);
     let decide = decide(root.section("decide"));
-    let keep = keep(root.section("keep"));
-    let retry = retry(root.section("retry"));
+    let deliver = deliver_table::read(&mut root, &oracles);
+    let keep = keep(root.section("keep"), &oracles, &deliver);
+    let track = track_table::track(&mut root, keep, claim);
+    let health = track_table::health_pages(&mut root, claim);
+    let retry = retry(root.section("retry"), DEFAULT_RETRY);
     let stream = stream(root.section("stream"));
     root.finish();
     Some(Flow {
@@ -158,89 +50,12 @@ fn resolve(
         oracles,
         decide,
         keep,
+        track,
+        deliver,
+        health,
         retry,
         stream,
     })
-}
-
-fn oracles(root: &mut Section) -> Vec<OracleUse> {
-    let written = root.optional("oracle").map(Found::sections);
-    if written.as_ref().is_none_or(Vec::is_empty) {
-        root.missing(
-            "oracle",
-            "say who judges: [[oracle]] with component = \"...\"",
-        );
-    }
-    written.into_iter().flatten().filter_map(oracle).collect()
-}
-
-fn oracle(mut table: Section) -> Option<OracleUse> {
-    let component = table
-        .required("component", COMPONENT)
-        .and_then(|found| found.check(COMPONENT, |name: &String| is_name(name)));
-    let settings = oracle_settings(table.section("settings"));
-    let memory = table.optional("memory").and_then(|found| {
-        let size = found.parse(SIZE, str::parse::<bytesize::ByteSize>)?;
-        let sound = (MEBIBYTE..=4096 * MEBIBYTE).contains(&size.as_u64());
-        if !sound {
-            found.report(
-                format_args!("{size} is not possible here"),
-                "write 1MiB to 4GiB",
-            );
-        }
-        sound.then(|| usize::try_from(size.as_u64()).ok()).flatten()
-    });
-    let timeout = table.optional("timeout").and_then(|found| {
-        let timeout = found.parse(DURATION, humantime::parse_duration)?;
-        if timeout.is_zero() {
-            found.report("an oracle needs some time", DURATION);
-        }
-        Some(timeout)
-    });
-    table.finish();
-    Some(OracleUse {
-        component: component?.into(),
-        settings: Arc::new(settings),
-        limits: OracleLimits {
-            memory: memory.unwrap_or(64 << 20),
-            timeout: timeout.unwrap_or(std::time::Duration::from_millis(100)),
-        },
-    })
-}
-
-fn oracle_settings(table: Section) -> OracleSettings {
-    /// What a setting may be; a guest reads all of them as text.
-    #[derive(serde::Deserialize)]
-    #[serde(untagged)]
-    enum Setting {
-        Text(String),
-        Integer(i64),
-        Number(f64),
-        Switch(bool),
-    }
-    let values: std::collections::BTreeMap<_, _> = table
-        .entries()
-        .filter_map(|(key, found)| {
-            let value = match found.raw().get_ref().type_str() {
-                "array" | "table" | "datetime" => {
-                    found.report("not a setting", "write a string, a number, true or false");
-                    return None;
-                }
-                _ => match found.read("write a string, a number, true or false")? {
-                    Setting::Text(text) => text,
-                    Setting::Integer(number) => number.to_string(),
-                    Setting::Number(number) => number.to_string(),
-                    Setting::Switch(on) => on.to_string(),
-                },
-            };
-            Some((key, value))
-        })
-        .collect();
-    let digest = serde_json::to_vec(&values)
-        .ok()
-        .filter(|_| !values.is_empty())
-        .map(|json| Digest::of(&json));
-    OracleSettings { values, digest }
 }
 
 fn decide(mut table: Section) -> Decide {
@@ -261,6 +76,7 @@ fn decide(mut table: Section) -> Decide {
             .map_or_else(|| default.into(), Into::into)
     };
     let (high, low) = (label("high", "HIGH"), label("low", "LOW"));
+    let pending = label("pending", "PENDING");
     labels.finish();
     let unjudged = table
         .optional("unjudged")
@@ -271,19 +87,43 @@ fn decide(mut table: Section) -> Decide {
         threshold: threshold.unwrap_or(0.8),
         high,
         low,
+        pending,
         unjudged: unjudged.unwrap_or(Unjudged::DeadLetter),
     }
 }
 
-fn keep(mut table: Section) -> Keep {
-    let when = table
-        .optional("when")
-        .and_then(|found| found.read("write \"high\", \"always\" or \"never\""));
+/// A flow that delivers keeps every decision, and so does one without
+/// oracles, unless it says otherwise: nothing is ever HIGH there.
+fn keep(mut table: Section, oracles: &[OracleUse], deliver: &[Arc<Downstream>]) -> Keep {
+    let found = table.optional("when");
+    let when = found.as_ref().and_then(|found| found.read(WHEN));
+    if let (Some(found), Some(when)) = (&found, when) {
+        if !deliver.is_empty() && when != Keep::Always {
+            found.report(
+                "a flow that delivers keeps every decision",
+                "write \"always\"",
+            );
+        } else if oracles.is_empty() && when == Keep::High {
+            let what = "without an oracle nothing is ever HIGH";
+            found.report(what, "write \"always\", or \"never\"");
+        }
+    }
     table.finish();
-    when.unwrap_or(Keep::High)
+    let default = match oracles.is_empty() || !deliver.is_empty() {
+        true => Keep::Always,
+        false => Keep::High,
+    };
+    when.unwrap_or(default)
 }
 
-fn retry(mut table: Section) -> Retry {
+const DEFAULT_RETRY: Retry = Retry {
+    attempts: 5,
+    first: Duration::from_secs(1),
+    factor: 2.0,
+    max: Duration::from_secs(300),
+};
+
+pub(super) fn retry(mut table: Section, default: Retry) -> Retry {
     let attempts = table
         .optional("attempts")
         .and_then(|found| found.check("write 1 to 1000", |attempts| (1..=1000).contains(attempts)));
@@ -298,10 +138,10 @@ fn retry(mut table: Section) -> Retry {
     backoff.finish();
     table.finish();
     Retry {
-        attempts: attempts.unwrap_or(5),
-        first: first.unwrap_or(std::time::Duration::from_secs(1)),
-        factor: factor.unwrap_or(2.0),
-        max: max.unwrap_or(std::time::Duration::from_secs(300)),
+        attempts: attempts.unwrap_or(default.attempts),
+        first: first.unwrap_or(default.first),
+        factor: factor.unwrap_or(default.factor),
+        max: max.unwrap_or(default.max),
     }
 }
 
@@ -323,7 +163,7 @@ fn stream(mut table: Section) -> StreamSettings {
     }
 }
 
-pub(super) fn duration(table: &mut Section, key: &'static str) -> Option<std::time::Duration> {
+pub(super) fn duration(table: &mut Section, key: &'static str) -> Option<Duration> {
     table
         .optional(key)
         .and_then(|found| found.parse(DURATION, humantime::parse_duration))

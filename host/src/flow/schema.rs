@@ -1,22 +1,34 @@
 use jsonschema::{PatternOptions, Validator};
 use serde_json::Value;
 
-use super::Pointer;
+use super::{Digest, Pointer};
 
 /// Of a body with a thousand mistakes the first few tell enough.
-const MAX_VIOLATIONS: usize = 20;
+pub(super) const MAX_VIOLATIONS: usize = 20;
 
 /// What is wrong with a body, and where. Never quotes the body's values.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Violation {
+    /// The item of a batch, counted from 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub index: Option<usize>,
     /// JSON Pointer into the body; of a missing member, its object.
     pub pointer: String,
     pub message: String,
 }
 
+impl Violation {
+    #[must_use]
+    pub fn of_item(mut self, index: usize) -> Self {
+        self.index = Some(index);
+        self
+    }
+}
+
 /// A compiled JSON Schema (2020-12 unless it names another draft).
 pub struct Schema {
     validator: Validator,
+    digest: Digest,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -40,7 +52,13 @@ impl Schema {
                 pointer: error.instance_path().to_string(),
                 message: error.to_string(),
             })?;
-        Ok(Self { validator })
+        let digest = Digest::of(text);
+        Ok(Self { validator, digest })
+    }
+
+    /// SHA-256 of its text.
+    pub fn digest(&self) -> Digest {
+        self.digest
     }
 
     /// Checks a parsed body; `raw` is what it was parsed from.
@@ -56,6 +74,7 @@ impl Schema {
             .iter_errors(value)
             .take(MAX_VIOLATIONS)
             .map(|error| Violation {
+                index: None,
                 pointer: error.instance_path().to_string(),
                 message: error.masked().to_string(),
             })

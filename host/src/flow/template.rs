@@ -4,7 +4,8 @@ use serde_json::Value;
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::{NotAPointer, Pointer};
+use super::NotAPointer;
+use super::placeholder::{Filled, Name, Place, Placeholder, Values};
 
 /// A reply as a flow file writes it, compiled: rendering copies bytes that
 /// are JSON already and fills in what is between them.
@@ -23,16 +24,10 @@ enum Segment {
     Text(Placeholder),
 }
 
-#[derive(Debug)]
-enum Placeholder {
-    Id,
-    Body(Pointer),
-}
-
 #[derive(Debug, PartialEq, thiserror::Error)]
 pub enum TemplateError {
-    #[error("{{{0}}} is not a placeholder (yet)")]
-    Unknown(String),
+    #[error("{{{text}}} is not a placeholder here")]
+    Unknown { text: String, known: String },
     #[error("{0}")]
     Pointer(#[from] NotAPointer),
     #[error("a {{ or }} stands alone")]
@@ -42,39 +37,42 @@ pub enum TemplateError {
 }
 
 impl TemplateError {
-    pub fn remedy(&self) -> &'static str {
+    pub fn remedy(&self) -> String {
         match self {
-            Self::Unknown(_) | Self::Pointer(_) => {
-                "{id} and {/json/pointer} into the body are known"
-            }
-            Self::Brace => "write {{ and }} for braces that are meant as such",
+            Self::Unknown { known, .. } => known.clone(),
+            Self::Pointer(_) => "write a JSON Pointer such as {/tx_hash}".to_owned(),
+            Self::Brace => "write {{ and }} for braces that are meant as such".to_owned(),
             Self::NotJson(_) => {
-                "write a string, a finite number, true or false, a table or an array"
+                "write a string, a finite number, true or false, a table or an array".to_owned()
             }
-        }
-    }
-}
-
-impl Default for Template {
-    /// `{"status":"accepted","id":...}`
-    fn default() -> Self {
-        Self {
-            segments: vec![
-                Segment::Literal((*br#"{"status":"accepted","id":"#).into()),
-                Segment::Value(Placeholder::Id),
-                Segment::Literal((*b"}").into()),
-            ],
         }
     }
 }
 
 impl Template {
+    /// `{"status":"accepted","id":...}`, of a batch with `count` in place of `id`.
+    pub fn accepted(place: Place) -> Self {
+        let (key, name) = match place {
+            Place::BatchReply => ("count", Name::Count),
+            _ => ("id", Name::Id),
+        };
+        let head = format!(r#"{{"status":"accepted","{key}":"#);
+        Self {
+            segments: vec![
+                Segment::Literal(head.into_bytes().into()),
+                Segment::Value(Placeholder::Named(name)),
+                Segment::Literal((*b"}").into()),
+            ],
+        }
+    }
+
     /// # Errors
     /// All that is wrong in it, with the byte range in the flow file.
     pub fn compile(
         value: &Spanned<DeValue<'_>>,
+        place: Place,
     ) -> Result<Self, Vec<(Range<usize>, TemplateError)>> {
-        let mut compiler = Compiler::default();
+        let mut compiler = Compiler::new(place);
         compiler.value(value);
         compiler.flush();
         if compiler.errors.is_empty() {
@@ -86,25 +84,77 @@ impl Template {
         }
     }
 
-    /// Writes the reply for an entry; always one JSON document.
-    pub fn render(&self, id: &str, body: &Value, out: &mut Vec<u8>) {
+    /// Whether it speaks of `name`.
+    pub fn mentions(&self, name: Name) -> bool {
+        self.placeholders()
+            .any(|placeholder| *placeholder == Placeholder::Named(name))
+    }
+
+    /// Whether it points into the body.
+    pub fn mentions_body(&self) -> bool {
+        self.placeholders()
+            .any(|placeholder| matches!(placeholder, Placeholder::Body(_)))
+    }
+
+    fn placeholders(&self) -> impl Iterator<Item = &Placeholder> {
+        self.segments.iter().filter_map(|segment| match segment {
+            Segment::Literal(_) => None,
+            Segment::Value(placeholder) | Segment::Text(placeholder) => Some(placeholder),
+        })
+    }
+
+    /// Writes the reply; always one JSON document.
+    pub fn render(&self, values: &impl Values, out: &mut Vec<u8>) {
         for segment in &self.segments {
             match segment {
                 Segment::Literal(json) => out.extend_from_slice(json),
-                Segment::Value(Placeholder::Id) => write_json(id, out),
-                Segment::Value(Placeholder::Body(pointer)) => match pointer.find(body) {
-                    Some(value) => write_json(value, out),
-                    None => out.extend_from_slice(b"null"),
-                },
-                Segment::Text(Placeholder::Id) => write_text(id, out),
-                Segment::Text(Placeholder::Body(pointer)) => match pointer.find(body) {
-                    Some(Value::String(text)) => write_text(text, out),
-                    Some(Value::Null) | None => {}
-                    Some(value) => write_text(&value.to_string(), out),
-                },
+                Segment::Value(placeholder) => write_value(fill(values, placeholder), out),
+                Segment::Text(placeholder) => write_characters(fill(values, placeholder), out),
             }
         }
     }
+}
+
+fn fill<'v>(values: &'v impl Values, placeholder: &Placeholder) -> Filled<'v> {
+    match placeholder {
+        Placeholder::Named(name) => values.value(*name),
+        Placeholder::Body(pointer) => values
+            .body()
+            .and_then(|body| pointer.find(body))
+            .map_or(Filled::Null, Filled::Json),
+    }
+}
+
+fn write_value(value: Filled<'_>, out: &mut Vec<u8>) {
+    match value {
+        Filled::Null => out.extend_from_slice(b"null"),
+        Filled::Text(text) => write_json(text, out),
+        Filled::Integer(number) => write_json(number, out),
+        Filled::Number(number) => write_json(number, out),
+        Filled::Time(unix_ms) => write_json(rfc_3339(unix_ms), out),
+        Filled::Json(value) => write_json(value, out),
+        Filled::Made(value) => write_json(value, out),
+    }
+}
+
+fn write_characters(value: Filled<'_>, out: &mut Vec<u8>) {
+    match value {
+        Filled::Null | Filled::Json(Value::Null) | Filled::Made(Value::Null) => {}
+        Filled::Text(text) => write_text(text, out),
+        Filled::Integer(number) => write_text(&number.to_string(), out),
+        Filled::Number(number) => write_text(&number.to_string(), out),
+        Filled::Time(unix_ms) => write_text(&rfc_3339(unix_ms), out),
+        Filled::Json(Value::String(text)) => write_text(text, out),
+        Filled::Json(value) => write_text(&value.to_string(), out),
+        Filled::Made(value) => write_text(&value.to_string(), out),
+    }
+}
+
+/// With milliseconds, in UTC.
+fn rfc_3339(unix_ms: u64) -> String {
+    let ms = i64::try_from(unix_ms).unwrap_or(i64::MAX);
+    let time = jiff::Timestamp::from_millisecond(ms).unwrap_or(jiff::Timestamp::MAX);
+    format!("{time:.3}")
 }
 
 fn write_json(value: impl serde::Serialize, out: &mut Vec<u8>) {
@@ -123,8 +173,8 @@ fn write_text(text: &str, out: &mut Vec<u8>) {
     out.pop();
 }
 
-#[derive(Default)]
 struct Compiler {
+    place: Place,
     segments: Vec<Segment>,
     /// JSON that is not a segment yet.
     literal: Vec<u8>,
@@ -132,6 +182,15 @@ struct Compiler {
 }
 
 impl Compiler {
+    fn new(place: Place) -> Self {
+        Self {
+            place,
+            segments: Vec::new(),
+            literal: Vec::new(),
+            errors: Vec::new(),
+        }
+    }
+
     fn value(&mut self, value: &Spanned<DeValue<'_>>) {
         match value.get_ref() {
             DeValue::String(text) => self.string(text, value.span()),
@@ -173,7 +232,7 @@ impl Compiler {
     }
 
     fn string(&mut self, text: &str, span: Range<usize>) {
-        match parts(text) {
+        match parts(text, self.place) {
             Ok(parts) => match <[Part; 1]>::try_from(parts) {
                 Ok([Part::Placeholder(only)]) => self.segment(Segment::Value(only)),
                 Ok(parts) => self.text(parts),
@@ -217,7 +276,7 @@ enum Part {
 }
 
 /// Takes `text {placeholder} text` apart; `{{` and `}}` are braces.
-fn parts(text: &str) -> Result<Vec<Part>, TemplateError> {
+fn parts(text: &str, place: Place) -> Result<Vec<Part>, TemplateError> {
     let mut parts = Vec::new();
     let mut literal = String::new();
     let mut rest = text;
@@ -232,7 +291,7 @@ fn parts(text: &str) -> Result<Vec<Part>, TemplateError> {
             if !literal.is_empty() {
                 parts.push(Part::Literal(std::mem::take(&mut literal)));
             }
-            parts.push(Part::Placeholder(placeholder(name)?));
+            parts.push(Part::Placeholder(place.placeholder(name)?));
             rest = after;
         } else {
             return Err(TemplateError::Brace);
@@ -245,100 +304,6 @@ fn parts(text: &str) -> Result<Vec<Part>, TemplateError> {
     Ok(parts)
 }
 
-fn placeholder(name: &str) -> Result<Placeholder, TemplateError> {
-    match name {
-        "id" => Ok(Placeholder::Id),
-        _ if name.starts_with('/') => Ok(Placeholder::Body(Pointer::parse(name)?)),
-        _ => Err(TemplateError::Unknown(name.to_owned())),
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-    use serde_json::json;
-
-    use super::*;
-
-    fn compile(toml: &str) -> Result<Template, Vec<TemplateError>> {
-        let value = DeValue::parse(toml).unwrap();
-        Template::compile(&value).map_err(|errors| errors.into_iter().map(|(_, e)| e).collect())
-    }
-
-    fn render(toml: &str, id: &str, body: &Value) -> String {
-        let mut out = Vec::new();
-        compile(toml).unwrap().render(id, body, &mut out);
-        String::from_utf8(out).unwrap()
-    }
-
-    #[test]
-    fn a_reply_keeps_the_order_of_the_flow_file() {
-        let template =
-            r#"{ z = "accepted", a = "{id}", m = [1, 2.5, true, 0xff], t = { x = "" } }"#;
-        assert_eq!(
-            render(template, "7", &json!({})),
-            r#"{"z":"accepted","a":"7","m":[1,2.5,true,255],"t":{"x":""}}"#
-        );
-    }
-
-    #[test]
-    fn a_string_that_is_one_placeholder_takes_the_values_own_type() {
-        let body = json!({"n": 1.5, "o": {"k": [null]}, "s": "q\"", "z": null});
-        let template = r#"{ n = "{/n}", o = "{/o}", s = "{/s}", z = "{/z}", none = "{/none}" }"#;
-        assert_eq!(
-            render(template, "i", &body),
-            r#"{"n":1.5,"o":{"k":[null]},"s":"q\"","z":null,"none":null}"#
-        );
-    }
-
-    #[test]
-    fn placeholders_among_text_are_characters() {
-        let body = json!({"n": 1, "o": {"k": "v"}});
-        let template = r#""{{{id}}}: {/n} {/o} [{/none}]""#;
-        let text: String = serde_json::from_str(&render(template, "a\"\\\n", &body)).unwrap();
-        assert_eq!(text, "{a\"\\\n}: 1 {\"k\":\"v\"} []");
-    }
-
-    #[test]
-    fn every_mistake_of_a_template_is_named() {
-        let errors = compile(r#"{ a = "{count}", b = "{id", c = "{/~9}", d = nan, e = "}" }"#);
-        let errors: Vec<_> = errors
-            .unwrap_err()
-            .iter()
-            .map(ToString::to_string)
-            .collect();
-        assert_eq!(
-            errors,
-            [
-                "{count} is not a placeholder (yet)",
-                "a { or } stands alone",
-                "\"/~9\" has a ~ that is not ~0 or ~1",
-                "such a number has no JSON form",
-                "a { or } stands alone",
-            ]
-        );
-    }
-
-    proptest! {
-        #[test]
-        fn a_rendered_reply_is_always_json(
-            texts in prop::collection::vec(r#"(\PC|\{id\}|\{/k\}|\{/k/0\}|\{\{|\}\}|"|\\){0,8}"#, 0..4),
-            id in any::<String>(),
-            text in any::<String>(),
-            nested in any::<bool>(),
-        ) {
-            let body = if nested { json!({"k": [text]}) } else { json!({"k": text}) };
-            let template: toml::Table = texts.iter().enumerate()
-                .map(|(index, text)| (index.to_string(), toml::Value::String(text.clone())))
-                .collect();
-            let toml = format!("body = {}", toml::Value::Table(template));
-            let table = toml::de::DeTable::parse(&toml).unwrap();
-            if let Ok(template) = Template::compile(&table.get_ref()["body"]) {
-                let mut out = Vec::new();
-                template.render(&id, &body, &mut out);
-                let reply: Value = serde_json::from_slice(&out).unwrap();
-                prop_assert_eq!(reply.as_object().map(serde_json::Map::len), Some(texts.len()));
-            }
-        }
-    }
-}
+#[path = "template_tests.rs"]
+mod tests;

@@ -10,6 +10,7 @@ use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{Request, StatusCode};
 
 use super::batcher::Batcher;
+use super::receipt::Receipt;
 use super::receive::{check_media_type, receive};
 use super::{Refusal, Response};
 use crate::backbone::{AppendLimits, Appended, Backbone, NewEntry, Partition};
@@ -20,7 +21,9 @@ static IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-rep
 impl From<Inadmissible> for Refusal {
     fn from(inadmissible: Inadmissible) -> Self {
         match inadmissible {
-            Inadmissible::NotJson(error) => Self::NotJson(error),
+            Inadmissible::NotJson(error) | Inadmissible::ItemNotJson { error, .. } => {
+                Self::NotJson(error)
+            }
             Inadmissible::Invalid(violations) => Self::Invalid(violations),
         }
     }
@@ -70,9 +73,17 @@ impl Admission {
         let admit = &self.flow.admit;
         let body = receive(request.into_body(), admit.max_body, body_timeout).await?;
         let Admitted { id, body, value } = admit.admit(body)?;
+        let id = id.unwrap_or_else(|| uuid::Uuid::new_v4().to_string().into());
         // Before the entry is queued: what waits there should be small.
         let mut reply = Vec::with_capacity(256);
-        admit.reply.body.render(&id, &value, &mut reply);
+        let receipt = Receipt {
+            flow: &self.flow,
+            id: Some(&id),
+            received_at: None,
+            count: 1,
+            body: Some(&value),
+        };
+        admit.reply.body.render(&receipt, &mut reply);
         drop(value);
 
         let batcher = self

@@ -7,6 +7,7 @@ mod admit;
 mod batcher;
 mod drain;
 mod health;
+mod receipt;
 mod receive;
 mod refusal;
 mod router;

@@ -72,6 +72,7 @@ mod tests {
             threshold: 0.8,
             high: "HIGH".into(),
             low: "LOW".into(),
+            pending: "PENDING".into(),
             unjudged: Unjudged::DeadLetter,
         }
     }

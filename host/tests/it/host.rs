@@ -34,12 +34,19 @@ impl Site {
         Self::on(support::redis().await, support::postgres().await)
     }
 
-    /// With the flow as it is shipped, and no oracle yet.
+    /// With the flow `transactions` as it is shipped, and no oracle yet.
     pub fn on(redis: String, postgres: String) -> Self {
+        Self::of_flows(redis, postgres, &["transactions"])
+    }
+
+    /// With these flows as they are shipped, and no oracle yet.
+    pub fn of_flows(redis: String, postgres: String, names: &[&str]) -> Self {
         let flows = tempfile::tempdir().unwrap();
-        for file in std::fs::read_dir(repository().join("flows")).unwrap() {
-            let file = file.unwrap();
-            std::fs::copy(file.path(), flows.path().join(file.file_name())).unwrap();
+        for name in names {
+            for file in [format!("{name}.toml"), format!("{name}.schema.json")] {
+                let shipped = repository().join("flows").join(&file);
+                std::fs::copy(shipped, flows.path().join(file)).unwrap();
+            }
         }
         let oracles = tempfile::tempdir().unwrap();
         Self {

@@ -1,0 +1,96 @@
+use std::time::Duration;
+
+use super::*;
+use crate::flow::Place;
+
+fn admit(batch: bool) -> Admit {
+    let schema = br#"{"type": "object", "required": ["n"],
+        "properties": {"id": {"type": "string", "minLength": 2}, "n": {"type": "integer"}}}"#;
+    let pointer = |text| Pointer::parse(text).unwrap();
+    Admit {
+        path: "/x".into(),
+        schema: Schema::compile(schema).unwrap(),
+        id: Identity::Field(pointer("/id")),
+        batch,
+        max_body: 1 << 20,
+        keys: false,
+        rate: None,
+        remember: Duration::ZERO,
+        normalise: vec![(pointer("/id"), Normalise::Lower)],
+        errors: vec![(pointer("/id"), 400)],
+        reply: Reply {
+            status: 202,
+            body: Template::accepted(Place::BatchReply),
+        },
+    }
+}
+
+fn batch(text: &str) -> Result<Vec<Admitted>, Inadmissible> {
+    admit(true).admit_batch(&Bytes::copy_from_slice(text.as_bytes()))
+}
+
+/// (index, pointer) of each violation.
+fn places(text: &str) -> Vec<(Option<usize>, String)> {
+    match batch(text) {
+        Err(Inadmissible::Invalid(found)) => found
+            .into_iter()
+            .map(|violation| (violation.index, violation.pointer))
+            .collect(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn each_item_of_a_batch_keeps_its_own_bytes() {
+    let items = batch(r#" [ {"id":"AB", "n":1 } ,{"id":"cd","n":2}] "#).unwrap();
+    let bodies: Vec<_> = items.iter().map(|item| &item.body[..]).collect();
+    let expected: [&[u8]; 2] = [br#"{"id":"ab", "n":1 }"#, br#"{"id":"cd","n":2}"#];
+    assert_eq!(bodies, expected);
+    assert!(batch("[]").unwrap().is_empty());
+}
+
+#[test]
+fn one_bad_item_refuses_the_batch_and_is_named() {
+    let text = r#"[{"id":"ab","n":1}, {"id":"x","n":"y"}, 7, {"n":1}]"#;
+    let expected = [(1, "/id"), (1, "/n"), (2, ""), (3, "/id")];
+    let expected = expected.map(|(index, pointer)| (Some(index), pointer.to_owned()));
+    assert_eq!(places(text), expected);
+    let text = r#"[{"id":"ab","n":1}, {"id":"cd","n":1,"n":2}]"#;
+    let refusal = batch(text).unwrap_err().to_string();
+    assert!(
+        refusal.starts_with("item 1 is not JSON we can keep"),
+        "{refusal}"
+    );
+}
+
+#[test]
+fn a_batch_of_a_thousand_bad_items_names_twenty() {
+    let text = format!("[{}7]", "7,".repeat(1000));
+    assert_eq!(places(&text).len(), 20);
+}
+
+#[test]
+fn the_same_id_twice_in_a_batch_is_one_entry_or_refused() {
+    let same = r#"[{"id":"ab","n":1}, {"id":"ab","n":1}]"#;
+    assert_eq!(batch(same).unwrap().len(), 2);
+    let other = r#"[{"id":"ab","n":1}, {"id":"cd","n":1}, {"id":"AB","n":2}]"#;
+    assert_eq!(places(other), [(Some(2), "/id".to_owned())]);
+}
+
+#[test]
+fn what_is_no_array_is_no_batch() {
+    assert_eq!(places("{}"), [(None, String::new())]);
+    assert!(matches!(batch("[{}"), Err(Inadmissible::NotJson(_))));
+}
+
+#[test]
+fn a_fault_at_a_named_place_has_the_status_that_the_flow_gives_it() {
+    let violation = |pointer: &str| Violation {
+        index: None,
+        pointer: pointer.to_owned(),
+        message: String::new(),
+    };
+    let admit = admit(false);
+    assert_eq!(admit.status_of(&[violation("/n")]), 422);
+    assert_eq!(admit.status_of(&[violation("/n"), violation("/id")]), 400);
+}

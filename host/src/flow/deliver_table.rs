@@ -1,0 +1,90 @@
+//! `[[deliver]]` as written, and what becomes of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::file::{Found, Section};
+use super::resolve::{DURATION, duration, is_name, retry};
+use super::{DeliverWhen, Downstream, EntryUrl, OracleUse, Retry};
+
+const NAME: &str = "write a name of a to z, 0 to 9, - and _";
+const URL: &str = "write a URL such as \"http://localhost:8080/transactions\"";
+const EXISTS: &str = "write a URL with {id}, such as \"http://localhost:8080/transactions/{id}\"";
+
+/// A downstream may be away for hours.
+const DEFAULT_RETRY: Retry = Retry {
+    attempts: 10,
+    first: Duration::from_secs(1),
+    factor: 2.0,
+    max: Duration::from_secs(300),
+};
+
+pub(super) fn read(root: &mut Section, oracles: &[OracleUse]) -> Vec<Arc<Downstream>> {
+    let written = root.optional("deliver").map(Found::sections);
+    let mut names: Vec<String> = Vec::new();
+    let mut downstreams = Vec::new();
+    for mut table in written.into_iter().flatten() {
+        let name = table.required("name", NAME).and_then(|found| {
+            let name = found.check(NAME, |name: &String| is_name(name))?;
+            if names.contains(&name) {
+                found.report(
+                    format_args!("{name:?} is there twice"),
+                    "give it another name",
+                );
+            }
+            names.push(name.clone());
+            Some(name)
+        });
+        downstreams.extend(downstream(table, name, oracles).map(Arc::new));
+    }
+    downstreams
+}
+
+fn downstream(
+    mut table: Section,
+    name: Option<String>,
+    oracles: &[OracleUse],
+) -> Option<Downstream> {
+    let when = table.optional("when").and_then(|found| {
+        let when = found.read("write \"always\" or \"high\"")?;
+        if when == DeliverWhen::High && oracles.is_empty() {
+            found.report("without an oracle nothing is ever HIGH", "write \"always\"");
+        }
+        Some(when)
+    });
+    let url = table
+        .required("url", URL)
+        .and_then(|found| found.parse(URL, EntryUrl::parse));
+    let exists = table.optional("exists").and_then(|found| {
+        let exists = found.parse(EXISTS, EntryUrl::parse)?;
+        if !exists.as_str().contains("{id}") {
+            found.report("it asks for no entry in particular", EXISTS);
+        }
+        Some(exists)
+    });
+    let timeout = table.optional("timeout").and_then(|found| {
+        let timeout = found.parse(DURATION, humantime::parse_duration)?;
+        if timeout.is_zero() {
+            found.report("a request needs some time", DURATION);
+        }
+        Some(timeout)
+    });
+    let quiet = duration(&mut table, "quiet");
+    let concurrency = table.optional("concurrency").and_then(|found| {
+        found.check("write 1 to 1024", |concurrency| {
+            (1..=1024).contains(concurrency)
+        })
+    });
+    let retry = retry(table.section("retry"), DEFAULT_RETRY);
+    table.finish();
+    Some(Downstream {
+        name: name?.into(),
+        when: when.unwrap_or(DeliverWhen::Always),
+        url: url?,
+        exists,
+        timeout: timeout.unwrap_or(Duration::from_secs(30)),
+        quiet: quiet.unwrap_or(Duration::from_secs(60)),
+        concurrency: concurrency.unwrap_or(16),
+        retry,
+    })
+}
