@@ -99,6 +99,28 @@ pub struct KeptDecision {
     pub decided_at: u64,
 }
 
+/// How far a decision has come on its way to a downstream.
+#[derive(Clone, Debug)]
+pub struct KeptDelivery {
+    /// Of the downstream, in its flow.
+    pub name: String,
+    pub state: DeliveryState,
+    pub attempts: u32,
+    /// Of the last attempt that failed.
+    pub error: Option<String>,
+    /// Unix milliseconds; when it was delivered or given up.
+    pub ended_at: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeliveryState {
+    Waiting,
+    /// A deliverer holds it.
+    InFlight,
+    Delivered,
+    GivenUp,
+}
+
 #[derive(Clone, Debug, Default)]
 pub struct DeadFilter {
     pub flow: Option<String>,
@@ -158,6 +180,9 @@ pub trait Ledger: Send + Sync {
     ) -> Result<Kept, Error>;
 
     async fn decision(&self, flow: &FlowName, id: &str) -> Result<Option<KeptDecision>, Error>;
+
+    /// The deliveries of a decision, one for each downstream of its flow.
+    async fn deliveries(&self, flow: &FlowName, id: &str) -> Result<Vec<KeptDelivery>, Error>;
 
     /// How many decisions are kept of entries received since (Unix ms).
     async fn kept_since(&self, flow: &FlowName, since: u64) -> Result<u64, Error>;

@@ -21,8 +21,8 @@ use tokio::time::timeout;
 use tokio_postgres::{Config, NoTls};
 
 use super::{
-    Buried, Choice, DeadFilter, DeadLetter, Decided, DecidedBy, Error, Kept, KeptDecision, Ledger,
-    Stored,
+    Buried, Choice, DeadFilter, DeadLetter, Decided, DecidedBy, Error, Kept, KeptDecision,
+    KeptDelivery, Ledger, Stored,
 };
 use crate::backbone::{Landmark, Partition, StreamId};
 use crate::flow::{BodyHash, Digest, FlowName};
@@ -166,6 +166,10 @@ impl Ledger for Postgres {
         let client = self.client().await?;
         let call = timeout(ANSWER, keep::decision(&client, flow, id)).await;
         self.answered(client, call)
+    }
+
+    async fn deliveries(&self, _flow: &FlowName, _id: &str) -> Result<Vec<KeptDelivery>, Error> {
+        Ok(Vec::new())
     }
 
     async fn kept_since(&self, flow: &FlowName, since: u64) -> Result<u64, Error> {

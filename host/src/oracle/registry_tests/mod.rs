@@ -16,8 +16,8 @@ use super::*;
 use crate::backbone::{Landmark, Partition, StreamId};
 use crate::flow::{BodyHash, Digest, Entry, FlowName, OracleLimits};
 use crate::ledger::{
-    Buried, Choice, DeadFilter, DeadLetter, Decided, DecidedBy, Error, Kept, KeptDecision, Ledger,
-    Stored,
+    Buried, Choice, DeadFilter, DeadLetter, Decided, DecidedBy, Error, Kept, KeptDecision,
+    KeptDelivery, Ledger, Stored,
 };
 
 pub(super) const NAME: &str = "judge";
@@ -50,6 +50,10 @@ impl Shelf {
 #[async_trait]
 impl Ledger for Shelf {
     async fn decision(&self, _: &FlowName, _: &str) -> Result<Option<KeptDecision>, Error> {
+        unimplemented!()
+    }
+
+    async fn deliveries(&self, _: &FlowName, _: &str) -> Result<Vec<KeptDelivery>, Error> {
         unimplemented!()
     }
 
