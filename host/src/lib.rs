@@ -14,4 +14,5 @@ pub mod ledger;
 pub mod oracle;
 pub mod prove;
 pub mod settings;
+mod watch;
 pub mod worker;

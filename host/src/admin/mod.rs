@@ -12,10 +12,10 @@ mod server;
 pub mod types;
 mod why;
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use crate::backbone::{Backbone, Partition};
-use crate::flow::Flow;
+use crate::flow::{Flow, Flows};
 use crate::ledger::Ledger;
 
 pub use self::health::{Health, health};
@@ -26,9 +26,7 @@ use self::types::WorkerOracle;
 /// What the admin API looks at.
 #[derive(Clone)]
 pub struct Admin {
-    pub flows: Arc<[Arc<Flow>]>,
-    /// Known a moment after the start.
-    pub draining: Arc<OnceLock<Vec<Arc<Flow>>>>,
+    pub flows: Flows,
     pub backbone: Arc<dyn Backbone>,
     pub ledger: Arc<dyn Ledger>,
 }
@@ -56,20 +54,14 @@ impl Admin {
     fn flows(&self, name: Option<&str>) -> Result<Vec<Arc<Flow>>, Error> {
         match name {
             Some(name) => Ok(vec![self.flow(name)?]),
-            None => Ok(self.flows.iter().chain(self.draining()).cloned().collect()),
+            None => Ok(self.flows.borrow().all().cloned().collect()),
         }
     }
 
-    /// Flows whose file was removed while entries of theirs were open.
-    fn draining(&self) -> impl Iterator<Item = &Arc<Flow>> {
-        self.draining.get().into_iter().flatten()
-    }
-
     fn flow(&self, name: &str) -> Result<Arc<Flow>, Error> {
-        let mut flows = self.flows.iter().chain(self.draining());
-        let flow = flows.find(|flow| flow.name.as_str() == name);
-        flow.cloned().ok_or_else(|| {
-            let known: Vec<&str> = self.flows.iter().map(|f| f.name.as_str()).collect();
+        let flows = self.flows.borrow();
+        flows.find(name).cloned().ok_or_else(|| {
+            let known: Vec<&str> = flows.live.iter().map(|flow| flow.name.as_str()).collect();
             Error::NotFound(format!("no flow {name}; there are: {}", known.join(", ")))
         })
     }

@@ -11,8 +11,9 @@ const LARGEST_MAX: usize = 10_000;
 
 pub(super) async fn flows(admin: &Admin) -> Result<Vec<FlowStatus>, Error> {
     let mut all = Vec::new();
-    let running = admin.flows.iter().map(|flow| (flow, "running"));
-    let draining = admin.draining().map(|flow| (flow, "draining"));
+    let flows = admin.flows.borrow().clone();
+    let running = flows.live.iter().map(|flow| (flow, "running"));
+    let draining = flows.draining.iter().map(|flow| (flow, "draining"));
     for (flow, state) in running.chain(draining) {
         let mut status = FlowStatus {
             name: flow.name.to_string(),
@@ -38,7 +39,9 @@ pub(super) async fn flows(admin: &Admin) -> Result<Vec<FlowStatus>, Error> {
             let oldest = depth.oldest.map(|age| age.as_millis() as u64);
             status.oldest_ms = status.oldest_ms.max(oldest);
         }
-        all.push(status);
+        if state == "running" || status.open > 0 {
+            all.push(status);
+        }
     }
     Ok(all)
 }

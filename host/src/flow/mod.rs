@@ -25,6 +25,7 @@ mod resolve;
 #[cfg(test)]
 mod resolve_tests;
 mod schema;
+mod set;
 #[cfg(test)]
 mod table_tests;
 mod template;
@@ -47,6 +48,7 @@ pub use self::pointer::{NotAPointer, Pointer};
 pub use self::problem::Problem;
 pub use self::rate::{NotARate, Rate};
 pub use self::schema::{NotASchema, Schema, Violation};
+pub use self::set::{FlowSet, Flows};
 pub use self::template::{Template, TemplateError};
 pub use self::track::{HealthPage, State, States, Track, TrackPath};
 
@@ -70,6 +72,12 @@ pub struct Flow {
 }
 
 impl Flow {
+    /// Whether both say the same.
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        let schemas = self.admit.schema.digest() == other.admit.schema.digest();
+        schemas && self.digest == other.digest && self.name == other.name
+    }
+
     /// How long an id is known to the backbone after its entry is settled.
     pub fn known_for(&self) -> Duration {
         let track = self.track.as_ref().map(|track| track.keep);

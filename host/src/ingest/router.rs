@@ -2,6 +2,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
+
 use hyper::body::Incoming;
 use hyper::header::{ALLOW, HeaderValue};
 use hyper::{Method, Request, StatusCode};
@@ -14,33 +16,45 @@ use crate::flow::{Flow, FlowName};
 /// The paths of all flows, and what happens there.
 pub struct Ingest {
     /// By path, without a slash at its end.
-    flows: HashMap<Arc<str>, Admission>,
+    flows: ArcSwap<Admissions>,
+    backbone: Arc<dyn Backbone>,
     health: Health,
 }
 
+type Admissions = HashMap<Arc<str>, Arc<Admission>>;
+
 impl Ingest {
-    /// Starts a batcher for each flow and partition on the current runtime;
-    /// they end with the value. The partitions must have been prepared.
-    pub fn start(
-        flows: impl IntoIterator<Item = Arc<Flow>>,
-        backbone: &Arc<dyn Backbone>,
-        health: Health,
-    ) -> Self {
-        let admission = |flow: Arc<Flow>| {
-            let path = Arc::clone(&flow.admit.path);
-            (path, Admission::start(flow, backbone))
-        };
+    pub fn new(backbone: Arc<dyn Backbone>, health: Health) -> Self {
         Self {
-            flows: flows.into_iter().map(admission).collect(),
+            flows: ArcSwap::default(),
+            backbone,
             health,
         }
+    }
+
+    /// Admits to these flows from now on, and to no others. Starts a batcher
+    /// for each partition of those that are new or changed, on the current
+    /// runtime; requests in flight finish by what they began with.
+    pub fn use_flows(&self, flows: &[Arc<Flow>]) {
+        let before = self.flows.load();
+        let admission = |flow: &Arc<Flow>| {
+            let path = Arc::clone(&flow.admit.path);
+            let known = before.get(&path);
+            let known = known
+                .filter(|known| Arc::ptr_eq(&known.flow, flow))
+                .cloned();
+            let started = || Arc::new(Admission::start(Arc::clone(flow), &self.backbone));
+            (path, known.unwrap_or_else(started))
+        };
+        self.flows
+            .store(Arc::new(flows.iter().map(admission).collect()));
     }
 
     /// From now on the flow answers 503, because `component` is not there; or
     /// with `None`, admits again.
     pub fn wait_for(&self, flow: &FlowName, component: Option<String>) {
         let component = component.map(Arc::new);
-        for admission in self.flows.values() {
+        for admission in self.flows.load().values() {
             if admission.flow.name == *flow {
                 admission.waits_for.store(component.clone());
             }
@@ -64,7 +78,8 @@ impl Ingest {
     ) -> Result<Response, Refusal> {
         let path = request.uri().path();
         let path = path.strip_suffix('/').unwrap_or(path);
-        if let Some(admission) = self.flows.get(path) {
+        let flows = self.flows.load_full();
+        if let Some(admission) = flows.get(path) {
             match *request.method() {
                 Method::POST => admission.admit(request, body_timeout).await,
                 _ => other_method(request.method(), "POST, OPTIONS"),

@@ -1,8 +1,10 @@
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use futures_util::future::join_all;
 use tokio::sync::{mpsc, watch};
@@ -19,6 +21,7 @@ use super::status::{Observation, OracleStatus};
 use super::watch::{self as files, Look};
 use crate::flow::Digest;
 use crate::ledger::{self, Ledger};
+use crate::watch::stirs;
 
 /// An interval of nothing is none.
 const SHORTEST_POLL: Duration = Duration::from_millis(10);
@@ -46,10 +49,16 @@ pub struct Registry {
     dir: PathBuf,
     engine: Arc<Engine>,
     ledger: Arc<dyn Ledger>,
-    seats: BTreeMap<Arc<str>, Arc<Seat>>,
+    seats: ArcSwap<Seats>,
     changes: watch::Sender<u64>,
     notes: mpsc::UnboundedSender<Note>,
+    poll: Duration,
+    /// Changes when something in the directory did.
+    stirred: watch::Receiver<()>,
+    shutdown: CancellationToken,
 }
+
+type Seats = BTreeMap<Arc<str>, Arc<Seat>>;
 
 #[derive(Debug, thiserror::Error)]
 pub enum RegistryError {
@@ -92,42 +101,74 @@ impl Registry {
             return Err(RegistryError::Directory { dir, error });
         }
         let (notes, unwritten) = mpsc::unbounded_channel();
-        let seats = options.names.into_iter().map(|name| {
-            let seat = Arc::new(Seat::new(Arc::clone(&name)));
-            (name, seat)
-        });
+        // Watching starts before the first look, so that nothing falls between.
+        let (watcher, stirred) = stirs(&options.dir);
         let registry = Arc::new(Self {
             dir: options.dir,
             engine: options.engine,
             ledger: options.ledger,
-            seats: seats.collect(),
+            seats: ArcSwap::default(),
             changes: watch::Sender::new(0),
             notes,
+            poll: options.poll.max(SHORTEST_POLL),
+            stirred,
+            shutdown: shutdown.clone(),
         });
         tokio::spawn(notebook::write_down(
             unwritten,
             Arc::clone(&registry.ledger),
             shutdown.clone(),
         ));
-        // Watching starts before the first look, so that nothing falls between.
-        let (watcher, stirred) = files::stirs(&registry.dir);
-        let choices = tokio::time::timeout(PATIENCE, registry.read_ledger()).await;
-        if !matches!(choices, Ok(Ok(()))) {
-            warn!("ledger did not answer, oracles start as if nothing was pinned or rolled back");
-        }
-        join_all(registry.seats.keys().map(|name| registry.look(name))).await;
-        let attending = Arc::clone(&registry);
+        registry.use_components(options.names).await;
+        let following = Arc::clone(&registry);
         tokio::spawn(async move {
             let _watcher = watcher;
-            let attended = attending.attend(options.poll.max(SHORTEST_POLL), stirred);
-            shutdown.run_until_cancelled(attended).await;
+            let followed = following.follow_choices();
+            shutdown.run_until_cancelled(followed).await;
         });
         Ok(registry)
     }
 
+    /// From now on looks for these components, too; those that are there are
+    /// in force when this returns.
+    pub async fn use_components(self: &Arc<Self>, names: impl IntoIterator<Item = Arc<str>>) {
+        let mut seats = Seats::clone(&self.seats.load());
+        let new: Vec<Arc<str>> = names
+            .into_iter()
+            .filter(|name| match seats.entry(Arc::clone(name)) {
+                Entry::Occupied(_) => false,
+                Entry::Vacant(vacant) => {
+                    vacant.insert(Arc::new(Seat::new(Arc::clone(name))));
+                    true
+                }
+            })
+            .collect();
+        if new.is_empty() {
+            return;
+        }
+        self.seats.store(Arc::new(seats));
+        let choices = tokio::time::timeout(PATIENCE, self.read_ledger()).await;
+        if !matches!(choices, Ok(Ok(()))) {
+            warn!("ledger did not answer, oracles start as if nothing was pinned or rolled back");
+        }
+        join_all(new.iter().map(|name| self.look(name))).await;
+        for name in new {
+            let attending = Arc::clone(self);
+            tokio::spawn(async move {
+                let attended = attending.attend(&name);
+                attending.shutdown.run_until_cancelled(attended).await;
+            });
+        }
+        self.changes.send_modify(|changes| *changes += 1);
+    }
+
+    fn seat_of(&self, name: &str) -> Option<Arc<Seat>> {
+        self.seats.load().get(name).cloned()
+    }
+
     /// The oracle in force; `None` while there is none.
     pub fn current(&self, name: &str) -> Option<Arc<Oracle>> {
-        self.seats.get(name)?.current()
+        self.seat_of(name)?.current()
     }
 
     /// Changes with every swap.
@@ -136,12 +177,13 @@ impl Registry {
     }
 
     pub fn status(&self) -> Vec<OracleStatus> {
-        self.seats.values().map(|seat| seat.status()).collect()
+        let seats = self.seats.load();
+        seats.values().map(|seat| seat.status()).collect()
     }
 
     /// Notes what became of a batch, and says whether the oracle is to blame.
     pub fn observe(&self, name: &str, oracle: &Arc<Oracle>, judged: Observation<'_>) -> Condition {
-        match self.seats.get(name) {
+        match self.seat_of(name) {
             Some(seat) => seat.observe(oracle.digest(), judged),
             None => Condition::Fine,
         }
@@ -150,7 +192,7 @@ impl Registry {
     /// Takes a broken oracle out of force and goes back to the newest digest
     /// before it that loads. May be called by several workers at once.
     pub async fn blame(&self, name: &str, broken: Digest, error: &str) -> Blamed {
-        let Some(seat) = self.seats.get(name) else {
+        let Some(seat) = &self.seat_of(name) else {
             return Blamed::NoPrevious;
         };
         if let Some(current) = seat.current().filter(|current| current.digest() != broken) {
@@ -211,40 +253,37 @@ impl Registry {
         None
     }
 
-    /// Looks at the directory and the ledger, for ever.
-    async fn attend(&self, poll: Duration, stirred: watch::Receiver<()>) {
-        let names = self.seats.keys().map(|name| {
-            let mut stirred = stirred.clone();
-            async move {
-                let mut polls = tokio::time::interval(poll);
-                polls.set_missed_tick_behavior(MissedTickBehavior::Delay);
-                loop {
-                    tokio::select! {
-                        _ = polls.tick() => {}
-                        Ok(()) = stirred.changed() => {}
-                    }
-                    self.look(name).await;
-                }
+    /// Looks at one file, for ever.
+    async fn attend(&self, name: &Arc<str>) {
+        let mut stirred = self.stirred.clone();
+        let mut polls = tokio::time::interval(self.poll);
+        polls.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = polls.tick() => {}
+                Ok(()) = stirred.changed() => {}
             }
-        });
-        let choices = async {
-            let mut polls = tokio::time::interval(CHOICES);
-            polls.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            loop {
-                polls.tick().await;
-                // Whoever writes to the ledger says that it is away.
-                self.read_ledger().await.ok();
-                for seat in self.seats.values() {
-                    self.fill(seat).await;
-                }
+            self.look(name).await;
+        }
+    }
+
+    /// Looks at the ledger, for ever.
+    async fn follow_choices(&self) {
+        let mut polls = tokio::time::interval(CHOICES);
+        polls.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            polls.tick().await;
+            // Whoever writes to the ledger says that it is away.
+            self.read_ledger().await.ok();
+            for seat in self.seats.load_full().values() {
+                self.fill(seat).await;
             }
-        };
-        tokio::join!(join_all(names), choices);
+        }
     }
 
     /// Looks at one file, and takes it if it is new and loads.
     async fn look(&self, name: &Arc<str>) {
-        let Some(seat) = self.seats.get(name) else {
+        let Some(seat) = &self.seat_of(name) else {
             return;
         };
         let path = self.dir.join(format!("{name}.wasm"));
@@ -345,7 +384,8 @@ impl Registry {
     /// Follows choices made elsewhere. An error changes nothing: what is
     /// known stays.
     async fn read_ledger(&self) -> Result<(), ledger::Error> {
-        let tokens: Vec<_> = (self.seats.values())
+        let seats = self.seats.load_full();
+        let tokens: Vec<_> = (seats.values())
             .filter_map(|seat| Some((seat, seat.choice_token()?)))
             .collect();
         let choices = self.ledger.choices().await?;

@@ -12,9 +12,9 @@ use tracing::{info, warn};
 use super::component::Oracle;
 use super::health::{Condition, Health};
 use super::status::{Observation, OracleStatus};
-use super::watch::Stamp;
 use crate::flow::Digest;
 use crate::ledger::Choice;
+use crate::watch::Stamp;
 
 /// Oracles of one name that stay in memory, so that going back is immediate.
 /// The compiled code of a Python oracle takes some 60 MB.

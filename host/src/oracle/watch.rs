@@ -1,43 +1,14 @@
 //! Looking at files that others write.
 
-use std::fs::{File, Metadata};
+use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use bytes::Bytes;
-use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher};
-use tokio::sync::watch;
-use tracing::warn;
 
 use super::component::MAX_COMPONENT;
 use crate::flow::Digest;
-
-/// Between the two looks at a file that must find the same. Longer than the
-/// pauses of a copy, short against the second within which a drop counts.
-const SETTLE: Duration = Duration::from_millis(120);
-
-/// Everything that changes when a file is written or replaced, even by a copy
-/// that sets size and time to what they were.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Stamp {
-    len: u64,
-    inode: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
-}
-
-impl Stamp {
-    fn of(found: &Metadata) -> Self {
-        Self {
-            len: found.len(),
-            inode: found.ino(),
-            modified: (found.mtime(), found.mtime_nsec()),
-            changed: (found.ctime(), found.ctime_nsec()),
-        }
-    }
-}
+use crate::watch::{SETTLE, Stamp};
 
 /// What was found under a name.
 pub(super) enum Look {
@@ -104,29 +75,6 @@ async fn read(path: PathBuf) -> io::Result<(Digest, Bytes)> {
         Ok((Digest::of(&bytes), Bytes::from(bytes)))
     });
     read.await.map_err(io::Error::other)?
-}
-
-/// Tells of changes in a directory, for as long as the watcher lives. `None`
-/// where the system cannot: then polling has to do.
-pub(super) fn stirs(dir: &Path) -> (Option<RecommendedWatcher>, watch::Receiver<()>) {
-    let (sender, receiver) = watch::channel(());
-    let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
-        // Our own reading is an event, too.
-        if !event.is_ok_and(|event| event.kind.is_access()) {
-            sender.send_replace(());
-        }
-    })
-    .and_then(|mut watcher| {
-        watcher.watch(dir, RecursiveMode::NonRecursive)?;
-        Ok(watcher)
-    });
-    match watcher {
-        Ok(watcher) => (Some(watcher), receiver),
-        Err(error) => {
-            warn!(dir = %dir.display(), %error, "no change notifications, the directory is only polled");
-            (None, receiver)
-        }
-    }
 }
 
 #[cfg(test)]

@@ -23,9 +23,14 @@ impl PartitionWorker {
     /// The way of a batch. When the worker is to stop and something is away,
     /// the batch is dropped here and handed back by whoever stops the worker.
     pub async fn process(&self, batch: Batch) {
-        let size = batch.deliveries.len();
-        if let Err(Stopped) = self.work(batch).await {
-            debug!(flow = %self.flow.name, size, "batch left for another worker");
+        let entries: Vec<StreamId> = batch.deliveries.iter().map(|d| d.stream_id).collect();
+        let Err(Stopped) = self.work(batch).await else {
+            return;
+        };
+        let (flow, size) = (&self.flow.name, entries.len());
+        debug!(%flow, size, "batch left for another worker");
+        if self.is_outdated() && self.hand_back(&entries).await.is_ok() {
+            debug!(%flow, size, "batch handed back, the flow was changed");
         }
     }
 

@@ -148,9 +148,14 @@ impl PartitionWorker {
         changes: &mut tokio::sync::watch::Receiver<u64>,
     ) -> Result<(), Stopped> {
         tokio::select! {
-            () = self.stop.cancelled() => Err(Stopped),
-            changed = changes.changed() => changed.map_err(|_| Stopped),
+            () = self.stop.cancelled() => return Err(Stopped),
+            changed = changes.changed() => changed.map_err(|_| Stopped)?,
         }
+        // It may not be judged by that oracle any more.
+        if self.is_outdated() {
+            return Err(Stopped);
+        }
+        Ok(())
     }
 
     /// On a thread that may be kept busy: an oracle computes for as long as
@@ -163,7 +168,7 @@ impl PartitionWorker {
         live: &Arc<[usize]>,
         alone: bool,
     ) -> Result<Round, Stopped> {
-        let permit = self.worker.judging.clone().acquire_owned().await;
+        let permit = self.live.judging.clone().acquire_owned().await;
         let (settings, limits) = (usage.settings.clone(), usage.limits);
         let (oracle, entries, live) = (oracle.clone(), entries.clone(), live.clone());
         let judging = tokio::task::spawn_blocking(move || {

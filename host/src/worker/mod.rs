@@ -15,15 +15,17 @@ mod partition;
 mod rounds;
 mod suspicion;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use crate::backbone::{Backbone, Partition};
-use crate::flow::Flow;
+use crate::flow::{Flow, FlowName, Flows};
 use crate::ledger::Ledger;
 use crate::oracle::Registry;
 
@@ -42,8 +44,6 @@ pub struct Worker {
     pub backbone: Arc<dyn Backbone>,
     pub ledger: Arc<dyn Ledger>,
     pub registry: Arc<Registry>,
-    /// As many batches are judged at a time as there are cores.
-    judging: Arc<Semaphore>,
     breaker: Arc<Breaker>,
 }
 
@@ -54,37 +54,76 @@ impl Worker {
         ledger: Arc<dyn Ledger>,
         registry: Arc<Registry>,
     ) -> Self {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
             name,
             backbone,
             ledger,
             registry,
-            judging: Arc::new(Semaphore::new(cores)),
             breaker: Arc::default(),
         }
     }
 
-    /// Works until `stop`; then settles what it holds, hands back the rest and
-    /// returns.
-    pub async fn run(self, flows: Vec<Arc<Flow>>, stop: CancellationToken) {
+    /// Works until `stop` on the flows that there are at the time; then settles
+    /// what it holds, hands back the rest and returns. A flow that was changed
+    /// is worked on as it is now from its next batch on.
+    pub async fn run(self, mut flows: Flows, stop: CancellationToken) {
+        let mut started: HashMap<FlowName, Arc<Live>> = HashMap::new();
         let mut partitions = JoinSet::new();
-        for flow in flows {
-            for index in 0..flow.stream.partitions {
-                let partition = Partition {
-                    flow: flow.name.clone(),
-                    index,
-                };
-                let worker =
-                    PartitionWorker::new(self.clone(), flow.clone(), partition, stop.clone());
-                partitions.spawn(worker.run());
+        loop {
+            let now = flows.borrow_and_update().clone();
+            for flow in now.all() {
+                if let Some(live) = started.get(&flow.name) {
+                    live.flow.store(Arc::clone(flow));
+                    continue;
+                }
+                let live = Arc::new(Live::new(Arc::clone(flow)));
+                for index in 0..flow.stream.partitions {
+                    let flow = flow.name.clone();
+                    let partition = Partition { flow, index };
+                    let worker = PartitionWorker::new(
+                        self.clone(),
+                        Arc::clone(&live),
+                        partition,
+                        stop.clone(),
+                    );
+                    partitions.spawn(worker.run());
+                }
+                started.insert(flow.name.clone(), live);
+            }
+            tokio::select! {
+                () = stop.cancelled() => break,
+                Ok(()) = flows.changed() => {}
+                Some(ended) = partitions.join_next() => say_if_it_died(ended),
             }
         }
         while let Some(ended) = partitions.join_next().await {
-            if let Err(error) = ended {
-                error!(%error, "a partition stopped being worked on, restart this process");
-            }
+            say_if_it_died(ended);
         }
         info!(worker = %self.name, "worker stopped");
+    }
+}
+
+/// A flow that is worked on.
+struct Live {
+    /// As it is now.
+    flow: ArcSwap<Flow>,
+    /// Batches judged at a time. A core is left to the others: an oracle that
+    /// runs into its deadline on every batch slows down its own flow.
+    judging: Arc<Semaphore>,
+}
+
+impl Live {
+    fn new(flow: Arc<Flow>) -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            flow: ArcSwap::new(flow),
+            judging: Arc::new(Semaphore::new((cores - 1).max(1))),
+        }
+    }
+}
+
+fn say_if_it_died(ended: Result<(), JoinError>) {
+    if let Err(error) = ended {
+        error!(%error, "a partition stopped being worked on, restart this process");
     }
 }

@@ -8,7 +8,7 @@ use tracing::{error, info, warn};
 
 use super::insist::{MayPass, Stopped, insist};
 use super::lease::{BootTime, Held, Lease};
-use super::{BATCH, Worker};
+use super::{BATCH, Live, Worker};
 use crate::backbone::{Backbone, Delivery, Error, Partition};
 use crate::flow::Flow;
 use crate::ledger::{self, Ledger};
@@ -24,8 +24,11 @@ const READ_AHEAD: usize = 1;
 const AWAY: Duration = Duration::from_millis(500);
 
 /// Works on one partition of one flow.
+#[derive(Clone)]
 pub(super) struct PartitionWorker {
     pub worker: Worker,
+    pub live: Arc<Live>,
+    /// As it was when a batch was taken up: one batch goes by one definition.
     pub flow: Arc<Flow>,
     pub partition: Partition,
     pub held: Arc<Held>,
@@ -43,17 +46,31 @@ pub(super) struct Batch {
 impl PartitionWorker {
     pub fn new(
         worker: Worker,
-        flow: Arc<Flow>,
+        live: Arc<Live>,
         partition: Partition,
         stop: CancellationToken,
     ) -> Self {
         Self {
             worker,
-            flow,
+            flow: live.flow.load_full(),
+            live,
             partition,
             held: Arc::default(),
             stop,
         }
+    }
+
+    /// This one, by the flow as it is now.
+    fn at_present(&self) -> Self {
+        Self {
+            flow: self.live.flow.load_full(),
+            ..self.clone()
+        }
+    }
+
+    /// Whether the flow was changed since the batch was taken up.
+    pub fn is_outdated(&self) -> bool {
+        !Arc::ptr_eq(&self.flow, &self.live.flow.load())
     }
 
     pub fn backbone(&self) -> &dyn Backbone {
@@ -131,7 +148,7 @@ impl PartitionWorker {
         loop {
             let next = queue.lock().await.recv().await;
             let Some(batch) = next else { return };
-            self.process(batch).await;
+            self.at_present().process(batch).await;
         }
     }
 
@@ -241,7 +258,8 @@ impl PartitionWorker {
 
     fn missing_oracle(&self) -> Option<Arc<str>> {
         let registry = &self.worker.registry;
-        let mut uses = self.flow.oracles.iter();
+        let flow = self.live.flow.load();
+        let mut uses = flow.oracles.iter();
         uses.find(|usage| registry.current(&usage.component).is_none())
             .map(|usage| usage.component.clone())
     }

@@ -29,7 +29,7 @@ impl PartitionWorker {
         });
         let trim = every(TRIM, &done, "trim", || async {
             self.backbone()
-                .trim(&self.partition, self.flow.stream.retain)
+                .trim(&self.partition, self.live.flow.load().stream.retain)
                 .await
         });
         let landmark = every(LANDMARK, &done, "note the landmark", || {

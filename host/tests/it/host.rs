@@ -73,9 +73,21 @@ impl Site {
 
     /// Drops a component in the place of `mempool-risk`, whole at once.
     pub fn drop(&self, component: &str) {
+        self.drop_as("mempool-risk", component);
+    }
+
+    pub fn drop_as(&self, name: &str, component: &str) {
         let aside = self.oracles.path().join(".dropped");
         std::fs::copy(repository().join(component), &aside).unwrap();
-        std::fs::rename(aside, self.oracles.path().join("mempool-risk.wasm")).unwrap();
+        let path = self.oracles.path().join(format!("{name}.wasm"));
+        std::fs::rename(aside, path).unwrap();
+    }
+
+    /// The text of a flow file, changed.
+    pub fn rewrite_flow(&self, name: &str, change: impl FnOnce(String) -> String) {
+        let path = self.flows.path().join(format!("{name}.toml"));
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, change(text)).unwrap();
     }
 
     pub fn serve(&self, role: &str) -> Floodgate {

@@ -19,6 +19,7 @@ mod ledger_view;
 mod operating;
 mod oracle_build;
 mod prove;
+mod reloading;
 mod support;
 mod support_check;
 mod under_load;

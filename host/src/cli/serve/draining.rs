@@ -29,12 +29,13 @@ pub(super) async fn find(admin: &Admin, patience: Duration) -> Vec<Arc<Flow>> {
 }
 
 async fn removed(admin: &Admin) -> Result<Vec<Arc<Flow>>, ledger::Error> {
-    for flow in admin.flows.iter() {
+    let flows = admin.flows.borrow().clone();
+    for flow in flows.live.iter() {
         admin.ledger.accept_flow(&flow.name, &flow.source).await?;
     }
     let mut draining = Vec::new();
     for (name, source) in admin.ledger.accepted_flows().await? {
-        if admin.flows.iter().any(|flow| flow.name.as_str() == name) {
+        if flows.find(&name).is_some() {
             continue;
         }
         let flow = match Flow::of_source(&name, &source) {

@@ -1,4 +1,5 @@
 mod draining;
+mod reload;
 mod waiting;
 
 use std::pin::pin;
@@ -8,14 +9,16 @@ use std::time::Duration;
 use anyhow::Context;
 use futures_util::FutureExt;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use self::reload::Reload;
 use super::flows;
 use crate::admin::{self, Admin};
 use crate::backbone::{self, Backbone, Redis};
-use crate::flow::Flow;
+use crate::flow::{Flow, FlowSet};
 use crate::ingest::{self, Ingest};
 use crate::ledger::{Ledger, Postgres};
 use crate::oracle::{Engine, EngineOptions, Registry, RegistryOptions};
@@ -30,6 +33,10 @@ pub(super) async fn run(settings: ServeSettings) -> anyhow::Result<()> {
     start_logging();
     let flows = flows::load(&settings.flows.flows)?;
     let flows: Arc<[Arc<Flow>]> = flows.into_iter().map(Arc::new).collect();
+    let (in_force, follow_flows) = watch::channel(FlowSet {
+        live: flows.clone(),
+        ..FlowSet::default()
+    });
     let backbone: Arc<dyn Backbone> = Arc::new(Redis::new(settings.backbone.url()?)?);
     let postgres = Postgres::connect(settings.ledger.config()?, 16)?;
     let ledger: Arc<dyn Ledger> = Arc::new(postgres.clone());
@@ -42,8 +49,7 @@ pub(super) async fn run(settings: ServeSettings) -> anyhow::Result<()> {
         CancellationToken::new(),
     );
     let parts = Admin {
-        flows: flows.clone(),
-        draining: Arc::default(),
+        flows: follow_flows.clone(),
         backbone: backbone.clone(),
         ledger: ledger.clone(),
     };
@@ -61,19 +67,31 @@ pub(super) async fn run(settings: ServeSettings) -> anyhow::Result<()> {
     // What was pinned is known only once the ledger is up to date.
     let _ = tokio::time::timeout(PATIENCE, &mut migrating).await;
     let removed = draining::find(&parts, PATIENCE).await;
-    let draining = parts.draining.get_or_init(|| removed);
+    in_force.send_modify(|flows| flows.draining = removed.into());
+    let max_memory = max_memory(&follow_flows.borrow());
     let registry = match settings.role.works() {
-        true => {
-            let flows: Vec<_> = flows.iter().chain(draining).cloned().collect();
-            Some(start_worker(&settings, &flows, backbone, ledger, &stop_work, &mut work).await?)
-        }
+        true => Some(start_worker(&settings, &parts, max_memory, &stop_work, &mut work).await?),
         false => None,
     };
+    let reload = Reload {
+        dir: settings.flows.flows.clone(),
+        flows: in_force,
+        backbone,
+        ledger,
+        registry: registry.clone(),
+        max_memory,
+    };
+    work.spawn(reload.run(stop_work.clone()));
     let admission = front_end.map(|(server, ingest)| {
         println!("listening on http://{}", server.local_addr());
         let stop = stop_work.clone();
         match registry {
-            Some(registry) => work.spawn(waiting::follow_registry(ingest, flows, registry, stop)),
+            Some(registry) => work.spawn(waiting::follow_registry(
+                ingest,
+                follow_flows,
+                registry,
+                stop,
+            )),
             None => work.spawn(waiting::follow_workers(ingest, parts, stop)),
         };
         tokio::spawn(server.run(stop_admission.clone()))
@@ -133,8 +151,8 @@ async fn bind_front_end(
         let (backbone, ledger) = (backbone.clone(), ledger.clone());
         async move { admin::health(&*backbone, &*ledger).await.into() }.boxed()
     });
-    let flows = parts.flows.iter().cloned();
-    let ingest = Arc::new(Ingest::start(flows, &parts.backbone, health));
+    let ingest = Arc::new(Ingest::new(parts.backbone.clone(), health));
+    ingest.use_flows(&parts.flows.borrow().live);
     let options = ingest::Options {
         max_connections: settings.max_connections,
         drain_timeout: settings.drain,
@@ -146,28 +164,24 @@ async fn bind_front_end(
 
 async fn start_worker(
     settings: &ServeSettings,
-    flows: &[Arc<Flow>],
-    backbone: Arc<dyn Backbone>,
-    ledger: Arc<dyn Ledger>,
+    parts: &Admin,
+    max_memory: usize,
     stop: &CancellationToken,
     work: &mut JoinSet<()>,
 ) -> anyhow::Result<Arc<Registry>> {
     let name = worker_name();
-    let uses = flows.iter().flat_map(|flow| &flow.oracles);
-    let mut options = EngineOptions {
+    let (backbone, ledger) = (parts.backbone.clone(), parts.ledger.clone());
+    let engine = Engine::new(&EngineOptions {
         cache: Some(settings.cache_dir()),
-        ..EngineOptions::default()
-    };
-    for usage in uses {
-        options.max_memory = options.max_memory.max(usage.limits.memory);
-    }
-    let engine = Engine::new(&options)?;
+        max_memory,
+    })?;
+    let names = component_names(parts.flows.borrow().all());
     let registry = RegistryOptions {
         dir: settings.oracles.clone(),
         poll: settings.oracle_poll,
         engine: Arc::new(engine),
         ledger: ledger.clone(),
-        names: component_names(flows),
+        names,
     };
     let registry = Registry::start(registry, stop.clone()).await?;
     let reports = admin::publish_reports(
@@ -179,13 +193,20 @@ async fn start_worker(
     work.spawn(reports);
     info!(worker = %name, "worker started");
     let worker = Worker::new(name, backbone, ledger, registry.clone());
-    work.spawn(worker.run(flows.to_vec(), stop.clone()));
+    work.spawn(worker.run(parts.flows.clone(), stop.clone()));
     Ok(registry)
 }
 
-fn component_names(flows: &[Arc<Flow>]) -> Vec<Arc<str>> {
+/// The largest memory that any oracle of these flows may use, in bytes.
+fn max_memory(flows: &FlowSet) -> usize {
+    let oracles = flows.all().flat_map(|flow| &flow.oracles);
+    let memory = oracles.map(|usage| usage.limits.memory);
+    memory.fold(EngineOptions::default().max_memory, usize::max)
+}
+
+fn component_names<'f>(flows: impl IntoIterator<Item = &'f Arc<Flow>>) -> Vec<Arc<str>> {
     let mut names: Vec<Arc<str>> = flows
-        .iter()
+        .into_iter()
         .flat_map(|flow| flow.oracles.iter().map(|usage| usage.component.clone()))
         .collect();
     names.sort();

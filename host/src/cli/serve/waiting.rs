@@ -8,7 +8,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::Admin;
-use crate::flow::Flow;
+use crate::flow::{Flow, Flows};
 use crate::ingest::Ingest;
 use crate::oracle::Registry;
 
@@ -18,17 +18,26 @@ const PERIOD: Duration = Duration::from_secs(1);
 /// returns, before the future is polled.
 pub(super) fn follow_registry(
     ingest: Arc<Ingest>,
-    flows: Arc<[Arc<Flow>]>,
+    mut flows: Flows,
     registry: Arc<Registry>,
     stop: CancellationToken,
 ) -> impl Future<Output = ()> {
     let mut changes = registry.changes();
-    let look = move || refuse(&ingest, &flows, |name| registry.current(name).is_none());
-    look();
+    let look = move |flows: &mut Flows| {
+        let now = flows.borrow_and_update().clone();
+        ingest.use_flows(&now.live);
+        refuse(&ingest, &now.live, |name| registry.current(name).is_none());
+    };
+    look(&mut flows);
     async move {
         let follow = async {
-            while changes.changed().await.is_ok() {
-                look();
+            loop {
+                tokio::select! {
+                    Ok(()) = changes.changed() => {}
+                    Ok(()) = flows.changed() => {}
+                    else => return,
+                }
+                look(&mut flows);
             }
         };
         stop.run_until_cancelled(follow).await;
@@ -39,19 +48,23 @@ pub(super) fn follow_registry(
 /// said counts, and in the beginning everything is taken: the backbone keeps
 /// it for the workers to come.
 pub(super) async fn follow_workers(ingest: Arc<Ingest>, admin: Admin, stop: CancellationToken) {
+    let mut flows = admin.flows.clone();
     let mut ticks = tokio::time::interval(PERIOD);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
             _ = ticks.tick() => {}
+            Ok(()) = flows.changed() => {}
         }
+        let now = flows.borrow_and_update().clone();
+        ingest.use_flows(&now.live);
         let mut runs: BTreeMap<String, bool> = BTreeMap::new();
         for row in admin.oracles().await.unwrap_or_default() {
             *runs.entry(row.oracle.name).or_default() |= row.oracle.digest.is_some();
         }
         if !runs.is_empty() {
-            refuse(&ingest, &admin.flows, |name| runs.get(name) == Some(&false));
+            refuse(&ingest, &now.live, |name| runs.get(name) == Some(&false));
         }
     }
 }

@@ -48,7 +48,7 @@ impl Front {
     async fn with(options: Options) -> Self {
         let backbone = Arc::new(FakeBackbone::default());
         let flows = Flow::load_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../flows"));
-        let flows = flows.ok().unwrap().into_iter().map(Arc::new);
+        let flows: Vec<_> = flows.ok().unwrap().into_iter().map(Arc::new).collect();
         let asked = Arc::clone(&backbone);
         let health = Arc::new(move || {
             let redis = if asked.is_away() {
@@ -63,7 +63,8 @@ impl Front {
             .boxed()
         });
         let dyn_backbone: Arc<dyn Backbone> = backbone.clone();
-        let ingest = Arc::new(Ingest::start(flows, &dyn_backbone, health));
+        let ingest = Arc::new(Ingest::new(dyn_backbone, health));
+        ingest.use_flows(&flows);
         let listen = SocketAddr::from(([127, 0, 0, 1], 0));
         let server = Server::bind(listen, options, Arc::clone(&ingest))
             .await

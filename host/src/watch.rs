@@ -1,0 +1,58 @@
+//! Noticing that somebody else writes to a directory.
+
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::Duration;
+
+use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher};
+use tokio::sync::watch;
+use tracing::warn;
+
+/// Between the two looks at a file that must find the same. Longer than the
+/// pauses of a copy, short against the second within which a drop counts.
+pub(crate) const SETTLE: Duration = Duration::from_millis(120);
+
+/// Everything that changes when a file is written or replaced, even by a copy
+/// that sets size and time to what they were.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    pub len: u64,
+    inode: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Stamp {
+    pub fn of(found: &Metadata) -> Self {
+        Self {
+            len: found.len(),
+            inode: found.ino(),
+            modified: (found.mtime(), found.mtime_nsec()),
+            changed: (found.ctime(), found.ctime_nsec()),
+        }
+    }
+}
+
+/// Tells of changes in a directory, for as long as the watcher lives. `None`
+/// where the system cannot: then polling has to do.
+pub(crate) fn stirs(dir: &Path) -> (Option<RecommendedWatcher>, watch::Receiver<()>) {
+    let (sender, receiver) = watch::channel(());
+    let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
+        // Our own reading is an event, too.
+        if !event.is_ok_and(|event| event.kind.is_access()) {
+            sender.send_replace(());
+        }
+    })
+    .and_then(|mut watcher| {
+        watcher.watch(dir, RecursiveMode::NonRecursive)?;
+        Ok(watcher)
+    });
+    match watcher {
+        Ok(watcher) => (Some(watcher), receiver),
+        Err(error) => {
+            warn!(dir = %dir.display(), %error, "no change notifications, the directory is only polled");
+            (None, receiver)
+        }
+    }
+}
