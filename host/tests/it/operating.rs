@@ -169,7 +169,7 @@ async fn what_is_open_of_a_removed_flow_is_worked_off_by_its_last_definition() {
     host.drop(MISBEHAVING);
     host.until_kept(3).await;
     support::eventually(DEADLINE, "nothing of it is open", async || {
-        host.get("/flows").await[1]["open"] == 0
+        host.get("/flows").await.as_array().unwrap().len() == 1
     })
     .await;
     assert_eq!(
