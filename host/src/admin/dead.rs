@@ -75,6 +75,7 @@ pub(super) async fn requeue(admin: &Admin, which: &WhichDead) -> Result<DeadDone
             id: letter.id.clone(),
             body: letter.body.clone(),
             body_hash: BodyHash::of(&letter.body),
+            attributes: letter.attributes.clone(),
             stream_id: letter.stream_id,
         };
         if admin.backbone.requeue(&partition, &again).await? {

@@ -31,15 +31,17 @@ pub struct NewEntry {
     pub id: Arc<str>,
     pub body: Bytes,
     pub body_hash: BodyHash,
+    /// The name of the API key that it came with; the entry's attribute `key`.
+    pub key: Option<Arc<str>>,
 }
 
 /// What became of one entry of an append.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Appended {
     /// Durable, and it will be judged.
-    New,
-    /// The same id with the same body was appended before: nothing was added.
-    Replayed,
+    New(StreamId),
+    /// The same id with the same body was appended before, as this: nothing was added.
+    Replayed(StreamId),
     /// The same id was appended before with another body: nothing was added.
     Conflict,
     /// The flow has `max_backlog` open entries: nothing was added.
@@ -176,6 +178,7 @@ pub struct Requeue {
     pub id: Arc<str>,
     pub body: Bytes,
     pub body_hash: BodyHash,
+    pub attributes: Vec<(String, String)>,
     pub stream_id: StreamId,
 }
 
@@ -236,6 +239,18 @@ pub trait Backbone: Send + Sync {
         limits: AppendLimits,
         group: &[NewEntry],
     ) -> Result<Vec<Appended>, Error>;
+
+    /// Remembers `id` under an `Idempotency-Key` for `keep`, if nothing is
+    /// remembered under it. Returns the id that is: this one, or that of the
+    /// first time; `None` where the first time had another body.
+    async fn claim_key(
+        &self,
+        partition: &Partition,
+        key: &str,
+        body_hash: BodyHash,
+        id: &str,
+        keep: Duration,
+    ) -> Result<Option<String>, Error>;
 
     async fn reader(&self, partition: &Partition, worker: &str) -> Result<Box<dyn Reader>, Error>;
 

@@ -1,4 +1,4 @@
-//! From a request to an entry in the backbone.
+//! From a request to entries in the backbone.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,39 +8,34 @@ use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{Request, StatusCode};
+use serde_json::Value;
 
 use super::batcher::Batcher;
+use super::idempotency::IdempotencyKey;
+use super::ids::Ids;
 use super::receipt::Receipt;
 use super::receive::{check_media_type, receive};
 use super::{Refusal, Response};
 use crate::backbone::{AppendLimits, Appended, Backbone, NewEntry, Partition};
-use crate::flow::{Admitted, BodyHash, Flow, Inadmissible};
+use crate::flow::{Admitted, BodyHash, Flow, Inadmissible, Name};
+use crate::ledger::Ledger;
 
 static IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
-
-impl From<Inadmissible> for Refusal {
-    fn from(inadmissible: Inadmissible) -> Self {
-        match inadmissible {
-            Inadmissible::NotJson(error) | Inadmissible::ItemNotJson { error, .. } => {
-                Self::NotJson(error)
-            }
-            Inadmissible::Invalid(violations) => Self::Invalid(violations),
-        }
-    }
-}
 
 /// The way into one flow.
 pub(super) struct Admission {
     pub flow: Arc<Flow>,
+    pub(super) backbone: Arc<dyn Backbone>,
     status: StatusCode,
     /// One for each partition.
     batchers: Vec<Batcher>,
+    ids: Ids,
     /// The component without which the flow takes nothing.
     pub waits_for: ArcSwapOption<String>,
 }
 
 impl Admission {
-    pub fn start(flow: Arc<Flow>, backbone: &Arc<dyn Backbone>) -> Self {
+    pub fn start(flow: Arc<Flow>, backbone: &Arc<dyn Backbone>, ledger: &Arc<dyn Ledger>) -> Self {
         let partitions = flow.stream.partitions.max(1);
         let limits = AppendLimits {
             max_backlog: flow.stream.max_backlog.div_ceil(u64::from(partitions)),
@@ -50,17 +45,16 @@ impl Admission {
             Batcher::start(Arc::clone(backbone), Partition { flow, index }, limits)
         };
         Self {
+            backbone: Arc::clone(backbone),
             status: StatusCode::from_u16(flow.admit.reply.status).unwrap_or(StatusCode::ACCEPTED),
             batchers: (0..partitions).map(start).collect(),
+            ids: Ids::of(&flow, ledger),
             waits_for: ArcSwapOption::empty(),
             flow,
         }
     }
 
-    /// Answers with the flow's reply once the entry is durable.
-    ///
-    /// `Idempotency-Key` is not looked at: the id in the body is the entry's
-    /// identity already, so sending again is safe with the header or without.
+    /// Answers with the flow's reply once the entry, or the batch, is durable.
     pub async fn admit(
         &self,
         request: Request<Incoming>,
@@ -70,38 +64,70 @@ impl Admission {
         if let Some(component) = &*self.waits_for.load() {
             return Err(Refusal::Waiting(component.to_string()));
         }
-        let admit = &self.flow.admit;
-        let body = receive(request.into_body(), admit.max_body, body_timeout).await?;
-        let Admitted { id, body, value } = admit.admit(body)?;
-        let id = id.unwrap_or_else(|| uuid::Uuid::new_v4().to_string().into());
-        // Before the entry is queued: what waits there should be small.
-        let mut reply = Vec::with_capacity(256);
-        let receipt = Receipt {
-            flow: &self.flow,
-            id: Some(&id),
-            received_at: None,
-            count: 1,
-            body: Some(&value),
-        };
-        admit.reply.body.render(&receipt, &mut reply);
-        drop(value);
-
-        let batcher = self
-            .batchers
-            .get(usize::from(self.flow.stream.partition_of(&id)));
-        let batcher = batcher.ok_or(Refusal::Overloaded)?;
-        let body_hash = BodyHash::of(&body);
-        let appended = batcher
-            .append(NewEntry {
-                id,
-                body,
-                body_hash,
-            })
-            .await?;
-        Ok(self.accepted(reply, appended == Appended::Replayed))
+        let caller = None;
+        let idempotency_key = IdempotencyKey::of(request.headers(), caller.as_deref())?;
+        let max_body = self.flow.admit.max_body;
+        let body = receive(request.into_body(), max_body, body_timeout).await?;
+        if self.flow.admit.batch {
+            return self.admit_batch(body, caller).await;
+        }
+        let admitted = self.flow.admit.admit(body);
+        let admitted = admitted.map_err(|inadmissible| self.refusal(inadmissible))?;
+        self.admit_one(admitted, caller, idempotency_key).await
     }
 
-    fn accepted(&self, reply: Vec<u8>, replayed: bool) -> Response {
+    /// Where the body holds its id, the id is what makes two requests the same,
+    /// and sending again is safe with an `Idempotency-Key` or without.
+    async fn admit_one(
+        &self,
+        admitted: Admitted,
+        caller: Option<Arc<str>>,
+        idempotency_key: Option<IdempotencyKey>,
+    ) -> Result<Response, Refusal> {
+        let Admitted { id, body, value } = admitted;
+        let body_hash = BodyHash::of(&body);
+        let id = match (id, idempotency_key) {
+            (Some(id), _) => id,
+            (None, None) => self.ids.next().await?,
+            (None, Some(key)) => {
+                let proposed = self.ids.next().await?;
+                key.claim(self, body_hash, proposed).await?
+            }
+        };
+        let mut reply = Reply::of(&self.flow, &id, value);
+        let entry = NewEntry {
+            id: Arc::clone(&id),
+            body,
+            body_hash,
+            key: caller,
+        };
+        let appended = self.batcher(&id)?.append(entry).await?;
+        let reply = reply.render(&self.flow, &id, appended);
+        Ok(self.accepted(reply, matches!(appended, Appended::Replayed(_))))
+    }
+
+    pub(super) fn batchers(&self) -> impl Iterator<Item = &Batcher> {
+        self.batchers.iter()
+    }
+
+    pub(super) fn batcher(&self, id: &str) -> Result<&Batcher, Refusal> {
+        let partition = self.flow.stream.partition_of(id);
+        let batcher = self.batchers.get(usize::from(partition));
+        batcher.ok_or(Refusal::Overloaded)
+    }
+
+    pub(super) fn refusal(&self, inadmissible: Inadmissible) -> Refusal {
+        match inadmissible {
+            Inadmissible::NotJson(error) => Refusal::NotJson(error),
+            Inadmissible::ItemNotJson { index, error } => Refusal::ItemNotJson { index, error },
+            Inadmissible::Invalid(violations) => Refusal::Invalid {
+                status: self.flow.admit.status_of(&violations),
+                violations,
+            },
+        }
+    }
+
+    pub(super) fn accepted(&self, reply: Vec<u8>, replayed: bool) -> Response {
         let mut response = Response::new(Bytes::from(reply).into());
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
@@ -112,4 +138,45 @@ impl Admission {
         }
         response
     }
+}
+
+/// The answer to an entry. It is made before the entry is queued, because what
+/// waits there should be small; only what speaks of the time of receipt, which
+/// the backbone tells, is made after.
+enum Reply {
+    Ready(Vec<u8>),
+    Later(Value),
+}
+
+impl Reply {
+    fn of(flow: &Flow, id: &str, body: Value) -> Self {
+        if flow.admit.reply.body.mentions(Name::ReceivedAt) {
+            return Self::Later(body);
+        }
+        Self::Ready(rendered(flow, id, None, &body))
+    }
+
+    fn render(&mut self, flow: &Flow, id: &str, appended: Appended) -> Vec<u8> {
+        let received_at = match appended {
+            Appended::New(stream_id) | Appended::Replayed(stream_id) => Some(stream_id.ms),
+            _ => None,
+        };
+        match self {
+            Self::Ready(reply) => std::mem::take(reply),
+            Self::Later(body) => rendered(flow, id, received_at, body),
+        }
+    }
+}
+
+fn rendered(flow: &Flow, id: &str, received_at: Option<u64>, body: &Value) -> Vec<u8> {
+    let mut reply = Vec::with_capacity(256);
+    let receipt = Receipt {
+        flow,
+        id: Some(id),
+        received_at,
+        count: 1,
+        body: Some(body),
+    };
+    flow.admit.reply.body.render(&receipt, &mut reply);
+    reply
 }

@@ -36,9 +36,10 @@ pub(super) struct Batcher {
 }
 
 struct Queued {
-    entry: NewEntry,
-    answer: oneshot::Sender<Result<Appended, Away>>,
-    /// Its bytes of the queue, given back when it is taken from there.
+    /// At most as many as a group; they stay together.
+    entries: Vec<NewEntry>,
+    answer: oneshot::Sender<Result<Vec<Appended>, Away>>,
+    /// Their bytes of the queue, given back when they are taken from there.
     _room: OwnedSemaphorePermit,
 }
 
@@ -81,51 +82,115 @@ impl Batcher {
     /// Appends one entry with whatever else is queued. `Ok` only once the
     /// backbone has answered. A caller that goes away leaves its entry in the group.
     pub async fn append(&self, entry: NewEntry) -> Result<Appended, Refusal> {
+        match self.queue(vec![entry])?.await {
+            Ok(Ok(appended)) => match appended.first() {
+                Some(appended) => self.refusal(*appended).map_or(Ok(*appended), Err),
+                None => Err(Refusal::BackboneAway),
+            },
+            Ok(Err(Away)) | Err(_) => Err(Refusal::BackboneAway),
+        }
+    }
+
+    /// Appends many entries; one answer for each. An error is of all of them,
+    /// of which some may stand.
+    pub async fn append_all(&self, entries: Vec<NewEntry>) -> Result<Vec<Appended>, Refusal> {
+        let mut answers = Vec::new();
+        for chunk in chunks(entries) {
+            answers.push(self.queue(chunk)?);
+        }
+        let mut appended = Vec::new();
+        for answer in answers {
+            match answer.await {
+                Ok(Ok(of_chunk)) => appended.extend(of_chunk),
+                Ok(Err(Away)) | Err(_) => return Err(Refusal::BackboneAway),
+            }
+        }
+        Ok(appended)
+    }
+
+    /// What is answered for an entry that was not taken.
+    pub fn refusal(&self, appended: Appended) -> Option<Refusal> {
+        match appended {
+            Appended::New(_) | Appended::Replayed(_) => None,
+            Appended::Conflict => Some(Refusal::Conflict),
+            Appended::MemoryScarce => Some(Refusal::MemoryScarce),
+            Appended::BacklogFull => {
+                let retry_after = self.line.retry_after_ms.load(Ordering::Relaxed);
+                Some(Refusal::BacklogFull {
+                    retry_after: Duration::from_millis(retry_after),
+                })
+            }
+        }
+    }
+
+    fn queue(
+        &self,
+        entries: Vec<NewEntry>,
+    ) -> Result<oneshot::Receiver<Result<Vec<Appended>, Away>>, Refusal> {
         let (answer, answered) = oneshot::channel();
-        let bytes = u32::try_from(entry.body.len()).map_err(|_| Refusal::Overloaded)?;
+        let bytes: usize = entries.iter().map(|entry| entry.body.len()).sum();
+        let bytes = u32::try_from(bytes).map_err(|_| Refusal::Overloaded)?;
         let room = Arc::clone(&self.room)
             .try_acquire_many_owned(bytes)
             .map_err(|_| Refusal::Overloaded)?;
         let queued = Queued {
-            entry,
+            entries,
             answer,
             _room: room,
         };
         self.queue
             .try_send(queued)
             .map_err(|_| Refusal::Overloaded)?;
-        match answered.await {
-            Ok(Ok(Appended::BacklogFull)) => Err(Refusal::BacklogFull {
-                retry_after: Duration::from_millis(
-                    self.line.retry_after_ms.load(Ordering::Relaxed),
-                ),
-            }),
-            Ok(Ok(Appended::MemoryScarce)) => Err(Refusal::MemoryScarce),
-            Ok(Ok(Appended::Conflict)) => Err(Refusal::Conflict),
-            Ok(Ok(appended @ (Appended::New | Appended::Replayed))) => Ok(appended),
-            Ok(Err(Away)) | Err(_) => Err(Refusal::BackboneAway),
+        Ok(answered)
+    }
+}
+
+/// In their order, each no larger than a group.
+fn chunks(entries: Vec<NewEntry>) -> Vec<Vec<NewEntry>> {
+    let mut chunks: Vec<Vec<NewEntry>> = Vec::new();
+    let mut bytes = 0;
+    for entry in entries {
+        match chunks.last_mut() {
+            Some(chunk) if chunk.len() < MAX_GROUP && bytes < MAX_GROUP_BYTES => {
+                bytes += entry.body.len();
+                chunk.push(entry);
+            }
+            _ => {
+                bytes = entry.body.len();
+                chunks.push(vec![entry]);
+            }
         }
     }
+    chunks
 }
 
 async fn gather(line: Arc<Line>, mut queued: mpsc::Receiver<Queued>) {
     let watching = tokio::spawn(watch_backlog(Arc::clone(&line)));
     let mut calls = JoinSet::new();
+    let mut next = None;
     loop {
+        if calls.len() < IN_FLIGHT
+            && let Some(first) = next.take()
+        {
+            let (group, left) = group(first, &mut queued);
+            next = left;
+            calls.spawn(Arc::clone(&line).commit(group));
+            continue;
+        }
         tokio::select! {
             biased;
             Some(call) = calls.join_next(), if !calls.is_empty() => {
                 // Who is queued would only wait for the next call to fail as well.
                 if !matches!(call, Ok(Ok(()))) {
-                    while let Ok(queued) = queued.try_recv() {
+                    let waiting = next.take().into_iter();
+                    for queued in waiting.chain(std::iter::from_fn(|| queued.try_recv().ok())) {
                         let _gone = queued.answer.send(Err(Away));
                     }
                 }
             }
-            first = queued.recv(), if calls.len() < IN_FLIGHT => {
+            first = queued.recv(), if next.is_none() && calls.len() < IN_FLIGHT => {
                 let Some(first) = first else { break };
-                let group = group(first, &mut queued);
-                calls.spawn(Arc::clone(&line).commit(group));
+                next = Some(first);
             }
         }
     }
@@ -133,31 +198,42 @@ async fn gather(line: Arc<Line>, mut queued: mpsc::Receiver<Queued>) {
     watching.abort();
 }
 
-/// What is queued by now, up to the size of a group.
-fn group(first: Queued, queued: &mut mpsc::Receiver<Queued>) -> Vec<Queued> {
-    let mut bytes = first.entry.body.len();
-    let mut group = Vec::with_capacity((queued.len() + 1).min(MAX_GROUP));
-    group.push(first);
-    while group.len() < MAX_GROUP && bytes < MAX_GROUP_BYTES {
+/// What is queued by now, up to the size of a group, and what was taken from
+/// the queue and is for the next one.
+fn group(first: Queued, queued: &mut mpsc::Receiver<Queued>) -> (Vec<Queued>, Option<Queued>) {
+    let size = |queued: &Queued| -> usize { queued.entries.iter().map(|e| e.body.len()).sum() };
+    let (mut count, mut bytes) = (first.entries.len(), size(&first));
+    let mut group = vec![first];
+    while count < MAX_GROUP && bytes < MAX_GROUP_BYTES {
         let Ok(next) = queued.try_recv() else { break };
-        bytes += next.entry.body.len();
+        if count + next.entries.len() > MAX_GROUP {
+            return (group, Some(next));
+        }
+        count += next.entries.len();
+        bytes += size(&next);
         group.push(next);
     }
-    group
+    (group, None)
 }
 
 impl Line {
     async fn commit(self: Arc<Self>, group: Vec<Queued>) -> Result<(), Away> {
-        let (entries, answers): (Vec<_>, Vec<_>) = group
-            .into_iter()
-            .map(|queued| (queued.entry, queued.answer))
-            .unzip();
+        let mut entries = Vec::with_capacity(MAX_GROUP);
+        let mut answers = Vec::with_capacity(group.len());
+        for queued in group {
+            answers.push((queued.entries.len(), queued.answer));
+            entries.extend(queued.entries);
+        }
         let outcome = self.append(&entries).await;
-        for (index, answer) in answers.into_iter().enumerate() {
-            let of_this = outcome.as_ref().map_err(|away| *away);
-            let of_this = of_this.and_then(|appended| appended.get(index).copied().ok_or(Away));
-            // A client that hung up hears nothing; its entry stands all the same.
-            let _gone = answer.send(of_this);
+        let mut at = 0;
+        for (count, answer) in answers {
+            let range = at..at + count;
+            at += count;
+            let of_these = outcome.as_ref().map_err(|away| *away);
+            let of_these =
+                of_these.and_then(|appended| Ok(appended.get(range).ok_or(Away)?.to_vec()));
+            // A client that hung up hears nothing; its entries stand all the same.
+            let _gone = answer.send(of_these);
         }
         outcome.map(|_| ())
     }
@@ -178,7 +254,10 @@ impl Line {
         if !self.answering.swap(true, Ordering::Relaxed) {
             info!(%flow, partition = index, "entries are accepted again");
         }
-        let new = appended.iter().filter(|of| **of == Appended::New).count();
+        let new = appended
+            .iter()
+            .filter(|of| matches!(of, Appended::New(_)))
+            .count();
         self.appended.fetch_add(new as u64, Ordering::Relaxed);
         if appended.contains(&Appended::BacklogFull) {
             self.full.notify_one();

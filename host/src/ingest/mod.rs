@@ -4,9 +4,12 @@
 //! every refusal says whether sending again is safe.
 
 mod admit;
+mod batch;
 mod batcher;
 mod drain;
 mod health;
+mod idempotency;
+mod ids;
 mod receipt;
 mod receive;
 mod refusal;

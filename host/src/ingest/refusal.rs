@@ -15,6 +15,10 @@ use crate::flow::{NotJson, Violation};
 pub enum Refusal {
     #[error("the body is {0}; nothing was queued")]
     NotJson(#[from] NotJson),
+    #[error("item {index} of the batch is {error}; nothing was queued")]
+    ItemNotJson { index: usize, error: NotJson },
+    #[error("an Idempotency-Key has 1 to 256 visible ASCII characters; nothing was queued")]
+    BadIdempotencyKey,
     #[error("the body ended before it was complete; nothing was queued, sending it again is safe")]
     BodyBroken,
     #[error("nothing is served at this path")]
@@ -32,7 +36,17 @@ pub enum Refusal {
     #[error("a body is sent without Content-Encoding; nothing was queued")]
     UnsupportedEncoding,
     #[error("the body does not satisfy the schema; nothing was queued")]
-    Invalid(Vec<Violation>),
+    Invalid {
+        /// 400 to 499, as the flow file says.
+        status: u16,
+        violations: Vec<Violation>,
+    },
+    /// Found while appending; the items that are not named were queued.
+    #[error("some items were not queued; the others were, and sending the batch again is safe")]
+    Items {
+        of: Box<Refusal>,
+        violations: Vec<Violation>,
+    },
     #[error("the flow waits for its oracle {0}; nothing was queued, sending it again is safe")]
     Waiting(String),
     #[error("the backlog is full; nothing was queued, sending it again is safe")]
@@ -41,6 +55,10 @@ pub enum Refusal {
     MemoryScarce,
     #[error("more entries are arriving than can be queued; sending it again is safe")]
     Overloaded,
+    #[error(
+        "the ledger did not answer, which gives out the ids; nothing was queued, sending it again is safe"
+    )]
+    LedgerAway,
     #[error("the backbone did not answer; sending it again is safe")]
     BackboneAway,
 }
@@ -60,7 +78,10 @@ struct ProblemDocument<'r> {
 impl Refusal {
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::NotJson(_) | Self::BodyBroken => StatusCode::BAD_REQUEST,
+            Self::NotJson(_)
+            | Self::ItemNotJson { .. }
+            | Self::BadIdempotencyKey
+            | Self::BodyBroken => StatusCode::BAD_REQUEST,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTimeout(_) => StatusCode::REQUEST_TIMEOUT,
@@ -69,9 +90,13 @@ impl Refusal {
             Self::UnsupportedMediaType | Self::UnsupportedEncoding => {
                 StatusCode::UNSUPPORTED_MEDIA_TYPE
             }
-            Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Invalid { status, .. } => {
+                StatusCode::from_u16(*status).unwrap_or(StatusCode::UNPROCESSABLE_ENTITY)
+            }
+            Self::Items { of, .. } => of.status(),
             Self::Waiting(_)
             | Self::BacklogFull { .. }
+            | Self::LedgerAway
             | Self::MemoryScarce
             | Self::Overloaded
             | Self::BackboneAway => StatusCode::SERVICE_UNAVAILABLE,
@@ -81,7 +106,8 @@ impl Refusal {
     /// A code that clients may compare, and the title people read.
     fn kind(&self) -> (&'static str, &'static str) {
         match self {
-            Self::NotJson(_) => ("not-json", "Not JSON"),
+            Self::NotJson(_) | Self::ItemNotJson { .. } => ("not-json", "Not JSON"),
+            Self::BadIdempotencyKey => ("bad-idempotency-key", "Not an Idempotency-Key"),
             Self::BodyBroken => ("body-broken", "Body broken off"),
             Self::NotFound => ("not-found", "Not found"),
             Self::MethodNotAllowed(_) => ("method-not-allowed", "Method not allowed"),
@@ -90,11 +116,13 @@ impl Refusal {
             Self::TooLarge(_) => ("too-large", "Body too large"),
             Self::UnsupportedMediaType => ("unsupported-media-type", "Unsupported media type"),
             Self::UnsupportedEncoding => ("unsupported-encoding", "Unsupported encoding"),
-            Self::Invalid(_) => ("invalid", "Body does not satisfy the schema"),
+            Self::Invalid { .. } => ("invalid", "Body does not satisfy the schema"),
+            Self::Items { of, .. } => of.kind(),
             Self::Waiting(_) => ("waiting", "Flow waits for its oracle"),
             Self::BacklogFull { .. } => ("backlog-full", "Backlog full"),
             Self::MemoryScarce => ("memory-scarce", "Backbone nearly full"),
             Self::Overloaded => ("overloaded", "Too many entries at once"),
+            Self::LedgerAway => ("ledger-away", "Ledger away"),
             Self::BackboneAway => ("backbone-away", "Backbone away"),
         }
     }
@@ -102,7 +130,10 @@ impl Refusal {
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::BacklogFull { retry_after } => Some(*retry_after),
-            Self::Overloaded | Self::BackboneAway => Some(Duration::from_secs(1)),
+            Self::Overloaded | Self::LedgerAway | Self::BackboneAway => {
+                Some(Duration::from_secs(1))
+            }
+            Self::Items { of, .. } => of.retry_after(),
             // A person has to do something first.
             Self::Waiting(_) | Self::MemoryScarce => Some(Duration::from_secs(30)),
             _ => None,
@@ -117,7 +148,7 @@ impl Refusal {
             status: self.status().as_u16(),
             detail: self.to_string(),
             errors: match self {
-                Self::Invalid(violations) => violations,
+                Self::Invalid { violations, .. } | Self::Items { violations, .. } => violations,
                 _ => &[],
             },
         };

@@ -12,22 +12,25 @@ use super::admit::Admission;
 use super::{Health, Refusal, Response};
 use crate::backbone::Backbone;
 use crate::flow::{Flow, FlowName};
+use crate::ledger::Ledger;
 
 /// The paths of all flows, and what happens there.
 pub struct Ingest {
     /// By path, without a slash at its end.
     flows: ArcSwap<Admissions>,
     backbone: Arc<dyn Backbone>,
+    ledger: Arc<dyn Ledger>,
     health: Health,
 }
 
 type Admissions = HashMap<Arc<str>, Arc<Admission>>;
 
 impl Ingest {
-    pub fn new(backbone: Arc<dyn Backbone>, health: Health) -> Self {
+    pub fn new(backbone: Arc<dyn Backbone>, ledger: Arc<dyn Ledger>, health: Health) -> Self {
         Self {
             flows: ArcSwap::default(),
             backbone,
+            ledger,
             health,
         }
     }
@@ -43,7 +46,13 @@ impl Ingest {
             let known = known
                 .filter(|known| Arc::ptr_eq(&known.flow, flow))
                 .cloned();
-            let started = || Arc::new(Admission::start(Arc::clone(flow), &self.backbone));
+            let started = || {
+                Arc::new(Admission::start(
+                    Arc::clone(flow),
+                    &self.backbone,
+                    &self.ledger,
+                ))
+            };
             (path, known.unwrap_or_else(started))
         };
         self.flows

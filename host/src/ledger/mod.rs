@@ -68,6 +68,7 @@ pub struct DeadLetter {
     /// The entry's id; made from the stream id where the entry had none.
     pub id: Arc<str>,
     pub body: Bytes,
+    pub attributes: Vec<(String, String)>,
     pub fault: EntryFault,
     pub attempts: u32,
     pub deliveries: u32,
@@ -186,6 +187,9 @@ pub trait Ledger: Send + Sync {
 
     /// How many decisions are kept of entries received since (Unix ms).
     async fn kept_since(&self, flow: &FlowName, since: u64) -> Result<u64, Error>;
+
+    /// The first of `count` ids that count up and that nobody else gets.
+    async fn next_ids(&self, flow: &FlowName, count: u32) -> Result<u64, Error>;
 
     /// Stores dead letters, where no decision exists.
     async fn bury(&self, letters: &[DeadLetter]) -> Result<Stored, Error>;

@@ -159,11 +159,17 @@ impl PartitionWorker {
         attempts: u32,
         first_at: u64,
     ) -> DeadLetter {
-        let (id, body) = match &delivery.payload {
-            Payload::Entry(entry) => (entry.id.clone(), entry.body.clone()),
-            Payload::Malformed { raw, .. } => {
-                (Arc::from(delivery.stream_id.to_string()), raw.clone())
-            }
+        let (id, body, attributes) = match &delivery.payload {
+            Payload::Entry(entry) => (
+                entry.id.clone(),
+                entry.body.clone(),
+                entry.attributes.clone(),
+            ),
+            Payload::Malformed { raw, .. } => (
+                Arc::from(delivery.stream_id.to_string()),
+                raw.clone(),
+                Vec::new(),
+            ),
         };
         DeadLetter {
             flow: self.flow.name.clone(),
@@ -171,6 +177,7 @@ impl PartitionWorker {
             stream_id: delivery.stream_id,
             id,
             body,
+            attributes,
             fault,
             attempts,
             deliveries: delivery.deliveries,

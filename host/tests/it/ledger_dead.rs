@@ -13,6 +13,7 @@ fn letter(seq: u64, id: &str, body: &'static str) -> DeadLetter {
         stream_id: stream_id(seq),
         id: id.into(),
         body: Bytes::from_static(body.as_bytes()),
+        attributes: vec![("key".to_owned(), "shop".to_owned())],
         fault: EntryFault {
             kind: FaultKind::WrongCount,
             error: "2 results for 3 entries".to_owned(),
@@ -95,6 +96,7 @@ async fn a_conflict_is_buried_beside_the_decision_that_it_contradicts() {
         .unwrap();
     ledger.bury(&[letter(2, "x", r#"{"a":1}"#)]).await.unwrap();
     assert_eq!(dead(&ledger).await[0].letter.body, r#"{"a":1}"#);
+    assert_eq!(dead(&ledger).await[0].letter.attributes[0].1, "shop");
     // The decision once more removes its own letter only.
     ledger
         .keep(&by("f"), &[decided(3, "x", "{}")])

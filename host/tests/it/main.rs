@@ -6,6 +6,7 @@
     reason = "a test stops at the first surprise, its helpers too"
 )]
 
+mod admitting;
 mod backbone;
 mod faults_of_entries;
 mod faults_of_servers;

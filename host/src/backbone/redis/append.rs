@@ -1,4 +1,5 @@
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use redis::Script;
 
@@ -6,8 +7,11 @@ use super::connection::Server;
 use super::memory::Memory;
 use super::{Keys, SAFETY};
 use crate::backbone::{AppendLimits, Appended, Error, NewEntry, Requeue};
+use crate::flow::BodyHash;
 
 static APPEND: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/append.lua")));
+static CLAIM_KEY: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("lua/claim_key.lua")));
 static REQUEUE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/requeue.lua")));
 
 pub(super) async fn append(
@@ -46,25 +50,50 @@ async fn append_with(
         call.key(keys.id(&entry.id));
         call.arg(&entry.body_hash.0[..])
             .arg(&*entry.id)
-            .arg(&entry.body[..]);
+            .arg(&entry.body[..])
+            .arg(entry.key.as_deref().unwrap_or_default());
     }
     let mut connection = server.connection().await?;
-    let outcome: Vec<u8> = call
+    let outcome: String = call
         .invoke_async(&mut *connection)
         .await
         .map_err(|source| server.error(source))?;
-    let outcome_of = |letter: &u8| match *letter {
-        b'n' => Some(Appended::New),
-        b'r' => Some(Appended::Replayed),
-        b'c' => Some(Appended::Conflict),
-        b'f' => Some(refused),
-        _ => None,
-    };
-    let appended: Option<Vec<_>> = outcome.iter().map(outcome_of).collect();
+    let appended: Option<Vec<_>> = outcome
+        .split_ascii_whitespace()
+        .map(|outcome| outcome_of(outcome, refused))
+        .collect();
     match appended {
         Some(appended) if appended.len() == group.len() => Ok(appended),
         _ => Err(server.unexpected("append", outcome)),
     }
+}
+
+/// A letter, and for what is in the stream its id behind it.
+fn outcome_of(outcome: &str, refused: Appended) -> Option<Appended> {
+    let (letter, stream_id) = outcome.split_at_checked(1)?;
+    match letter {
+        "n" => stream_id.parse().ok().map(Appended::New),
+        "r" => stream_id.parse().ok().map(Appended::Replayed),
+        "c" => Some(Appended::Conflict),
+        "f" => Some(refused),
+        _ => None,
+    }
+}
+
+pub(super) async fn claim_key(
+    server: &Server,
+    keys: &Keys,
+    key: &str,
+    body_hash: BodyHash,
+    id: &str,
+    keep: Duration,
+) -> Result<Option<String>, Error> {
+    let mut call = CLAIM_KEY.prepare_invoke();
+    call.key(keys.idempotency(key));
+    call.arg(&body_hash.0[..])
+        .arg(id)
+        .arg(keep.as_millis() as u64);
+    server.run(&call, keys).await
 }
 
 pub(super) async fn requeue(server: &Server, keys: &Keys, dead: &Requeue) -> Result<bool, Error> {
@@ -77,5 +106,8 @@ pub(super) async fn requeue(server: &Server, keys: &Keys, dead: &Requeue) -> Res
         .arg(&*dead.id)
         .arg(&dead.body[..])
         .arg(SAFETY.as_millis() as u64);
+    for (name, value) in &dead.attributes {
+        call.arg(name).arg(value);
+    }
     server.run(&call, keys).await
 }

@@ -44,10 +44,19 @@ impl Keys {
     /// The key under which an entry's id is known: 16 bytes of its hash, so
     /// that the key's size does not depend on the client.
     pub fn id(&self, id: &str) -> Vec<u8> {
-        let mut key = Vec::with_capacity(self.prefix.len() + 19);
+        self.hashed(b"id:", id)
+    }
+
+    /// The key under which the id of an `Idempotency-Key` is remembered.
+    pub fn idempotency(&self, key: &str) -> Vec<u8> {
+        self.hashed(b"key:", key)
+    }
+
+    fn hashed(&self, kind: &[u8], text: &str) -> Vec<u8> {
+        let mut key = Vec::with_capacity(self.prefix.len() + kind.len() + 16);
         key.extend_from_slice(self.prefix.as_bytes());
-        key.extend_from_slice(b"id:");
-        key.extend_from_slice(&sha256_16(id.as_bytes()));
+        key.extend_from_slice(kind);
+        key.extend_from_slice(&sha256_16(text.as_bytes()));
         key
     }
 

@@ -27,7 +27,7 @@ use super::{
     AppendLimits, Appended, Backbone, Delivery, Depth, Error, Failed, FaultRecord, Landmark,
     NewEntry, Partition, Pending, Reader, Recorded, Requeue, StreamId, Trace,
 };
-use crate::flow::{FlowName, Retry};
+use crate::flow::{BodyHash, FlowName, Retry};
 use crate::ledger::Stored;
 
 use self::connection::Server;
@@ -90,6 +90,17 @@ impl Backbone for Redis {
             group,
         )
         .await
+    }
+
+    async fn claim_key(
+        &self,
+        partition: &Partition,
+        key: &str,
+        body_hash: BodyHash,
+        id: &str,
+        keep: Duration,
+    ) -> Result<Option<String>, Error> {
+        append::claim_key(&self.server, &Keys::of(partition), key, body_hash, id, keep).await
     }
 
     async fn reader(&self, partition: &Partition, worker: &str) -> Result<Box<dyn Reader>, Error> {

@@ -151,7 +151,11 @@ async fn bind_front_end(
         let (backbone, ledger) = (backbone.clone(), ledger.clone());
         async move { admin::health(&*backbone, &*ledger).await.into() }.boxed()
     });
-    let ingest = Arc::new(Ingest::new(parts.backbone.clone(), health));
+    let ingest = Arc::new(Ingest::new(
+        parts.backbone.clone(),
+        parts.ledger.clone(),
+        health,
+    ));
     ingest.use_flows(&parts.flows.borrow().live);
     let options = ingest::Options {
         max_connections: settings.max_connections,

@@ -28,6 +28,7 @@ fn entry(number: usize, size: usize) -> NewEntry {
         id: number.to_string().into(),
         body_hash: BodyHash::of(&body),
         body,
+        key: None,
     }
 }
 
@@ -65,7 +66,7 @@ async fn a_lone_request_does_not_wait_for_company() {
     let (backbone, batcher) = start();
     for number in 0..3 {
         let appended = within_deadline(batcher.append(entry(number, 1))).await;
-        assert!(matches!(appended, Ok(Appended::New)));
+        assert!(matches!(appended, Ok(Appended::New(_))));
     }
     assert_eq!(backbone.groups(), [1, 1, 1]);
 }
@@ -78,7 +79,7 @@ async fn groups_gather_while_calls_are_under_way_up_to_128() {
     assert_eq!(backbone.groups(), [1, 1], "no third call");
     backbone.release();
     for outcome in within_deadline(join_all(asked)).await {
-        assert!(matches!(outcome, Ok(Appended::New)));
+        assert!(matches!(outcome, Ok(Appended::New(_))));
     }
     assert_eq!(backbone.groups(), [1, 1, 128, 128, 44]);
 }
@@ -113,8 +114,8 @@ async fn the_same_entry_twice_in_a_group_is_appended_once() {
     assert!(matches!(
         outcomes[2..],
         [
-            Ok(Appended::New),
-            Ok(Appended::Replayed),
+            Ok(Appended::New(_)),
+            Ok(Appended::Replayed(_)),
             Err(Refusal::Conflict)
         ]
     ));
@@ -137,7 +138,7 @@ async fn a_failed_call_refuses_its_group_and_all_who_wait_at_once() {
     );
     backbone.set_away(false);
     let appended = within_deadline(batcher.append(entry(7, 1))).await;
-    assert!(matches!(appended, Ok(Appended::New)));
+    assert!(matches!(appended, Ok(Appended::New(_))));
 }
 
 #[tokio::test]
@@ -155,7 +156,7 @@ async fn a_full_queue_refuses_exactly_what_does_not_fit() {
     assert!(matches!(refused, Err(Refusal::Overloaded)));
     backbone.release();
     for outcome in within_deadline(join_all(asked)).await {
-        assert!(matches!(outcome, Ok(Appended::New)));
+        assert!(matches!(outcome, Ok(Appended::New(_))));
     }
     assert_eq!(backbone.len(), QUEUE + 2);
 }
@@ -172,7 +173,7 @@ async fn large_bodies_fill_the_queue_by_their_bytes_until_they_leave_it() {
     backbone.release();
     within_deadline(join_all(asked)).await;
     let appended = within_deadline(batcher.append(entry(QUEUE, 1))).await;
-    assert!(matches!(appended, Ok(Appended::New)));
+    assert!(matches!(appended, Ok(Appended::New(_))));
 }
 
 #[tokio::test]

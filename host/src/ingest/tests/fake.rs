@@ -10,7 +10,7 @@ use crate::backbone::{
     AppendLimits, Appended, Backbone, Delivery, Depth, Error, Failed, FaultRecord, Landmark,
     NewEntry, Partition, Pending, Reader, Recorded, Requeue, StreamId, Trace,
 };
-use crate::flow::{FlowName, Retry};
+use crate::flow::{BodyHash, FlowName, Retry};
 use crate::ledger::Stored;
 
 /// More permits than there are ever calls.
@@ -19,7 +19,8 @@ const OPEN: usize = 1 << 20;
 /// Appends to memory. A test can hold its calls back, let it fail, and see
 /// which groups it was asked to append.
 pub(super) struct FakeBackbone {
-    entries: Mutex<HashMap<Arc<str>, NewEntry>>,
+    entries: Mutex<HashMap<Arc<str>, (NewEntry, StreamId)>>,
+    keys: Mutex<HashMap<String, (BodyHash, String)>>,
     /// Sizes of the groups, in the order of the calls.
     groups: watch::Sender<Vec<usize>>,
     gate: Semaphore,
@@ -31,6 +32,7 @@ impl Default for FakeBackbone {
     fn default() -> Self {
         Self {
             entries: Mutex::default(),
+            keys: Mutex::default(),
             groups: watch::Sender::default(),
             gate: Semaphore::new(OPEN),
             away: AtomicBool::new(false),
@@ -72,7 +74,8 @@ impl FakeBackbone {
     }
 
     pub fn entry(&self, id: &str) -> Option<NewEntry> {
-        self.entries.lock().unwrap().get(id).cloned()
+        let entries = self.entries.lock().unwrap();
+        entries.get(id).map(|(entry, _)| entry.clone())
     }
 
     pub fn len(&self) -> usize {
@@ -82,12 +85,16 @@ impl FakeBackbone {
     fn append_one(&self, entry: &NewEntry) -> Appended {
         let mut entries = self.entries.lock().unwrap();
         match entries.get(&entry.id) {
-            Some(first) if first.body_hash == entry.body_hash => Appended::Replayed,
+            Some((first, at)) if first.body_hash == entry.body_hash => Appended::Replayed(*at),
             Some(_) => Appended::Conflict,
             None if self.full.load(Ordering::SeqCst) => Appended::BacklogFull,
             None => {
-                entries.insert(Arc::clone(&entry.id), entry.clone());
-                Appended::New
+                let at = StreamId {
+                    ms: 1_766_700_000_000,
+                    seq: entries.len() as u64,
+                };
+                entries.insert(Arc::clone(&entry.id), (entry.clone(), at));
+                Appended::New(at)
             }
         }
     }
@@ -111,6 +118,20 @@ impl Backbone for FakeBackbone {
             });
         }
         Ok(group.iter().map(|entry| self.append_one(entry)).collect())
+    }
+
+    async fn claim_key(
+        &self,
+        _: &Partition,
+        key: &str,
+        body_hash: BodyHash,
+        id: &str,
+        _: Duration,
+    ) -> Result<Option<String>, Error> {
+        let mut keys = self.keys.lock().unwrap();
+        let first = keys.entry(key.to_owned());
+        let (hash, id) = first.or_insert((body_hash, id.to_owned()));
+        Ok((*hash == body_hash).then(|| id.clone()))
     }
 
     async fn depth(&self, _: &Partition) -> Result<Depth, Error> {

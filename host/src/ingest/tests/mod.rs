@@ -26,6 +26,7 @@ use self::fake::FakeBackbone;
 use super::{HealthReport, Ingest, Options, Part, Server};
 use crate::backbone::Backbone;
 use crate::flow::Flow;
+use crate::ledger::{Ledger, Postgres};
 
 /// Far longer than anything here takes.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -38,6 +39,12 @@ struct Front {
     shutdown: CancellationToken,
     server: JoinHandle<()>,
     _stop: DropGuard,
+}
+
+/// Nobody listens there.
+fn no_ledger() -> Arc<dyn Ledger> {
+    let nowhere = "postgres://nobody@127.0.0.1:1/none".parse().unwrap();
+    Arc::new(Postgres::connect(nowhere, 1).unwrap())
 }
 
 impl Front {
@@ -63,7 +70,7 @@ impl Front {
             .boxed()
         });
         let dyn_backbone: Arc<dyn Backbone> = backbone.clone();
-        let ingest = Arc::new(Ingest::new(dyn_backbone, health));
+        let ingest = Arc::new(Ingest::new(dyn_backbone, no_ledger(), health));
         ingest.use_flows(&flows);
         let listen = SocketAddr::from(([127, 0, 0, 1], 0));
         let server = Server::bind(listen, options, Arc::clone(&ingest))

@@ -6,8 +6,9 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::value::{Error as ValueError, StrDeserializer};
 use tokio_postgres::Row;
+use tokio_postgres::types::Json;
 
-use super::keep::DECIDED_OR_DEAD;
+use super::keep::{DECIDED_OR_DEAD, attributes};
 use super::timestamp;
 use crate::flow::{BodyHash, Digest, EntryFault, FaultKind, FlowName};
 use crate::ledger::{Buried, DeadFilter, DeadLetter, Error, Stored};
@@ -51,6 +52,11 @@ pub(super) async fn bury(client: &mut Client, letters: &[DeadLetter]) -> Result<
         .map(|oracle| oracle.map(|(_, digest)| digest.to_string()))
         .collect();
 
+    let attributes: Vec<_> = letters
+        .iter()
+        .map(|letter| attributes(&letter.attributes))
+        .collect::<Result<_, _>>()?;
+
     let transaction = client.transaction().await?;
     let lock = transaction.prepare_cached(LOCK).await?;
     transaction
@@ -76,6 +82,7 @@ pub(super) async fn bury(client: &mut Client, letters: &[DeadLetter]) -> Result<
                 &time(|letter| letter.received_at),
                 &time(|letter| letter.first_at),
                 &time(|letter| letter.last_at),
+                &attributes,
             ],
         )
         .await?;
@@ -128,6 +135,9 @@ fn buried(row: &Row) -> Result<Buried, Error> {
         stream_id: stream_id.parse().map_err(unreadable)?,
         id: Arc::from(row.try_get::<_, &str>("id")?),
         body: Bytes::from(row.try_get::<_, Vec<u8>>("body")?),
+        attributes: row
+            .try_get::<_, Option<Json<_>>>("attributes")?
+            .map_or_else(Vec::new, |attributes| attributes.0),
         fault,
         attempts: count(row, "attempts")?,
         deliveries: count(row, "deliveries")?,

@@ -60,6 +60,7 @@ async fn insert(
     let number = |take: fn(&Decided) -> f64| rows.iter().map(|row| take(row)).collect::<Vec<_>>();
     let hashes: Vec<&[u8]> = rows.iter().map(|row| &row.body_hash.0[..]).collect();
     let stream_ids: Vec<_> = rows.iter().map(|row| row.stream_id.to_string()).collect();
+    let attributes = column(rows, |row| attributes(&row.entry.attributes))?;
     let received: Vec<_> = rows
         .iter()
         .map(|row| timestamp(row.entry.received_at))
@@ -85,6 +86,7 @@ async fn insert(
                 &number(|row| row.decision.inference.as_secs_f64() * 1e6),
                 &stream_ids,
                 &received,
+                &attributes,
             ],
         )
         .await?;
@@ -107,6 +109,12 @@ fn body(decided: &Decided) -> Result<&str, Error> {
     entry
         .body_str()
         .ok_or_else(|| Error::Data(format!("body of {} is not UTF-8", entry.id)))
+}
+
+/// NULL where there are none.
+pub(super) fn attributes(attributes: &[(String, String)]) -> Result<Option<String>, Error> {
+    let some = (!attributes.is_empty()).then_some(attributes);
+    some.map(|attributes| json(&attributes)).transpose()
 }
 
 fn json(value: &impl Serialize) -> Result<String, Error> {

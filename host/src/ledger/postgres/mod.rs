@@ -8,6 +8,7 @@ mod keep;
 mod landmarks;
 mod migrate;
 mod oracles;
+mod sequences;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -175,6 +176,12 @@ impl Ledger for Postgres {
     async fn kept_since(&self, flow: &FlowName, since: u64) -> Result<u64, Error> {
         let client = self.client().await?;
         let call = timeout(ANSWER, keep::kept_since(&client, flow, since)).await;
+        self.answered(client, call)
+    }
+
+    async fn next_ids(&self, flow: &FlowName, count: u32) -> Result<u64, Error> {
+        let client = self.client().await?;
+        let call = timeout(ANSWER, sequences::next(&client, flow, count)).await;
         self.answered(client, call)
     }
 

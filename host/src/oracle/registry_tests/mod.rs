@@ -57,6 +57,10 @@ impl Ledger for Shelf {
         unimplemented!()
     }
 
+    async fn next_ids(&self, _: &FlowName, _: u32) -> Result<u64, Error> {
+        unimplemented!()
+    }
+
     async fn kept_since(&self, _: &FlowName, _: u64) -> Result<u64, Error> {
         Ok(0)
     }

@@ -11,12 +11,7 @@ async fn within_one_group_an_id_is_appended_once_and_another_body_is_a_conflict(
         entry("b", "{}"),
     ];
     let appended = rig.append(&group).await;
-    let expected = [
-        Appended::New,
-        Appended::Replayed,
-        Appended::Conflict,
-        Appended::New,
-    ];
+    let expected = [NEW, REPLAYED, CONFLICT, NEW];
     assert_eq!(appended, expected);
     assert_eq!(rig.open().await, 2);
     assert_eq!(ids(&rig.read("w", 10).await), ["a", "b"]);
@@ -25,13 +20,9 @@ async fn within_one_group_an_id_is_appended_once_and_another_body_is_a_conflict(
 #[tokio::test]
 async fn a_full_backlog_refuses_what_is_new_and_answers_what_is_known() {
     let rig = Rig::new().await;
-    let limits = AppendLimits { max_backlog: 2 };
     let group = [entry("a", "{}"), entry("b", "{}"), entry("c", "{}")];
-    let append = async || {
-        let appended = rig.backbone.append(&rig.partition, limits, &group);
-        appended.await.unwrap()
-    };
-    let (new, known, full) = (Appended::New, Appended::Replayed, Appended::BacklogFull);
+    let append = async || rig.append_up_to(2, &group).await;
+    let (new, known, full) = (NEW, REPLAYED, BACKLOG_FULL);
     assert_eq!(append().await, [new, new, full]);
     assert_eq!(append().await, [known, known, full]);
     let read = rig.read("w", 1).await;
@@ -57,7 +48,7 @@ async fn an_id_outlives_its_entry_by_what_the_flow_remembers() {
     let read = rig.read("w", 1).await;
     rig.settle(&read, Duration::from_secs(60)).await;
     assert!((50_000..=60_000).contains(&ttl().await));
-    assert_eq!(rig.append(&[entry("1", "{}")]).await, [Appended::Replayed]);
+    assert_eq!(rig.append(&[entry("1", "{}")]).await, [REPLAYED]);
 }
 
 #[tokio::test]
@@ -73,6 +64,7 @@ async fn a_dead_entry_is_requeued_once_however_often_it_is_asked() {
         id: "1".into(),
         body: "{}".into(),
         body_hash: BodyHash::of(b"{}"),
+        attributes: vec![("key".to_owned(), "shop".to_owned())],
         stream_id: read[0].stream_id,
     };
     let requeue = async |dead| rig.backbone.requeue(&rig.partition, dead).await.unwrap();
@@ -128,4 +120,56 @@ async fn the_age_is_that_of_the_oldest_open_entry_read_or_not() {
     let read = rig.read("w", 2).await;
     rig.settle(&read, Duration::ZERO).await;
     assert_eq!(oldest().await, None);
+}
+
+#[tokio::test]
+async fn an_append_tells_where_in_the_stream_an_entry_is_and_was() {
+    let rig = Rig::new().await;
+    let limits = AppendLimits { max_backlog: 10 };
+    let group = [entry("a", "{}"), entry("b", "{}"), entry("a", "{}")];
+    let append = async || {
+        let appended = rig.backbone.append(&rig.partition, limits, &group);
+        appended.await.unwrap()
+    };
+    let first = append().await;
+    let read = stream_ids(&rig.read("w", 10).await);
+    let (new, replayed) = (Appended::New, Appended::Replayed);
+    assert_eq!(first, [new(read[0]), new(read[1]), replayed(read[0])]);
+    let again = append().await;
+    assert_eq!(again, [read[0], read[1], read[0]].map(replayed));
+}
+
+#[tokio::test]
+async fn the_name_of_an_api_key_travels_with_the_entry() {
+    let rig = Rig::new().await;
+    let keyed = NewEntry {
+        key: Some("shop".into()),
+        ..entry("a", "{}")
+    };
+    rig.append(&[keyed, entry("b", "{}")]).await;
+    let attributes: Vec<_> = rig
+        .read("w", 10)
+        .await
+        .into_iter()
+        .map(|delivery| match delivery.payload {
+            Payload::Entry(entry) => entry.attributes,
+            Payload::Malformed { error, .. } => panic!("{error}"),
+        })
+        .collect();
+    let expected = [vec![("key".to_owned(), "shop".to_owned())], Vec::new()];
+    assert_eq!(attributes, expected);
+}
+
+#[tokio::test]
+async fn an_idempotency_key_stands_for_the_id_of_its_first_time() {
+    let rig = Rig::new().await;
+    let claim = async |key: &str, body: &str, id: &str| {
+        let (hash, keep) = (BodyHash::of(body.as_bytes()), Duration::from_secs(60));
+        let claimed = rig.backbone.claim_key(&rig.partition, key, hash, id, keep);
+        claimed.await.unwrap()
+    };
+    assert_eq!(claim("k", "{}", "1").await.as_deref(), Some("1"));
+    assert_eq!(claim("k", "{}", "2").await.as_deref(), Some("1"));
+    assert_eq!(claim("k", "[]", "3").await, None, "another body");
+    assert_eq!(claim("l", "{}", "4").await.as_deref(), Some("4"));
 }

@@ -32,6 +32,23 @@ const RETRY: Retry = Retry {
     max: Duration::from_secs(60),
 };
 
+const NEW: &str = "new";
+const REPLAYED: &str = "replayed";
+const CONFLICT: &str = "conflict";
+const BACKLOG_FULL: &str = "backlog full";
+const MEMORY_SCARCE: &str = "memory scarce";
+
+/// What became of an entry, whatever its place in the stream.
+fn outcome(appended: &Appended) -> &'static str {
+    match appended {
+        Appended::New(_) => NEW,
+        Appended::Replayed(_) => REPLAYED,
+        Appended::Conflict => CONFLICT,
+        Appended::BacklogFull => BACKLOG_FULL,
+        Appended::MemoryScarce => MEMORY_SCARCE,
+    }
+}
+
 struct Rig {
     backbone: Box<dyn Backbone>,
     partition: Partition,
@@ -66,22 +83,21 @@ impl Rig {
         call.query_async(&mut connection).await.unwrap()
     }
 
-    async fn append(&self, group: &[NewEntry]) -> Vec<Appended> {
-        let limits = AppendLimits { max_backlog: 1000 };
+    async fn append(&self, group: &[NewEntry]) -> Vec<&'static str> {
+        self.append_up_to(1000, group).await
+    }
+
+    async fn append_up_to(&self, max_backlog: u64, group: &[NewEntry]) -> Vec<&'static str> {
+        let limits = AppendLimits { max_backlog };
         let appended = self.backbone.append(&self.partition, limits, group);
-        appended.await.unwrap()
+        appended.await.unwrap().iter().map(outcome).collect()
     }
 
     /// Appends `count` entries with the ids `1`, `2` and so on.
     async fn fill(&self, count: u64) {
         for group in (1..=count).collect::<Vec<_>>().chunks(100) {
             let group: Vec<_> = group.iter().map(|n| entry(&n.to_string(), "{}")).collect();
-            assert!(
-                self.append(&group)
-                    .await
-                    .iter()
-                    .all(|a| *a == Appended::New)
-            );
+            assert!(self.append(&group).await.iter().all(|a| *a == NEW));
         }
     }
 
@@ -131,6 +147,7 @@ fn entry(id: &str, body: &str) -> NewEntry {
         id: Arc::from(id),
         body: Bytes::copy_from_slice(body.as_bytes()),
         body_hash: BodyHash::of(body.as_bytes()),
+        key: None,
     }
 }
 

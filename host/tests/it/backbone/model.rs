@@ -56,7 +56,7 @@ impl Model {
             Call::Append(count) => {
                 let ids = self.appended + 1..=self.appended + count as u64;
                 let group: Vec<_> = ids.map(|id| entry(&id.to_string(), "{}")).collect();
-                assert!(rig.append(&group).await.iter().all(|a| *a == Appended::New));
+                assert!(rig.append(&group).await.iter().all(|a| *a == NEW));
                 self.appended += count as u64;
                 self.unread += count;
             }

@@ -55,7 +55,7 @@ async fn scripts_that_redis_forgot_are_loaded_again() {
     let rig = Rig::on(&server.url()).await;
     let forget = async || rig.raw::<String>("SCRIPT FLUSH").await;
     forget().await;
-    assert_eq!(rig.append(&[entry("1", "{}")]).await, [Appended::New]);
+    assert_eq!(rig.append(&[entry("1", "{}")]).await, [NEW]);
     let read = rig.read("w", 1).await;
     forget().await;
     let held = stream_ids(&read);
@@ -110,7 +110,7 @@ async fn nearly_full_memory_refuses_what_is_new_and_answers_what_is_known() {
     let _set: String = rig.raw(&most).await;
     let mut next = 2;
     // A new id each time: the look at the memory may be a moment old.
-    let mut becomes = async |expected: Appended| {
+    let mut becomes = async |expected: &str| {
         support::eventually(
             Duration::from_secs(10),
             "the memory is looked at",
@@ -118,21 +118,21 @@ async fn nearly_full_memory_refuses_what_is_new_and_answers_what_is_known() {
                 next += 1;
                 let group = [entry("1", "{}"), entry(&next.to_string(), "{}")];
                 let appended = rig.append(&group).await;
-                assert_eq!(appended[0], Appended::Replayed);
+                assert_eq!(appended[0], REPLAYED);
                 appended[1] == expected
             },
         )
         .await;
     };
-    becomes(Appended::MemoryScarce).await;
+    becomes(MEMORY_SCARCE).await;
     let _set: String = rig.raw("CONFIG SET maxmemory 0").await;
-    becomes(Appended::New).await;
+    becomes(NEW).await;
     // Beyond the limit Redis itself refuses, sooner than the next look.
     let _set: String = rig.raw("CONFIG SET maxmemory 1000").await;
     let appended = rig.append(&[entry("1", "{}"), entry("new", "{}")]).await;
-    assert_eq!(appended, [Appended::Replayed, Appended::MemoryScarce]);
+    assert_eq!(appended, [REPLAYED, MEMORY_SCARCE]);
     let _set: String = rig.raw("CONFIG SET maxmemory 0").await;
-    becomes(Appended::New).await;
+    becomes(NEW).await;
 }
 
 #[tokio::test]
@@ -167,7 +167,7 @@ async fn a_redis_that_hides_its_configuration_is_warned_of_and_works() {
         "{weak:?}"
     );
     assert!(weak.iter().any(|weak| weak.contains("memory")), "{weak:?}");
-    assert_eq!(rig.append(&[entry("1", "{}")]).await, [Appended::New]);
+    assert_eq!(rig.append(&[entry("1", "{}")]).await, [NEW]);
 }
 
 #[tokio::test]

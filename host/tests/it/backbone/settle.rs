@@ -47,13 +47,8 @@ async fn what_somebody_else_wrote_leaves_no_room_for_more_than_the_backlog() {
     rig.settle(&read, REMEMBER).await;
     let trimmed = rig.backbone.trim(&rig.partition, Duration::ZERO);
     trimmed.await.unwrap();
-    let limits = AppendLimits { max_backlog: 1 };
     let group = [entry("a", "{}"), entry("b", "{}")];
-    let appended = rig.backbone.append(&rig.partition, limits, &group);
-    assert_eq!(
-        appended.await.unwrap(),
-        [Appended::New, Appended::BacklogFull]
-    );
+    assert_eq!(rig.append_up_to(1, &group).await, [NEW, BACKLOG_FULL]);
 }
 
 #[tokio::test]

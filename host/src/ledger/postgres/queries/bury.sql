@@ -2,18 +2,18 @@
 -- then. One of another body proves nothing of this entry.
 INSERT INTO dead_letters (
     flow, partition, stream_id, id, body, body_hash, fault, error, oracle,
-    digest, attempts, deliveries, received_at, first_at, last_at
+    digest, attempts, deliveries, received_at, first_at, last_at, attributes
 )
 SELECT DISTINCT ON (flow, partition, stream_id)
     flow, partition, stream_id, id, body, body_hash, fault, error, oracle,
-    digest, attempts, deliveries, received_at, first_at, last_at
+    digest, attempts, deliveries, received_at, first_at, last_at, attributes::json
 FROM unnest(
     $1::text[], $2::int4[], $3::text[], $4::text[], $5::bytea[], $6::bytea[],
     $7::text[], $8::text[], $9::text[], $10::text[], $11::int8[], $12::int8[],
-    $13::timestamptz[], $14::timestamptz[], $15::timestamptz[]
+    $13::timestamptz[], $14::timestamptz[], $15::timestamptz[], $16::text[]
 ) AS letter (
     flow, partition, stream_id, id, body, body_hash, fault, error, oracle,
-    digest, attempts, deliveries, received_at, first_at, last_at
+    digest, attempts, deliveries, received_at, first_at, last_at, attributes
 )
 WHERE NOT EXISTS (
     SELECT FROM decisions

@@ -6,22 +6,23 @@ WITH inserted AS (
     INSERT INTO decisions (
         flow, flow_digest, settings_digest,
         id, body, body_hash, score, label, label_name, reasons, output,
-        oracles, threshold, inference_us, stream_id, received_at
+        oracles, threshold, inference_us, stream_id, received_at, attributes
     )
     SELECT
         $1, $2, $3,
         id, body::json, body_hash, score, label, label_name,
         -- unnest flattens arrays of arrays, so each row's reasons come as JSON.
         ARRAY(SELECT json_array_elements_text(reasons::json)), output,
-        oracles::json, threshold, inference_us, stream_id, received_at
+        oracles::json, threshold, inference_us, stream_id, received_at,
+        attributes::json
     FROM unnest(
         $4::text[], $5::text[], $6::bytea[], $7::float8[], $8::text[], $9::text[],
         $10::text[], $11::text[], $12::text[], $13::float8[], $14::float8[],
-        $15::text[], $16::timestamptz[]
+        $15::text[], $16::timestamptz[], $17::text[]
     ) WITH ORDINALITY AS r (
         id, body, body_hash, score, label, label_name,
         reasons, output, oracles, threshold, inference_us,
-        stream_id, received_at, position
+        stream_id, received_at, attributes, position
     )
     ORDER BY id COLLATE "C", position
     ON CONFLICT (flow, id) DO NOTHING

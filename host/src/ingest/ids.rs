@@ -1,0 +1,78 @@
+//! Ids that the front end gives to entries.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use tokio::sync::Mutex;
+use tracing::warn;
+
+use super::Refusal;
+use crate::flow::{Flow, FlowName, Identity};
+use crate::ledger::Ledger;
+
+/// Ids fetched at a time: few in the beginning, because what a process does
+/// not use is a gap.
+const FIRST_BLOCK: u32 = 16;
+const LARGEST_BLOCK: u32 = 4096;
+
+pub(super) enum Ids {
+    Uuid,
+    Sequence(Sequence),
+}
+
+/// Counts up in blocks that no other process has.
+pub(super) struct Sequence {
+    flow: FlowName,
+    ledger: Arc<dyn Ledger>,
+    block: Mutex<Block>,
+}
+
+struct Block {
+    left: Range<u64>,
+    size: u32,
+}
+
+impl Ids {
+    pub fn of(flow: &Flow, ledger: &Arc<dyn Ledger>) -> Self {
+        match flow.admit.id {
+            Identity::Sequence => Self::Sequence(Sequence {
+                flow: flow.name.clone(),
+                ledger: Arc::clone(ledger),
+                block: Mutex::new(Block {
+                    left: 0..0,
+                    size: FIRST_BLOCK,
+                }),
+            }),
+            Identity::Uuid | Identity::Field(_) => Self::Uuid,
+        }
+    }
+
+    /// One that no entry had before.
+    ///
+    /// # Errors
+    /// [`Refusal::LedgerAway`] when the ledger is needed and does not answer.
+    pub async fn next(&self) -> Result<Arc<str>, Refusal> {
+        match self {
+            Self::Uuid => Ok(uuid::Uuid::new_v4().to_string().into()),
+            Self::Sequence(sequence) => Ok(sequence.next().await?.to_string().into()),
+        }
+    }
+}
+
+impl Sequence {
+    async fn next(&self) -> Result<u64, Refusal> {
+        let mut block = self.block.lock().await;
+        if let Some(id) = block.left.next() {
+            return Ok(id);
+        }
+        let size = block.size;
+        let first = self.ledger.next_ids(&self.flow, size).await;
+        let first = first.map_err(|error| {
+            warn!(flow = %self.flow, %error, "no ids, entries are refused");
+            Refusal::LedgerAway
+        })?;
+        block.left = first + 1..first + u64::from(size);
+        block.size = (size * 2).min(LARGEST_BLOCK);
+        Ok(first)
+    }
+}
