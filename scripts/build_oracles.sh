@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 
 cargo build --package floodgate
 floodgate=target/debug/floodgate
-for oracle in mempool-risk uniform-risk; do
+for oracle in mempool-risk uniform-risk age-rule value-rule task-echo; do
   "$floodgate" oracle build "plugins/$oracle" -o plugins/dist
 done
 for oracle in misbehaving always-failing; do

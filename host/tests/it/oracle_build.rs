@@ -24,6 +24,7 @@ struct Case {
     body: serde_json::Value,
     score: f64,
     reasons: Vec<String>,
+    output: Option<String>,
 }
 
 fn repository() -> &'static Path {
@@ -92,6 +93,7 @@ fn hold_to_cases(name: &str, component: &[u8]) {
     for (case, answer) in cases.iter().zip(judge(&oracle, &batch, &[])) {
         let verdict = answer.unwrap();
         assert_eq!(verdict.reasons, case.reasons, "{name}: {}", case.case);
+        assert_eq!(verdict.output, case.output, "{name}: {}", case.case);
         let off = (verdict.score - case.score).abs();
         assert!(
             off < 1e-9,
@@ -129,10 +131,17 @@ async fn uniform_risk_judges_the_same_as_committed_and_as_built_anew() {
     builds_anew("uniform-risk").await;
 }
 
+#[tokio::test]
+async fn the_small_oracles_judge_the_same_as_committed_and_as_built_anew() {
+    for name in ["age-rule", "value-rule", "task-echo"] {
+        builds_anew(name).await;
+    }
+}
+
 #[test]
 fn a_build_leaves_no_path_of_this_machine_in_a_component() {
     let home = std::env::var("HOME").unwrap();
-    for name in ["mempool-risk", "uniform-risk"] {
+    for name in ["mempool-risk", "uniform-risk", "age-rule", "value-rule", "task-echo"] {
         let path: PathBuf = repository().join(format!("plugins/dist/{name}.wasm"));
         let text = String::from_utf8_lossy(&std::fs::read(path).unwrap()).into_owned();
         for path in [home.as_str(), repository().to_str().unwrap()] {
