@@ -10,18 +10,19 @@ use crate::ledger::DeadFilter;
 pub(super) async fn why(admin: &Admin, flow: &str, id: &str) -> Result<Why, Error> {
     let flow = admin.flow(flow)?;
     if let Some(decision) = admin.ledger.decision(&flow.name, id).await? {
+        let outcome = decision.outcome;
         return Ok(Why::Decided {
-            label: decision.label,
-            score: decision.score,
-            reasons: decision.reasons,
-            oracles: (decision.oracles.into_iter())
+            label: outcome.label.map(|label| label.to_string()),
+            score: outcome.score,
+            reasons: outcome.reasons,
+            oracles: (outcome.oracles.into_iter())
                 .map(|judged| DecidedBy {
                     name: judged.name.to_string(),
                     digest: judged.digest.to_string(),
                     score: judged.score,
                 })
                 .collect(),
-            decided_at: timestamp(decision.decided_at),
+            decided_at: timestamp(outcome.decided_at),
         });
     }
     let partition = Partition {
@@ -49,7 +50,7 @@ pub(super) async fn why(admin: &Admin, flow: &str, id: &str) -> Result<Why, Erro
     }
     Ok(match trace {
         Trace::Unknown => Why::NeverSeen {
-            remember: humantime::format_duration(flow.admit.remember).to_string(),
+            remember: humantime::format_duration(flow.known_for()).to_string(),
         },
         Trace::Waiting { stream_id, ahead } => Why::Waiting {
             since: timestamp(stream_id.ms),

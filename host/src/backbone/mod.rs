@@ -6,6 +6,7 @@
 pub mod redis;
 mod stream_id;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -148,6 +149,35 @@ pub enum Trace {
     },
 }
 
+/// How far an entry has come, for whoever sent it.
+#[derive(Clone, Debug)]
+pub enum Fate {
+    /// No entry of this id is known (any more).
+    Unknown,
+    /// Nobody works on it.
+    Waiting(OpenEntry),
+    /// A worker holds it.
+    Processing(OpenEntry),
+    Dead {
+        stream_id: StreamId,
+    },
+    Settled {
+        stream_id: StreamId,
+        /// What was remembered with it; see [`Outcomes`].
+        outcome: Option<String>,
+    },
+}
+
+#[derive(Clone, Debug)]
+pub struct OpenEntry {
+    pub stream_id: StreamId,
+    /// `None` where somebody else deleted it.
+    pub body: Option<Bytes>,
+}
+
+/// What is remembered with the ids of settled entries, as JSON.
+pub type Outcomes = HashMap<StreamId, String>;
+
 /// Counts of one partition, all read in constant time.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Depth {
@@ -161,6 +191,10 @@ pub struct Depth {
     pub lost: u64,
     /// Since the oldest open entry was appended.
     pub oldest: Option<Duration>,
+    /// Settled with a decision, ever.
+    pub decided: u64,
+    /// Settled as dead and not requeued.
+    pub dead: u64,
 }
 
 /// What tells one life of a partition from another.
@@ -263,12 +297,14 @@ pub trait Backbone: Send + Sync {
         held: &[StreamId],
     ) -> Result<Vec<StreamId>, Error>;
 
-    /// Acknowledges decided entries; their ids stay known for `remember`.
+    /// Acknowledges decided entries; their ids stay known for `remember`, and
+    /// with them their outcomes, where they have one.
     async fn settle(
         &self,
         partition: &Partition,
         stored: &Stored,
         remember: Duration,
+        outcomes: &Outcomes,
     ) -> Result<(), Error>;
 
     /// Acknowledges buried entries; their ids stay known as dead.
@@ -320,6 +356,9 @@ pub trait Backbone: Send + Sync {
     async fn pending(&self, partition: &Partition, max: usize) -> Result<Vec<Pending>, Error>;
 
     async fn trace(&self, partition: &Partition, id: &str) -> Result<Trace, Error>;
+
+    /// As [`Backbone::trace`], for many who ask often.
+    async fn fate(&self, partition: &Partition, id: &str) -> Result<Fate, Error>;
 
     /// What is recorded of an entry's faults.
     async fn faults(

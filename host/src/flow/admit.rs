@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -143,6 +144,18 @@ impl Admit {
             })
         });
         clashes.collect()
+    }
+
+    /// An id as a client writes it in a path or a query, made equal to that of
+    /// the body.
+    pub fn normal_id<'i>(&self, id: &'i str) -> Cow<'i, str> {
+        let Identity::Field(pointer) = &self.id else {
+            return Cow::Borrowed(id);
+        };
+        let rules = self.normalise.iter().filter(|(place, _)| place == pointer);
+        rules.fold(Cow::Borrowed(id), |id, (_, rule)| {
+            rule.apply(&id).map_or(id, Cow::Owned)
+        })
     }
 
     /// The status code for these violations: 422, or what the flow file says

@@ -18,6 +18,8 @@ pub struct Judged {
     pub name: Arc<str>,
     pub digest: Digest,
     pub score: f64,
+    #[serde(default)]
+    pub reasons: Vec<String>,
 }
 
 /// What the flow makes of its verdicts. A flow without oracles has neither
@@ -36,7 +38,41 @@ pub struct Decision {
     pub inference: Duration,
 }
 
+/// What is remembered of a decision, to answer whoever asks for it by id.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Outcome {
+    pub score: Option<f64>,
+    /// In the words of the flow file.
+    pub label: Option<Arc<str>>,
+    pub reasons: Vec<String>,
+    pub output: Option<String>,
+    pub oracles: Vec<Judged>,
+    /// Unix milliseconds.
+    pub decided_at: u64,
+}
+
+impl Outcome {
+    pub fn of(decision: &Decision, decided_at: u64) -> Self {
+        Self {
+            score: decision.score,
+            label: decision.label_name.clone(),
+            reasons: decision.reasons.clone(),
+            output: decision.output.clone(),
+            oracles: decision.oracles.clone(),
+            decided_at,
+        }
+    }
+}
+
 impl Decide {
+    /// The flow's word for a score.
+    pub fn label_of(&self, score: f64) -> &Arc<str> {
+        match score > self.threshold {
+            true => &self.high,
+            false => &self.low,
+        }
+    }
+
     /// Of all oracles' verdicts; `None` of no verdict.
     pub fn score(&self, verdicts: &[Verdict]) -> Option<f64> {
         let scores = verdicts.iter().map(|verdict| verdict.score);

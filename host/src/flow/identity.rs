@@ -19,7 +19,7 @@ pub enum Normalise {
 
 impl Normalise {
     /// The normal form; `None` where `text` has it already.
-    fn apply(self, text: &str) -> Option<String> {
+    pub(super) fn apply(self, text: &str) -> Option<String> {
         match self {
             Self::Lower if text.is_ascii() => text
                 .bytes()

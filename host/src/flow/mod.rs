@@ -37,7 +37,7 @@ use std::time::Duration;
 
 pub use self::admit::{Admit, Admitted, Identity, Inadmissible, Reply};
 pub use self::body::{NotJson, parse as parse_body};
-pub use self::decision::{Decision, Judged, Verdict};
+pub use self::decision::{Decision, Judged, Outcome, Verdict};
 pub use self::digest::Digest;
 pub use self::downstream::{DeliverWhen, Downstream, EntryUrl, NotAUrl};
 pub use self::entry::{BodyHash, Entry, FlowName, sha256_16};

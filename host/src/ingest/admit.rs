@@ -4,9 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use bytes::Bytes;
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::header::{HeaderName, HeaderValue};
 use hyper::{Request, StatusCode};
 use serde_json::Value;
 
@@ -15,7 +14,7 @@ use super::idempotency::IdempotencyKey;
 use super::ids::Ids;
 use super::receipt::Receipt;
 use super::receive::{check_media_type, receive};
-use super::{Refusal, Response};
+use super::{Refusal, Response, respond};
 use crate::backbone::{AppendLimits, Appended, Backbone, NewEntry, Partition};
 use crate::flow::{Admitted, BodyHash, Flow, Inadmissible, Name};
 use crate::ledger::Ledger;
@@ -128,12 +127,10 @@ impl Admission {
     }
 
     pub(super) fn accepted(&self, reply: Vec<u8>, replayed: bool) -> Response {
-        let mut response = Response::new(Bytes::from(reply).into());
-        *response.status_mut() = self.status;
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let mut response = respond(self.status, reply);
         if replayed {
             let replayed = HeaderValue::from_static("true");
+            let headers = response.headers_mut();
             headers.insert(IDEMPOTENT_REPLAYED.clone(), replayed);
         }
         response

@@ -1,12 +1,10 @@
 use std::sync::Arc;
 
-use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use hyper::StatusCode;
-use hyper::header::{CONTENT_TYPE, HeaderValue};
 use serde::Serialize;
 
-use super::Response;
+use super::{Response, respond};
 
 /// Asks the services behind the front end how they are. Answers within a
 /// second or two, whatever they do.
@@ -26,6 +24,10 @@ pub struct HealthReport {
 }
 
 impl HealthReport {
+    pub(super) fn is_ok(self) -> bool {
+        (self.redis, self.postgres) == (Part::Ok, Part::Ok)
+    }
+
     /// 200, or 503 where a part is away.
     pub(super) fn response(self) -> Response {
         #[derive(Serialize)]
@@ -44,11 +46,6 @@ impl HealthReport {
             redis,
             postgres,
         };
-        let page = serde_json::to_vec(&page).unwrap_or_default();
-        let mut response = Response::new(Bytes::from(page).into());
-        *response.status_mut() = code;
-        let json = HeaderValue::from_static("application/json");
-        response.headers_mut().insert(CONTENT_TYPE, json);
-        response
+        respond(code, serde_json::to_vec(&page).unwrap_or_default())
     }
 }

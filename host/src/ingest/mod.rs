@@ -10,6 +10,7 @@ mod drain;
 mod health;
 mod idempotency;
 mod ids;
+mod pages;
 mod receipt;
 mod receive;
 mod refusal;
@@ -17,6 +18,7 @@ mod router;
 mod server;
 #[cfg(test)]
 mod tests;
+mod track;
 
 pub use self::health::{Health, HealthReport, Part};
 pub use self::refusal::Refusal;
@@ -25,3 +27,14 @@ pub use self::server::{BindError, Options, Server};
 
 /// Every answer of the front end.
 type Response = hyper::Response<http_body_util::Full<bytes::Bytes>>;
+
+/// JSON of the front end's own making.
+fn respond(status: hyper::StatusCode, json: impl Into<bytes::Bytes>) -> Response {
+    use hyper::header::{CONTENT_TYPE, HeaderValue};
+
+    let mut response = Response::new(json.into().into());
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}

@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -23,6 +24,11 @@ pub enum Refusal {
     BodyBroken,
     #[error("nothing is served at this path")]
     NotFound,
+    /// In the words of the flow file.
+    #[error("{0}")]
+    Untracked(Arc<str>),
+    #[error("the query has no parameter {0}")]
+    NoParameter(Arc<str>),
     #[error("this path takes {0}")]
     MethodNotAllowed(&'static str),
     #[error("the body did not arrive within {0:?}; nothing was queued, sending it again is safe")]
@@ -59,6 +65,10 @@ pub enum Refusal {
         "the ledger did not answer, which gives out the ids; nothing was queued, sending it again is safe"
     )]
     LedgerAway,
+    #[error("the backbone did not answer; ask again")]
+    BackboneSilent,
+    #[error("the ledger did not answer; ask again")]
+    LedgerSilent,
     #[error("the backbone did not answer; sending it again is safe")]
     BackboneAway,
 }
@@ -81,8 +91,9 @@ impl Refusal {
             Self::NotJson(_)
             | Self::ItemNotJson { .. }
             | Self::BadIdempotencyKey
+            | Self::NoParameter(_)
             | Self::BodyBroken => StatusCode::BAD_REQUEST,
-            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::NotFound | Self::Untracked(_) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTimeout(_) => StatusCode::REQUEST_TIMEOUT,
             Self::Conflict => StatusCode::CONFLICT,
@@ -97,6 +108,8 @@ impl Refusal {
             Self::Waiting(_)
             | Self::BacklogFull { .. }
             | Self::LedgerAway
+            | Self::BackboneSilent
+            | Self::LedgerSilent
             | Self::MemoryScarce
             | Self::Overloaded
             | Self::BackboneAway => StatusCode::SERVICE_UNAVAILABLE,
@@ -109,6 +122,8 @@ impl Refusal {
             Self::NotJson(_) | Self::ItemNotJson { .. } => ("not-json", "Not JSON"),
             Self::BadIdempotencyKey => ("bad-idempotency-key", "Not an Idempotency-Key"),
             Self::BodyBroken => ("body-broken", "Body broken off"),
+            Self::Untracked(_) => ("unknown", "Not known"),
+            Self::NoParameter(_) => ("no-parameter", "Parameter missing"),
             Self::NotFound => ("not-found", "Not found"),
             Self::MethodNotAllowed(_) => ("method-not-allowed", "Method not allowed"),
             Self::BodyTimeout(_) => ("body-timeout", "Body too slow"),
@@ -122,17 +137,19 @@ impl Refusal {
             Self::BacklogFull { .. } => ("backlog-full", "Backlog full"),
             Self::MemoryScarce => ("memory-scarce", "Backbone nearly full"),
             Self::Overloaded => ("overloaded", "Too many entries at once"),
-            Self::LedgerAway => ("ledger-away", "Ledger away"),
-            Self::BackboneAway => ("backbone-away", "Backbone away"),
+            Self::LedgerAway | Self::LedgerSilent => ("ledger-away", "Ledger away"),
+            Self::BackboneAway | Self::BackboneSilent => ("backbone-away", "Backbone away"),
         }
     }
 
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::BacklogFull { retry_after } => Some(*retry_after),
-            Self::Overloaded | Self::LedgerAway | Self::BackboneAway => {
-                Some(Duration::from_secs(1))
-            }
+            Self::Overloaded
+            | Self::LedgerAway
+            | Self::LedgerSilent
+            | Self::BackboneSilent
+            | Self::BackboneAway => Some(Duration::from_secs(1)),
             Self::Items { of, .. } => of.retry_after(),
             // A person has to do something first.
             Self::Waiting(_) | Self::MemoryScarce => Some(Duration::from_secs(30)),

@@ -1,51 +1,72 @@
-use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-
 use hyper::body::Incoming;
 use hyper::header::{ALLOW, HeaderValue};
 use hyper::{Method, Request, StatusCode};
+use percent_encoding::percent_decode_str;
+use tracing::error;
 
 use super::admit::Admission;
+use super::pages::Page;
+use super::track::Tracking;
 use super::{Health, Refusal, Response};
 use crate::backbone::Backbone;
-use crate::flow::{Flow, FlowName};
+use crate::flow::{Flow, FlowName, TrackPath};
 use crate::ledger::Ledger;
 
 /// The paths of all flows, and what happens there.
 pub struct Ingest {
-    /// By path, without a slash at its end.
-    flows: ArcSwap<Admissions>,
+    routes: ArcSwap<Routes>,
     backbone: Arc<dyn Backbone>,
     ledger: Arc<dyn Ledger>,
     health: Health,
+    started: Instant,
 }
 
-type Admissions = HashMap<Arc<str>, Arc<Admission>>;
+#[derive(Default)]
+struct Routes {
+    admissions: Vec<Arc<Admission>>,
+    /// By path, without a slash at its end.
+    paths: matchit::Router<Route>,
+}
+
+/// What happens at a path.
+#[derive(Clone, Default)]
+struct Route {
+    post: Option<Arc<Admission>>,
+    get: Option<Get>,
+}
+
+#[derive(Clone)]
+enum Get {
+    Health,
+    Page(Arc<Page>),
+    Track(Arc<Flow>),
+}
 
 impl Ingest {
     pub fn new(backbone: Arc<dyn Backbone>, ledger: Arc<dyn Ledger>, health: Health) -> Self {
-        Self {
-            flows: ArcSwap::default(),
+        let ingest = Self {
+            routes: ArcSwap::default(),
             backbone,
             ledger,
             health,
-        }
+            started: Instant::now(),
+        };
+        ingest.use_flows(&[]);
+        ingest
     }
 
     /// Admits to these flows from now on, and to no others. Starts a batcher
     /// for each partition of those that are new or changed, on the current
     /// runtime; requests in flight finish by what they began with.
     pub fn use_flows(&self, flows: &[Arc<Flow>]) {
-        let before = self.flows.load();
+        let before = self.routes.load();
         let admission = |flow: &Arc<Flow>| {
-            let path = Arc::clone(&flow.admit.path);
-            let known = before.get(&path);
-            let known = known
-                .filter(|known| Arc::ptr_eq(&known.flow, flow))
-                .cloned();
+            let mut known = before.admissions.iter();
+            let known = known.find(|known| Arc::ptr_eq(&known.flow, flow)).cloned();
             let started = || {
                 Arc::new(Admission::start(
                     Arc::clone(flow),
@@ -53,17 +74,42 @@ impl Ingest {
                     &self.ledger,
                 ))
             };
-            (path, known.unwrap_or_else(started))
+            known.unwrap_or_else(started)
         };
-        self.flows
-            .store(Arc::new(flows.iter().map(admission).collect()));
+        let mut routes = Routes {
+            admissions: flows.iter().map(admission).collect(),
+            ..Routes::default()
+        };
+        routes.add("/healthz", |route| route.get = Some(Get::Health));
+        for admission in routes.admissions.clone() {
+            self.add(&mut routes, &admission);
+        }
+        self.routes.store(Arc::new(routes));
+    }
+
+    fn add(&self, routes: &mut Routes, admission: &Arc<Admission>) {
+        let flow = &admission.flow;
+        let post = Arc::clone(admission);
+        routes.add(&flow.admit.path, |route| route.post = Some(post));
+        if let Some(track) = &flow.track {
+            let flow = Arc::clone(flow);
+            routes.add(track.path.route(), |route| {
+                route.get = Some(Get::Track(flow))
+            });
+        }
+        for (index, page) in flow.health.iter().enumerate() {
+            let (backbone, ledger) = (&self.backbone, &self.ledger);
+            let made = Page::new(flow, index, backbone, ledger, &self.health, self.started);
+            let get = Get::Page(Arc::new(made));
+            routes.add(&page.path, |route| route.get = Some(get));
+        }
     }
 
     /// From now on the flow answers 503, because `component` is not there; or
     /// with `None`, admits again.
     pub fn wait_for(&self, flow: &FlowName, component: Option<String>) {
         let component = component.map(Arc::new);
-        for admission in self.flows.load().values() {
+        for admission in &self.routes.load().admissions {
             if admission.flow.name == *flow {
                 admission.waits_for.store(component.clone());
             }
@@ -85,21 +131,78 @@ impl Ingest {
         request: Request<Incoming>,
         body_timeout: Duration,
     ) -> Result<Response, Refusal> {
+        let routes = self.routes.load_full();
         let path = request.uri().path();
         let path = path.strip_suffix('/').unwrap_or(path);
-        let flows = self.flows.load_full();
-        if let Some(admission) = flows.get(path) {
-            match *request.method() {
-                Method::POST => admission.admit(request, body_timeout).await,
-                _ => other_method(request.method(), "POST, OPTIONS"),
+        let found = routes.paths.at(path).map_err(|_| Refusal::NotFound)?;
+        let route = found.value;
+        match (request.method(), &route.post, &route.get) {
+            (&Method::POST, Some(admission), _) => admission.admit(request, body_timeout).await,
+            (&Method::GET | &Method::HEAD, _, Some(get)) => {
+                let id = found.params.get("id");
+                self.get(get, id, request.uri().query()).await
             }
-        } else if path == "/healthz" {
-            match *request.method() {
-                Method::GET | Method::HEAD => Ok((self.health)().await.response()),
-                _ => other_method(request.method(), "GET, HEAD, OPTIONS"),
+            (method, ..) => other_method(method, route.allow()),
+        }
+    }
+
+    async fn get(
+        &self,
+        get: &Get,
+        id: Option<&str>,
+        query: Option<&str>,
+    ) -> Result<Response, Refusal> {
+        let flow = match get {
+            Get::Health => return Ok((self.health)().await.response()),
+            Get::Page(page) => return Ok(page.answer().await),
+            Get::Track(flow) => flow,
+        };
+        let track = flow.track.as_ref().ok_or(Refusal::NotFound)?;
+        let id = match &track.path {
+            TrackPath::Segment(_) => {
+                let id = percent_decode_str(id.unwrap_or_default()).decode_utf8();
+                id.map_err(|_| Refusal::NotFound)?.into_owned()
             }
-        } else {
-            Err(Refusal::NotFound)
+            TrackPath::Query { parameter, .. } => {
+                let query = query.unwrap_or_default().as_bytes();
+                let mut parameters = form_urlencoded::parse(query);
+                let id = parameters.find(|(name, _)| *name == **parameter);
+                let (_, id) = id.ok_or_else(|| Refusal::NoParameter(Arc::clone(parameter)))?;
+                id.into_owned()
+            }
+        };
+        let tracking = Tracking {
+            flow,
+            track,
+            backbone: &*self.backbone,
+            ledger: &*self.ledger,
+        };
+        tracking.answer(&id).await
+    }
+}
+
+impl Routes {
+    fn add(&mut self, path: &str, set: impl FnOnce(&mut Route)) {
+        if let Ok(known) = self.paths.at_mut(path)
+            && known.params.is_empty()
+        {
+            return set(known.value);
+        }
+        let mut route = Route::default();
+        set(&mut route);
+        // The flow files were checked: no two of them name the same path.
+        if let Err(error) = self.paths.insert(path, route) {
+            error!(path, %error, "path not served");
+        }
+    }
+}
+
+impl Route {
+    fn allow(&self) -> &'static str {
+        match (&self.post, &self.get) {
+            (Some(_), Some(_)) => "GET, HEAD, POST, OPTIONS",
+            (Some(_), None) => "POST, OPTIONS",
+            (None, _) => "GET, HEAD, OPTIONS",
         }
     }
 }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::backbone::{Landmark, Partition, StreamId};
-use crate::flow::{BodyHash, Decision, Digest, Entry, EntryFault, FlowName, Judged};
+use crate::flow::{BodyHash, Decision, Digest, Entry, EntryFault, FlowName, Outcome};
 
 pub use self::postgres::Postgres;
 
@@ -92,12 +92,18 @@ pub struct Buried {
 #[derive(Clone, Debug)]
 pub struct KeptDecision {
     pub stream_id: String,
-    pub score: Option<f64>,
-    pub label: Option<String>,
-    pub reasons: Vec<String>,
-    pub oracles: Vec<Judged>,
+    pub body: String,
     /// Unix milliseconds.
-    pub decided_at: u64,
+    pub received_at: u64,
+    pub outcome: Outcome,
+}
+
+/// Deliveries of a flow, all downstreams together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DeliveryCounts {
+    /// Neither delivered nor given up.
+    pub waiting: u64,
+    pub given_up: u64,
 }
 
 /// How far a decision has come on its way to a downstream.
@@ -184,6 +190,8 @@ pub trait Ledger: Send + Sync {
 
     /// The deliveries of a decision, one for each downstream of its flow.
     async fn deliveries(&self, flow: &FlowName, id: &str) -> Result<Vec<KeptDelivery>, Error>;
+
+    async fn delivery_counts(&self, flow: &FlowName) -> Result<DeliveryCounts, Error>;
 
     /// How many decisions are kept of entries received since (Unix ms).
     async fn kept_since(&self, flow: &FlowName, since: u64) -> Result<u64, Error>;

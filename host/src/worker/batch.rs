@@ -4,13 +4,13 @@ use std::sync::Arc;
 use tracing::{debug, warn};
 
 use super::decide::{decide, is_kept};
-use super::give_up::Exhausted;
+use super::give_up::{Exhausted, now_ms};
 use super::insist::{Stopped, insist};
-use super::judge::{Outcome, Shown};
+use super::judge::{self, Shown};
 use super::lease::Lease;
 use super::partition::{Batch, PartitionWorker};
-use crate::backbone::{Delivery, Failed, Payload, Recorded, StreamId};
-use crate::flow::{BodyHash, EntryFault, FaultKind};
+use crate::backbone::{Delivery, Failed, Outcomes, Payload, Recorded, StreamId};
+use crate::flow::{BodyHash, EntryFault, FaultKind, Keep, Outcome};
 use crate::ledger::{Decided, DecidedBy, Stored};
 
 /// A fault of one delivery, with all that a dead letter needs.
@@ -72,7 +72,7 @@ impl PartitionWorker {
                 stream_id, entry, ..
             } = shown;
             match outcome {
-                Outcome::Judged {
+                judge::Outcome::Judged {
                     verdicts,
                     oracles,
                     inference,
@@ -89,8 +89,8 @@ impl PartitionWorker {
                     };
                     decided.push((delivery, decided_entry));
                 }
-                Outcome::Faulty(fault) => faulty.push(Faulty { delivery, fault }),
-                Outcome::Unknown => unknown.push(*stream_id),
+                judge::Outcome::Faulty(fault) => faulty.push(Faulty { delivery, fault }),
+                judge::Outcome::Unknown => unknown.push(*stream_id),
             }
         }
         faulty.extend(self.keep(lease, decided).await?);
@@ -123,7 +123,7 @@ impl PartitionWorker {
             });
             match stored.await? {
                 Ok(kept) => {
-                    self.settle(&kept.stored).await?;
+                    self.settle(&kept.stored, &self.outcomes(rows)).await?;
                     self.bury_conflicts(&kept.conflicts, deliveries).await?;
                 }
                 Err(error) if rows.len() == 1 => refused.push(Faulty {
@@ -158,13 +158,26 @@ impl PartitionWorker {
         rows.iter().filter(is_held).cloned().collect()
     }
 
-    async fn settle(&self, stored: &Stored) -> Result<(), Stopped> {
+    /// What a tracked flow has to remember, because no ledger does.
+    fn outcomes(&self, rows: &[Decided]) -> Outcomes {
+        if self.flow.track.is_none() || self.flow.keep == Keep::Always {
+            return Outcomes::new();
+        }
+        let outcomes = rows.iter().filter_map(|row| {
+            let outcome = Outcome::of(&row.decision, now_ms());
+            Some((row.stream_id, serde_json::to_string(&outcome).ok()?))
+        });
+        outcomes.collect()
+    }
+
+    async fn settle(&self, stored: &Stored, outcomes: &Outcomes) -> Result<(), Stopped> {
         if stored.entries().is_empty() {
             return Ok(());
         }
-        let remember = self.flow.admit.remember;
+        let remember = self.flow.known_for();
         let settled = insist("settle", &self.stop, || {
-            self.backbone().settle(&self.partition, stored, remember)
+            self.backbone()
+                .settle(&self.partition, stored, remember, outcomes)
         });
         settled.await?.map_err(|_| Stopped)
     }
@@ -195,7 +208,7 @@ impl PartitionWorker {
         let Ok(found) = found.await? else {
             return Ok(deliveries);
         };
-        self.settle(&found.stored).await?;
+        self.settle(&found.stored, &Outcomes::new()).await?;
         self.bury_conflicts(&found.conflicts, &deliveries).await?;
         let done = |id: StreamId| {
             found.conflicts.contains(&id) || found.stored.entries().iter().any(|(s, _)| *s == id)

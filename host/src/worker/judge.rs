@@ -236,6 +236,7 @@ fn take_in(
                 name: usage.component.clone(),
                 digest: oracle.digest(),
                 score: verdict.score,
+                reasons: verdict.reasons.clone(),
             });
             verdicts.push(verdict);
             *inference += share;

@@ -1,59 +1,11 @@
 //! What becomes of a request: batches, generated ids, sending again.
 
-use hyper::{HeaderMap, StatusCode};
+use hyper::StatusCode;
 use serde_json::{Value, json};
 
 use crate::host::{DEADLINE, Site};
-use crate::support::{self, Floodgate, request};
-
-/// A front end of its own, in front of nobody.
-struct Front {
-    site: Site,
-    floodgate: Floodgate,
-    url: String,
-}
-
-impl Front {
-    async fn of(flows: &[&str]) -> Self {
-        let (redis, postgres) = (support::redis().await, support::postgres().await);
-        Self::on(Site::of_flows(redis, postgres, flows)).await
-    }
-
-    async fn on(site: Site) -> Self {
-        let mut floodgate = site.serve("api");
-        let url = floodgate.url().await;
-        Self {
-            site,
-            floodgate,
-            url,
-        }
-    }
-
-    async fn post(&self, path: &str, body: &Value) -> (StatusCode, HeaderMap, Value) {
-        self.post_with(path, &[], body).await
-    }
-
-    async fn post_with(
-        &self,
-        path: &str,
-        headers: &[(&str, &str)],
-        body: &Value,
-    ) -> (StatusCode, HeaderMap, Value) {
-        let url = format!("{}{path}", self.url);
-        let (status, headers, answer) = request("POST", &url, headers, body.to_string()).await;
-        let answer = serde_json::from_slice(&answer).unwrap_or_default();
-        (status, headers, answer)
-    }
-
-    /// Entries of the flow in the backbone.
-    async fn open(&mut self, flow: &str) -> u64 {
-        let admin = self.floodgate.admin_url().await;
-        let flows = crate::host::get(&admin, "/flows").await;
-        let flows = flows.as_array().unwrap();
-        let flow = flows.iter().find(|known| known["name"] == flow).unwrap();
-        flow["open"].as_u64().unwrap()
-    }
-}
+use crate::services::Service;
+use crate::support;
 
 async fn event_site() -> Site {
     let (redis, postgres) = (support::redis().await, support::postgres().await);
@@ -81,7 +33,7 @@ fn batch(numbers: std::ops::Range<usize>) -> Value {
 
 #[tokio::test]
 async fn a_batch_is_appended_whole_and_sending_it_again_adds_nothing() {
-    let mut front = Front::on(event_site().await).await;
+    let front = Service::front_end_on(event_site().await).await;
     let (status, headers, answer) = front.post("/events", &batch(0..1000)).await;
     assert_eq!(status, StatusCode::OK, "{answer}");
     assert_eq!(answer, json!({"ok": true, "queued": 1000}));
@@ -97,7 +49,7 @@ async fn a_batch_is_appended_whole_and_sending_it_again_adds_nothing() {
 
 #[tokio::test]
 async fn overlapping_batches_at_once_append_each_entry_once() {
-    let mut front = Front::on(event_site().await).await;
+    let front = Service::front_end_on(event_site().await).await;
     let batches: Vec<Value> = (0..8).map(|n| batch(n * 100..n * 100 + 300)).collect();
     let posts = batches.iter().map(|batch| front.post("/events", batch));
     for (status, _, answer) in futures_util::future::join_all(posts).await {
@@ -108,7 +60,7 @@ async fn overlapping_batches_at_once_append_each_entry_once() {
 
 #[tokio::test]
 async fn one_bad_item_refuses_the_batch_by_its_index() {
-    let mut front = Front::on(event_site().await).await;
+    let front = Service::front_end_on(event_site().await).await;
     let mut items = batch(0..3);
     items[1]["occurred_at"] = json!("yesterday");
     let (status, _, problem) = front.post("/events", &items).await;
@@ -125,7 +77,7 @@ async fn one_bad_item_refuses_the_batch_by_its_index() {
 
 #[tokio::test]
 async fn a_conflict_within_a_batch_is_told_by_index_and_the_others_stand() {
-    let mut front = Front::on(event_site().await).await;
+    let front = Service::front_end_on(event_site().await).await;
     front.post("/events", &batch(1..2)).await;
     let items = json!([event(0, "login"), event(1, "logout"), event(2, "login")]);
     let (status, _, problem) = front.post("/events", &items).await;
@@ -141,7 +93,7 @@ async fn a_batch_beyond_the_backlog_is_told_which_items_to_send_again() {
     let site = event_site().await;
     let limit = "\n[stream]\nmax_backlog = 2\n";
     site.rewrite_flow("events", |text| text + limit);
-    let front = Front::on(site).await;
+    let front = Service::front_end_on(site).await;
     let (status, headers, problem) = front.post("/events", &batch(0..4)).await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(headers.contains_key("retry-after"));
@@ -152,9 +104,9 @@ async fn a_batch_beyond_the_backlog_is_told_which_items_to_send_again() {
 
 #[tokio::test]
 async fn ids_that_count_up_never_repeat_in_any_process() {
-    let first = Front::of(&["tasks"]).await;
+    let first = Service::front_end(&["tasks"]).await;
     let (redis, postgres) = (first.site.redis.clone(), first.site.postgres.clone());
-    let second = Front::on(Site::of_flows(redis, postgres, &["tasks"])).await;
+    let second = Service::front_end_on(Site::of_flows(redis, postgres, &["tasks"])).await;
     let payload = json!({"payload": "text"});
     let (status, _, answer) = first.post("/tasks", &payload).await;
     assert_eq!(
@@ -178,7 +130,7 @@ async fn ids_that_count_up_never_repeat_in_any_process() {
 
 #[tokio::test]
 async fn a_request_with_an_idempotency_key_is_answered_as_the_first_time() {
-    let mut front = Front::of(&["tasks", "credit"]).await;
+    let front = Service::front_end(&["tasks", "credit"]).await;
     let key = [("idempotency-key", "mine")];
     for (path, body) in [
         ("/tasks", json!({"payload": "text"})),
@@ -206,7 +158,7 @@ async fn a_request_with_an_idempotency_key_is_answered_as_the_first_time() {
 
 #[tokio::test]
 async fn a_key_that_was_claimed_before_a_crash_still_makes_one_entry() {
-    let mut front = Front::of(&["tasks"]).await;
+    let front = Service::front_end(&["tasks"]).await;
     let (key, body) = ([("idempotency-key", "mine")], json!({"payload": "text"}));
     front.post_with("/tasks", &key, &body).await;
     // As if the front end had ended between the claim and the append.
@@ -234,7 +186,7 @@ async fn a_key_that_was_claimed_before_a_crash_still_makes_one_entry() {
 
 #[tokio::test]
 async fn a_reply_that_tells_the_time_of_receipt_tells_the_same_when_sent_again() {
-    let front = Front::of(&["posting"]).await;
+    let front = Service::front_end(&["posting"]).await;
     let body = json!({
         "id": "8d3e1ee0-5a0e-4b5a-9f0e-0123456789AB", "amount": 100.5, "currency": "usd",
         "description": "rent", "timestamp": "2026-01-02T03:04:05Z", "metadata": {},
@@ -271,7 +223,7 @@ async fn a_reply_that_tells_the_time_of_receipt_tells_the_same_when_sent_again()
 async fn without_a_ledger_there_are_no_ids_that_count_up() {
     let redis = support::redis().await;
     let nowhere = "postgres://nobody@127.0.0.1:1/none".to_owned();
-    let front = Front::on(Site::of_flows(redis, nowhere, &["tasks"])).await;
+    let front = Service::front_end_on(Site::of_flows(redis, nowhere, &["tasks"])).await;
     support::eventually(DEADLINE, "it says so", async || {
         let (status, headers, problem) = front.post("/tasks", &json!({"payload": "x"})).await;
         status == StatusCode::SERVICE_UNAVAILABLE

@@ -53,6 +53,7 @@ pub fn decided(seq: u64, id: &str, body: &str) -> Decided {
             reasons: vec!["gas-price-spike".to_owned(), "with \"quotes\"".to_owned()],
             output: None,
             oracles: vec![Judged {
+                reasons: vec!["large-amount".to_owned()],
                 name: Arc::from("mempool-risk"),
                 digest: Digest::of(b"component"),
                 score: 0.93,

@@ -141,7 +141,13 @@ async fn the_small_oracles_judge_the_same_as_committed_and_as_built_anew() {
 #[test]
 fn a_build_leaves_no_path_of_this_machine_in_a_component() {
     let home = std::env::var("HOME").unwrap();
-    for name in ["mempool-risk", "uniform-risk", "age-rule", "value-rule", "task-echo"] {
+    for name in [
+        "mempool-risk",
+        "uniform-risk",
+        "age-rule",
+        "value-rule",
+        "task-echo",
+    ] {
         let path: PathBuf = repository().join(format!("plugins/dist/{name}.wasm"));
         let text = String::from_utf8_lossy(&std::fs::read(path).unwrap()).into_owned();
         for path in [home.as_str(), repository().to_str().unwrap()] {

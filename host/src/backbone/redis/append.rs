@@ -100,7 +100,8 @@ pub(super) async fn requeue(server: &Server, keys: &Keys, dead: &Requeue) -> Res
     let mut call = REQUEUE.prepare_invoke();
     call.key(&keys.stream)
         .key(&keys.open)
-        .key(keys.id(&dead.id));
+        .key(keys.id(&dead.id))
+        .key(&keys.dead);
     call.arg(dead.stream_id.to_string())
         .arg(&dead.body_hash.0[..])
         .arg(&*dead.id)

@@ -125,16 +125,21 @@ pub(super) async fn faults(
 
 pub(super) async fn depth(server: &Server, keys: &Keys) -> Result<Depth, Error> {
     let mut connection = server.connection().await?;
-    let (open, pending, retrying, lost, age): (i64, u64, u64, u64, i64) = DEPTH
+    let found: (i64, u64, u64, u64, i64, u64, i64) = DEPTH
         .key(&keys.stream)
         .key(&keys.open)
         .key(&keys.due)
         .key(&keys.lost)
+        .key(&keys.decided)
+        .key(&keys.dead)
         .arg(GROUP)
         .invoke_async(&mut *connection)
         .await
         .map_err(|source| server.error(source))?;
+    let (open, pending, retrying, lost, age, decided, dead) = found;
     Ok(Depth {
+        decided,
+        dead: u64::try_from(dead).unwrap_or(0),
         open: u64::try_from(open).unwrap_or(0),
         pending,
         retrying,

@@ -19,6 +19,10 @@ pub(super) struct Keys {
     pub born: String,
     /// How many open entries were trimmed by somebody else.
     pub lost: String,
+    /// How many entries were settled with a decision, ever.
+    pub decided: String,
+    /// How many entries are dead and were not requeued.
+    pub dead: String,
     /// Prefix of the heartbeat keys.
     pub alive: String,
 }
@@ -36,6 +40,8 @@ impl Keys {
             suspects: key("suspects"),
             born: key("born"),
             lost: key("lost"),
+            decided: key("decided"),
+            dead: key("dead"),
             alive: key("alive:"),
             prefix,
         }

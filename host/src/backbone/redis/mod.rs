@@ -24,8 +24,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{
-    AppendLimits, Appended, Backbone, Delivery, Depth, Error, Failed, FaultRecord, Landmark,
-    NewEntry, Partition, Pending, Reader, Recorded, Requeue, StreamId, Trace,
+    AppendLimits, Appended, Backbone, Delivery, Depth, Error, Failed, Fate, FaultRecord, Landmark,
+    NewEntry, Outcomes, Partition, Pending, Reader, Recorded, Requeue, StreamId, Trace,
 };
 use crate::flow::{BodyHash, FlowName, Retry};
 use crate::ledger::Stored;
@@ -125,15 +125,11 @@ impl Backbone for Redis {
         partition: &Partition,
         stored: &Stored,
         remember: Duration,
+        outcomes: &Outcomes,
     ) -> Result<(), Error> {
         let keys = Keys::of(partition);
-        settle::settle(
-            &self.server,
-            &keys,
-            stored,
-            settle::As::Decided { remember },
-        )
-        .await
+        let how = settle::As::Decided { remember, outcomes };
+        settle::settle(&self.server, &keys, stored, how).await
     }
 
     async fn settle_dead(&self, partition: &Partition, stored: &Stored) -> Result<(), Error> {
@@ -194,6 +190,10 @@ impl Backbone for Redis {
 
     async fn trace(&self, partition: &Partition, id: &str) -> Result<Trace, Error> {
         trace::trace(&self.server, partition, &Keys::of(partition), id).await
+    }
+
+    async fn fate(&self, partition: &Partition, id: &str) -> Result<Fate, Error> {
+        trace::fate(&self.server, &Keys::of(partition), id).await
     }
 
     async fn faults(

@@ -6,7 +6,7 @@ use tracing::error;
 
 use super::connection::Server;
 use super::{GROUP, Keys, SAFETY};
-use crate::backbone::Error;
+use crate::backbone::{Error, Outcomes};
 use crate::ledger::Stored;
 
 static SETTLE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/settle.lua")));
@@ -16,8 +16,11 @@ static TRIM: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/t
 const GROUP_SIZE: usize = 256;
 
 #[derive(Clone, Copy)]
-pub(super) enum As {
-    Decided { remember: Duration },
+pub(super) enum As<'o> {
+    Decided {
+        remember: Duration,
+        outcomes: &'o Outcomes,
+    },
     Dead,
 }
 
@@ -25,21 +28,28 @@ pub(super) async fn settle(
     server: &Server,
     keys: &Keys,
     stored: &Stored,
-    how: As,
+    how: As<'_>,
 ) -> Result<(), Error> {
-    let (state, known_for) = match how {
-        As::Decided { remember } => ("s", remember),
-        As::Dead => ("d", SAFETY),
+    let (state, known_for, outcomes) = match how {
+        As::Decided { remember, outcomes } => ("s", remember, Some(outcomes)),
+        As::Dead => ("d", SAFETY, None),
     };
+    let outcome = |stream_id| outcomes?.get(stream_id);
     for group in stored.entries().chunks(GROUP_SIZE) {
         let mut call = SETTLE.prepare_invoke();
         call.key(&keys.stream)
             .key(&keys.open)
             .key(&keys.faults)
-            .key(&keys.due);
+            .key(&keys.due)
+            .key(match how {
+                As::Decided { .. } => &keys.decided,
+                As::Dead => &keys.dead,
+            });
         call.arg(GROUP).arg(state).arg(known_for.as_millis() as u64);
         for (stream_id, id) in group {
-            call.key(keys.id(id)).arg(stream_id.to_string());
+            call.key(keys.id(id))
+                .arg(stream_id.to_string())
+                .arg(outcome(stream_id).map_or("", String::as_str));
         }
         let _still_open: u64 = server.run(&call, keys).await?;
     }

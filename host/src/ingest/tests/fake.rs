@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use tokio::sync::{Semaphore, watch};
 
 use crate::backbone::{
-    AppendLimits, Appended, Backbone, Delivery, Depth, Error, Failed, FaultRecord, Landmark,
-    NewEntry, Partition, Pending, Reader, Recorded, Requeue, StreamId, Trace,
+    AppendLimits, Appended, Backbone, Delivery, Depth, Error, Failed, Fate, FaultRecord, Landmark,
+    NewEntry, Outcomes, Partition, Pending, Reader, Recorded, Requeue, StreamId, Trace,
 };
 use crate::flow::{BodyHash, FlowName, Retry};
 use crate::ledger::Stored;
@@ -169,7 +169,13 @@ impl Backbone for FakeBackbone {
         unimplemented!("the front end only appends")
     }
 
-    async fn settle(&self, _: &Partition, _: &Stored, _: Duration) -> Result<(), Error> {
+    async fn settle(
+        &self,
+        _: &Partition,
+        _: &Stored,
+        _: Duration,
+        _: &Outcomes,
+    ) -> Result<(), Error> {
         unimplemented!("the front end only appends")
     }
 
@@ -212,6 +218,10 @@ impl Backbone for FakeBackbone {
     }
 
     async fn trace(&self, _: &Partition, _: &str) -> Result<Trace, Error> {
+        unimplemented!("the front end only appends")
+    }
+
+    async fn fate(&self, _: &Partition, _: &str) -> Result<Fate, Error> {
         unimplemented!("the front end only appends")
     }
 

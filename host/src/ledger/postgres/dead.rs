@@ -160,7 +160,7 @@ fn count(row: &Row, column: &str) -> Result<u32, Error> {
     value.try_into().map_err(unreadable)
 }
 
-fn unix_ms(row: &Row, column: &str) -> Result<u64, Error> {
+pub(super) fn unix_ms(row: &Row, column: &str) -> Result<u64, Error> {
     let value: Timestamp = row.try_get(column)?;
     value.as_millisecond().try_into().map_err(unreadable)
 }

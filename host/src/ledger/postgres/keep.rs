@@ -3,10 +3,12 @@ use std::sync::Arc;
 
 use deadpool_postgres::{Client, GenericClient, Transaction};
 use serde::Serialize;
+use tokio_postgres::types::Json;
 
+use super::dead::unix_ms;
 use super::timestamp;
 use crate::backbone::StreamId;
-use crate::flow::{BodyHash, Digest, FlowName, Judged, Label};
+use crate::flow::{BodyHash, Digest, FlowName, Judged, Label, Outcome};
 use crate::ledger::{Decided, DecidedBy, Error, Kept, KeptDecision, Stored};
 
 const KEEP: &str = include_str!("queries/keep.sql");
@@ -204,14 +206,18 @@ pub(super) async fn decision(
     let statement = client.prepare_cached(DECISION).await?;
     let row = client.query_opt(&statement, &[&flow.as_str(), &id]).await?;
     let Some(row) = row else { return Ok(None) };
-    let oracles: tokio_postgres::types::Json<Vec<Judged>> = row.try_get("oracles")?;
-    let decided_at: jiff::Timestamp = row.try_get("decided_at")?;
+    let oracles: Json<Vec<Judged>> = row.try_get("oracles")?;
     Ok(Some(KeptDecision {
         stream_id: row.try_get("stream_id")?,
-        score: row.try_get("score")?,
-        label: row.try_get("label_name")?,
-        reasons: row.try_get("reasons")?,
-        oracles: oracles.0,
-        decided_at: u64::try_from(decided_at.as_millisecond()).unwrap_or(0),
+        body: row.try_get("body")?,
+        received_at: unix_ms(&row, "received_at")?,
+        outcome: Outcome {
+            score: row.try_get("score")?,
+            label: row.try_get::<_, Option<&str>>("label_name")?.map(Arc::from),
+            reasons: row.try_get("reasons")?,
+            output: row.try_get("output")?,
+            oracles: oracles.0,
+            decided_at: unix_ms(&row, "decided_at")?,
+        },
     }))
 }

@@ -22,8 +22,8 @@ use tokio::time::timeout;
 use tokio_postgres::{Config, NoTls};
 
 use super::{
-    Buried, Choice, DeadFilter, DeadLetter, Decided, DecidedBy, Error, Kept, KeptDecision,
-    KeptDelivery, Ledger, Stored,
+    Buried, Choice, DeadFilter, DeadLetter, Decided, DecidedBy, DeliveryCounts, Error, Kept,
+    KeptDecision, KeptDelivery, Ledger, Stored,
 };
 use crate::backbone::{Landmark, Partition, StreamId};
 use crate::flow::{BodyHash, Digest, FlowName};
@@ -171,6 +171,10 @@ impl Ledger for Postgres {
 
     async fn deliveries(&self, _flow: &FlowName, _id: &str) -> Result<Vec<KeptDelivery>, Error> {
         Ok(Vec::new())
+    }
+
+    async fn delivery_counts(&self, _flow: &FlowName) -> Result<DeliveryCounts, Error> {
+        Ok(DeliveryCounts::default())
     }
 
     async fn kept_since(&self, flow: &FlowName, since: u64) -> Result<u64, Error> {

@@ -16,8 +16,8 @@ use super::*;
 use crate::backbone::{Landmark, Partition, StreamId};
 use crate::flow::{BodyHash, Digest, Entry, FlowName, OracleLimits};
 use crate::ledger::{
-    Buried, Choice, DeadFilter, DeadLetter, Decided, DecidedBy, Error, Kept, KeptDecision,
-    KeptDelivery, Ledger, Stored,
+    Buried, Choice, DeadFilter, DeadLetter, Decided, DecidedBy, DeliveryCounts, Error, Kept,
+    KeptDecision, KeptDelivery, Ledger, Stored,
 };
 
 pub(super) const NAME: &str = "judge";
@@ -58,6 +58,10 @@ impl Ledger for Shelf {
     }
 
     async fn next_ids(&self, _: &FlowName, _: u32) -> Result<u64, Error> {
+        unimplemented!()
+    }
+
+    async fn delivery_counts(&self, _: &FlowName) -> Result<DeliveryCounts, Error> {
         unimplemented!()
     }
 

@@ -3,6 +3,7 @@
 //! configuration or stops it.
 
 mod append;
+mod fate;
 mod groups;
 mod hold;
 mod model;
@@ -14,8 +15,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use floodgate::backbone::{
-    AppendLimits, Appended, Backbone, Delivery, Failed, NewEntry, Partition, Payload, Redis,
-    StreamId,
+    AppendLimits, Appended, Backbone, Delivery, Failed, Fate, NewEntry, Outcomes, Partition,
+    Payload, Redis, StreamId,
 };
 use floodgate::flow::{BodyHash, Digest, EntryFault, FaultKind, FlowName, Retry};
 use floodgate::ledger::{Decided, DecidedBy, Ledger, Postgres, Stored};
@@ -129,7 +130,10 @@ impl Rig {
 
     async fn settle(&self, deliveries: &[Delivery], remember: Duration) {
         let stored = proof(deliveries).await;
-        let settled = self.backbone.settle(&self.partition, &stored, remember);
+        let none = Outcomes::new();
+        let settled = self
+            .backbone
+            .settle(&self.partition, &stored, remember, &none);
         settled.await.unwrap();
     }
 

@@ -1,9 +1,10 @@
 -- How much is open, and for how long.
 --
--- KEYS  1 stream, 2 open counter, 3 due, 4 lost counter
+-- KEYS  1 stream, 2 open counter, 3 due, 4 lost counter, 5 counter of decided
+--       entries, 6 of dead ones
 -- ARGV  1 group
 -- Reply {open, pending, retrying, lost, ms since the oldest open entry was
---       appended | -1}
+--       appended | -1, decided, dead}
 -- Cost  O(groups)
 --
 -- XINFO's own `lag` is wrong on Redis 7.0 after a trim; ids are milliseconds.
@@ -33,6 +34,10 @@ end
 for _, unread in ipairs(redis.call('XRANGE', KEYS[1], '(' .. last, '+', 'COUNT', 1)) do
   look(unread[1])
 end
-local open = tonumber(redis.call('GET', KEYS[2]) or '0')
-local lost = tonumber(redis.call('GET', KEYS[4]) or '0')
-return { open, pending, redis.call('ZCARD', KEYS[3]), lost, age }
+local function counted(key)
+  return tonumber(redis.call('GET', key) or '0')
+end
+local retrying = redis.call('ZCARD', KEYS[3])
+return {
+  counted(KEYS[2]), pending, retrying, counted(KEYS[4]), age, counted(KEYS[5]), counted(KEYS[6])
+}

@@ -8,9 +8,12 @@ local known = redis.call('GET', KEYS[2])
 if not known then
   return false
 end
-local id = string.sub(known, 18)
+local id = string.match(known, '^[%d-]+', 18)
 if string.sub(known, 17, 17) == 'd' then
   return { id, 'dead', 0 }
+end
+if string.sub(known, 17, 17) == 's' then
+  return { id, 'settled', 0 }
 end
 if #redis.call('XPENDING', KEYS[1], ARGV[1], id, id, 1) > 0 then
   return { id, 'pending', 0 }

@@ -1,3 +1,5 @@
-SELECT stream_id, score, label_name, reasons, oracles, decided_at
+SELECT
+    stream_id, body::text AS body, received_at, score, label_name, reasons,
+    output, oracles, decided_at
 FROM decisions
 WHERE flow = $1 AND id = $2

@@ -1,0 +1,230 @@
+//! What became of an entry, for whoever has its id.
+
+use std::sync::Arc;
+
+use hyper::StatusCode;
+use serde_json::{Value, json};
+
+use super::receipt::id;
+use super::{Refusal, Response, respond};
+use crate::backbone::{Backbone, Fate, OpenEntry, Partition};
+use crate::flow::{Filled, Flow, Judged, Name, Outcome, State, Track, Values, parse_body};
+use crate::ledger::{DeadFilter, DeliveryState, KeptDecision, KeptDelivery, Ledger};
+
+/// What is known of an entry.
+#[derive(Default)]
+struct Known {
+    state: Option<State>,
+    /// Unix milliseconds.
+    received_at: Option<u64>,
+    body: Option<Value>,
+    outcome: Option<Outcome>,
+    error: Option<String>,
+    /// Unix milliseconds; when it was completed or failed.
+    ended_at: Option<u64>,
+}
+
+/// Answers for one entry of a flow.
+pub(super) struct Tracking<'a> {
+    pub flow: &'a Flow,
+    pub track: &'a Track,
+    pub backbone: &'a dyn Backbone,
+    pub ledger: &'a dyn Ledger,
+}
+
+impl Tracking<'_> {
+    /// # Errors
+    /// [`Refusal::Untracked`] only where neither backbone nor ledger knows it.
+    pub async fn answer(&self, id: &str) -> Result<Response, Refusal> {
+        let id = &*self.flow.admit.normal_id(id);
+        let known = self.known(id).await?;
+        let mut page = Vec::with_capacity(256);
+        let fate = Answer {
+            flow: self.flow,
+            track: self.track,
+            id,
+            known,
+        };
+        self.track.reply.render(&fate, &mut page);
+        Ok(respond(StatusCode::OK, page))
+    }
+
+    async fn known(&self, id: &str) -> Result<Known, Refusal> {
+        let partition = Partition {
+            flow: self.flow.name.clone(),
+            index: self.flow.stream.partition_of(id),
+        };
+        let fate = self.backbone.fate(&partition, id).await;
+        match fate.map_err(|_| Refusal::BackboneSilent)? {
+            Fate::Waiting(entry) => Ok(open(State::Pending, &entry)),
+            Fate::Processing(entry) => Ok(open(State::Processing, &entry)),
+            Fate::Settled {
+                stream_id,
+                outcome: Some(outcome),
+            } => Ok(Known {
+                state: Some(State::Completed),
+                received_at: Some(stream_id.ms),
+                ..decided(serde_json::from_str(&outcome).ok())
+            }),
+            Fate::Settled { outcome: None, .. } | Fate::Dead { .. } | Fate::Unknown => {
+                self.known_to_the_ledger(id).await
+            }
+        }
+    }
+
+    async fn known_to_the_ledger(&self, id: &str) -> Result<Known, Refusal> {
+        let away = |_| Refusal::LedgerSilent;
+        let decision = self.ledger.decision(&self.flow.name, id).await;
+        if let Some(decision) = decision.map_err(away)? {
+            let deliveries = match self.flow.deliver.is_empty() {
+                true => Vec::new(),
+                false => {
+                    let deliveries = self.ledger.deliveries(&self.flow.name, id).await;
+                    deliveries.map_err(away)?
+                }
+            };
+            return Ok(kept(decision, &deliveries));
+        }
+        let filter = DeadFilter {
+            flow: Some(self.flow.name.to_string()),
+            id: Some(id.to_owned()),
+            limit: Some(1),
+            ..DeadFilter::default()
+        };
+        let dead = self.ledger.dead(&filter).await.map_err(away)?;
+        let buried = dead.into_iter().next().ok_or_else(|| {
+            let unknown = Arc::clone(&self.track.unknown);
+            Refusal::Untracked(unknown)
+        })?;
+        Ok(Known {
+            state: Some(State::Failed),
+            received_at: Some(buried.letter.received_at),
+            body: parse_body(&buried.letter.body).ok(),
+            error: Some(buried.letter.fault.error),
+            ended_at: Some(buried.letter.last_at),
+            outcome: None,
+        })
+    }
+}
+
+fn open(state: State, entry: &OpenEntry) -> Known {
+    Known {
+        state: Some(state),
+        received_at: Some(entry.stream_id.ms),
+        body: entry.body.as_ref().and_then(|body| parse_body(body).ok()),
+        ..Known::default()
+    }
+}
+
+fn decided(outcome: Option<Outcome>) -> Known {
+    Known {
+        ended_at: outcome.as_ref().map(|outcome| outcome.decided_at),
+        outcome,
+        ..Known::default()
+    }
+}
+
+/// A decision is the end where nothing is delivered; else all its deliveries are.
+fn kept(decision: KeptDecision, deliveries: &[KeptDelivery]) -> Known {
+    let is = |state| move |delivery: &&KeptDelivery| delivery.state == state;
+    let given_up = deliveries.iter().find(is(DeliveryState::GivenUp));
+    let all_delivered = deliveries
+        .iter()
+        .all(|delivery| is(DeliveryState::Delivered)(&delivery));
+    let state = if given_up.is_some() {
+        State::Failed
+    } else if all_delivered {
+        State::Completed
+    } else if deliveries
+        .iter()
+        .any(|delivery| is(DeliveryState::InFlight)(&delivery))
+    {
+        State::Processing
+    } else {
+        State::Pending
+    };
+    let last = deliveries
+        .iter()
+        .filter_map(|delivery| delivery.ended_at)
+        .max();
+    let ended_at = match state {
+        State::Completed => Some(last.unwrap_or(decision.outcome.decided_at)),
+        State::Failed => last,
+        State::Pending | State::Processing => None,
+    };
+    Known {
+        state: Some(state),
+        received_at: Some(decision.received_at),
+        body: parse_body(decision.body.as_bytes()).ok(),
+        error: given_up.and_then(|delivery| delivery.error.clone()),
+        ended_at,
+        outcome: Some(decision.outcome),
+    }
+}
+
+struct Answer<'a> {
+    flow: &'a Flow,
+    track: &'a Track,
+    id: &'a str,
+    known: Known,
+}
+
+impl Answer<'_> {
+    fn updated_at(&self) -> Option<u64> {
+        let decided_at = self
+            .known
+            .outcome
+            .as_ref()
+            .map(|outcome| outcome.decided_at);
+        self.known
+            .ended_at
+            .or(decided_at)
+            .or(self.known.received_at)
+    }
+
+    /// What each oracle said, with the flow's word for its own score.
+    fn oracles(&self, judged: &[Judged]) -> Value {
+        let oracle = |judged: &Judged| {
+            json!({
+                "name": judged.name,
+                "score": judged.score,
+                "label": self.flow.decide.label_of(judged.score),
+                "reasons": judged.reasons,
+            })
+        };
+        judged.iter().map(oracle).collect()
+    }
+}
+
+impl Values for Answer<'_> {
+    fn value(&self, name: Name) -> Filled<'_> {
+        let known = &self.known;
+        let outcome = known.outcome.as_ref();
+        match name {
+            Name::Id => id(self.flow, Some(self.id)),
+            Name::ReceivedAt => Filled::time(known.received_at),
+            Name::State => Filled::text(known.state.map(|state| self.track.states.name(state))),
+            Name::Label => match (outcome, known.state) {
+                (Some(outcome), _) => Filled::text(outcome.label.as_deref()),
+                (None, Some(State::Failed)) => Filled::Null,
+                (None, _) => Filled::Text(&self.flow.decide.pending),
+            },
+            Name::Score => Filled::number(outcome.and_then(|outcome| outcome.score)),
+            Name::Reasons => {
+                outcome.map_or(Filled::Null, |outcome| Filled::Made(json!(outcome.reasons)))
+            }
+            Name::Output => Filled::text(outcome.and_then(|outcome| outcome.output.as_deref())),
+            Name::Oracles => outcome.map_or(Filled::Null, |outcome| {
+                Filled::Made(self.oracles(&outcome.oracles))
+            }),
+            Name::Error => Filled::text(known.error.as_deref()),
+            Name::UpdatedAt => Filled::time(self.updated_at()),
+            Name::CompletedAt => Filled::time(known.ended_at),
+            _ => Filled::Null,
+        }
+    }
+
+    fn body(&self) -> Option<&Value> {
+        self.known.body.as_ref()
+    }
+}
