@@ -18,7 +18,10 @@ pub(super) async fn flows(admin: &Admin) -> Result<Vec<FlowStatus>, Error> {
         let mut status = FlowStatus {
             name: flow.name.to_string(),
             state: state.to_owned(),
-            path: flow.admit.path.to_string(),
+            paths: flow
+                .paths()
+                .map(|(method, path)| format!("{method} {path}"))
+                .collect(),
             oracles: flow
                 .oracles
                 .iter()

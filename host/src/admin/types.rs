@@ -12,7 +12,8 @@ pub struct FlowStatus {
     /// `running`; or `draining`: its file was removed, and what is open of it
     /// is worked off.
     pub state: String,
-    pub path: String,
+    /// With their methods, such as `POST /transactions`.
+    pub paths: Vec<String>,
     pub oracles: Vec<String>,
     /// Appended and neither settled nor dead.
     pub open: u64,

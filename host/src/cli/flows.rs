@@ -40,14 +40,14 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<()> {
 async fn list(json: JsonOption, admin: &AdminOption) -> anyhow::Result<()> {
     let rows: Vec<FlowStatus> = Client::new(admin).get("/flows", &[]).await?;
     let header = [
-        "flow", "state", "path", "oracles", "open", "pending", "retrying", "oldest", "lost",
+        "flow", "state", "paths", "oracles", "open", "pending", "retrying", "oldest", "lost",
     ];
     print(&rows, json, &header, "no flows", |row| {
         vec![
             row.name.clone(),
             row.state.clone(),
-            row.path.clone(),
-            row.oracles.join(", "),
+            row.paths.join("\n"),
+            row.oracles.join("\n"),
             row.open.to_string(),
             row.pending.to_string(),
             row.retrying.to_string(),
@@ -61,7 +61,11 @@ async fn list(json: JsonOption, admin: &AdminOption) -> anyhow::Result<()> {
 
 fn check(directory: &Path) -> anyhow::Result<()> {
     for flow in load(directory)? {
-        println!("{} at {}: ok", flow.name, flow.admit.path);
+        let paths: Vec<_> = flow
+            .paths()
+            .map(|(method, path)| format!("{method} {path}"))
+            .collect();
+        println!("{}: ok, {}", flow.name, paths.join(", "));
     }
     Ok(())
 }

@@ -78,6 +78,14 @@ impl Flow {
         schemas && self.digest == other.digest && self.name == other.name
     }
 
+    /// What it answers to: (method, path).
+    pub fn paths(&self) -> impl Iterator<Item = (&'static str, &Arc<str>)> {
+        let track = self.track.iter().map(|track| track.path.route());
+        let pages = self.health.iter().map(|page| &page.path);
+        let gets = track.chain(pages).map(|path| ("GET", path));
+        std::iter::once(("POST", &self.admit.path)).chain(gets)
+    }
+
     /// How long an id is known to the backbone after its entry is settled.
     pub fn known_for(&self) -> Duration {
         let track = self.track.as_ref().map(|track| track.keep);

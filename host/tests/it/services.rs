@@ -9,7 +9,8 @@ use crate::support::{self, Floodgate, request};
 /// A Floodgate with some of the shipped flows.
 pub struct Service {
     pub site: Site,
-    pub floodgate: Floodgate,
+    /// Ends with this value.
+    _floodgate: Floodgate,
     pub url: String,
     pub admin: String,
 }
@@ -49,7 +50,7 @@ impl Service {
         let admin = floodgate.admin_url().await;
         Self {
             site,
-            floodgate,
+            _floodgate: floodgate,
             url,
             admin,
         }
