@@ -63,6 +63,18 @@ pub struct ServeSettings {
     #[arg(long, env = "FLOODGATE_CACHE")]
     pub cache: Option<PathBuf>,
 
+    #[command(flatten)]
+    pub keys: KeySettings,
+
+    /// Origin of web pages that may use the front end, such as https://example.com, or *;
+    /// may be given several times
+    #[arg(
+        long = "cors-origin",
+        env = "FLOODGATE_CORS_ORIGIN",
+        value_delimiter = ','
+    )]
+    pub cors_origins: Vec<String>,
+
     /// Connections to the front end at a time
     #[arg(long, env = "FLOODGATE_MAX_CONNECTIONS", default_value_t = 10_000)]
     pub max_connections: usize,
@@ -70,6 +82,19 @@ pub struct ServeSettings {
     /// How long a stop waits for requests and batches in flight
     #[arg(long, env = "FLOODGATE_DRAIN", default_value = "20s", value_parser = humantime::parse_duration)]
     pub drain: Duration,
+}
+
+/// Who may post to flows that ask for an API key.
+#[derive(Clone, Debug, Args)]
+pub struct KeySettings {
+    /// File of API keys, one in each line as floodgate keys new prints it; read
+    /// again when it changes
+    #[arg(long, env = "FLOODGATE_KEYS_FILE")]
+    pub keys_file: Option<PathBuf>,
+
+    /// More lines of the same kind, separated by newlines or semicolons
+    #[arg(long, env = "FLOODGATE_KEYS", hide = true, hide_env_values = true)]
+    pub keys: Option<String>,
 }
 
 /// Where the Redis of the backbone is.

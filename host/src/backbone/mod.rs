@@ -13,7 +13,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::flow::{BodyHash, Entry, EntryFault, FlowName, Retry};
+use crate::flow::{BodyHash, Entry, EntryFault, FlowName, Rate, Retry};
 use crate::ledger::Stored;
 
 pub use self::redis::{LEASE, Redis};
@@ -178,6 +178,17 @@ pub struct OpenEntry {
 /// What is remembered with the ids of settled entries, as JSON.
 pub type Outcomes = HashMap<StreamId, String>;
 
+/// What is left of a token bucket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tokens {
+    /// Whether one was there and was taken.
+    pub taken: bool,
+    pub left: u32,
+    /// Until there is one again; zero where one was taken.
+    pub next_after: Duration,
+    pub full_after: Duration,
+}
+
 /// Counts of one partition, all read in constant time.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Depth {
@@ -285,6 +296,9 @@ pub trait Backbone: Send + Sync {
         id: &str,
         keep: Duration,
     ) -> Result<Option<String>, Error>;
+
+    /// Takes one token of a flow's bucket, which all front ends share.
+    async fn take_token(&self, flow: &FlowName, bucket: &str, rate: Rate) -> Result<Tokens, Error>;
 
     async fn reader(&self, partition: &Partition, worker: &str) -> Result<Box<dyn Reader>, Error>;
 

@@ -4,6 +4,7 @@ mod client;
 mod dead;
 mod flows;
 mod health;
+mod keys;
 mod load;
 mod migrate;
 mod oracle;
@@ -36,6 +37,9 @@ enum Command {
     Serve(Box<crate::settings::ServeSettings>),
     /// Bring the ledger's tables up to date
     Migrate(crate::settings::LedgerSettings),
+    /// Make API keys
+    #[command(subcommand)]
+    Keys(keys::Command),
     /// Build and check oracles
     #[command(subcommand)]
     Oracle(oracle::Command),
@@ -101,6 +105,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Serve(settings) => serve::run(*settings).await,
         Command::Migrate(settings) => migrate::run(&settings).await,
+        Command::Keys(command) => keys::run(&command),
         Command::Health(admin) => health::run(&admin).await,
         Command::Oracle(command) => oracle::run(command).await,
         Command::Flows(arguments) => flows::run(arguments).await,

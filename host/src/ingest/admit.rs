@@ -1,17 +1,20 @@
 //! From a request to entries in the backbone.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use hyper::body::Incoming;
 use hyper::header::{HeaderName, HeaderValue};
 use hyper::{Request, StatusCode};
 use serde_json::Value;
 
 use super::batcher::Batcher;
+use super::gate::tell_limits;
 use super::idempotency::IdempotencyKey;
 use super::ids::Ids;
+use super::keys::KeyRing;
 use super::receipt::Receipt;
 use super::receive::{check_media_type, receive};
 use super::{Refusal, Response, respond};
@@ -29,12 +32,18 @@ pub(super) struct Admission {
     /// One for each partition.
     batchers: Vec<Batcher>,
     ids: Ids,
+    pub(super) keys: Arc<ArcSwap<KeyRing>>,
     /// The component without which the flow takes nothing.
     pub waits_for: ArcSwapOption<String>,
 }
 
 impl Admission {
-    pub fn start(flow: Arc<Flow>, backbone: &Arc<dyn Backbone>, ledger: &Arc<dyn Ledger>) -> Self {
+    pub fn start(
+        flow: Arc<Flow>,
+        backbone: &Arc<dyn Backbone>,
+        ledger: &Arc<dyn Ledger>,
+        keys: &Arc<ArcSwap<KeyRing>>,
+    ) -> Self {
         let partitions = flow.stream.partitions.max(1);
         let limits = AppendLimits {
             max_backlog: flow.stream.max_backlog.div_ceil(u64::from(partitions)),
@@ -48,22 +57,46 @@ impl Admission {
             status: StatusCode::from_u16(flow.admit.reply.status).unwrap_or(StatusCode::ACCEPTED),
             batchers: (0..partitions).map(start).collect(),
             ids: Ids::of(&flow, ledger),
+            keys: Arc::clone(keys),
             waits_for: ArcSwapOption::empty(),
             flow,
         }
     }
 
-    /// Answers with the flow's reply once the entry, or the batch, is durable.
-    pub async fn admit(
+    /// Answers a request that may come in.
+    pub async fn answer(
         &self,
         request: Request<Incoming>,
+        peer: IpAddr,
+        body_timeout: Duration,
+    ) -> Result<Response, Refusal> {
+        let caller = self.caller(request.headers())?;
+        let token = self.token(caller.as_deref(), peer).await?;
+        let Some((rate, tokens)) = token else {
+            return self.admit(request, caller, body_timeout).await;
+        };
+        let answer = match tokens.taken {
+            true => self.admit(request, caller, body_timeout).await,
+            false => Err(Refusal::RateLimited {
+                retry_after: tokens.next_after,
+            }),
+        };
+        let mut response = answer.unwrap_or_else(|refusal| refusal.response());
+        tell_limits(response.headers_mut(), rate, &tokens);
+        Ok(response)
+    }
+
+    /// Answers with the flow's reply once the entry, or the batch, is durable.
+    async fn admit(
+        &self,
+        request: Request<Incoming>,
+        caller: Option<Arc<str>>,
         body_timeout: Duration,
     ) -> Result<Response, Refusal> {
         check_media_type(request.headers())?;
         if let Some(component) = &*self.waits_for.load() {
             return Err(Refusal::Waiting(component.to_string()));
         }
-        let caller = None;
         let idempotency_key = IdempotencyKey::of(request.headers(), caller.as_deref())?;
         let max_body = self.flow.admit.max_body;
         let body = receive(request.into_body(), max_body, body_timeout).await?;

@@ -4,7 +4,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use bytesize::ByteSize;
 use hyper::StatusCode;
-use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use serde::Serialize;
 
 use super::Response;
@@ -22,6 +22,14 @@ pub enum Refusal {
     BadIdempotencyKey,
     #[error("the body ended before it was complete; nothing was queued, sending it again is safe")]
     BodyBroken,
+    #[error("this flow wants an API key in X-API-Key; nothing was queued")]
+    NoKey,
+    #[error("this API key is not known; nothing was queued")]
+    WrongKey,
+    #[error("this API key is for other flows; nothing was queued")]
+    KeyOfOtherFlows,
+    #[error("more requests came than the flow takes; nothing was queued, sending it again is safe")]
+    RateLimited { retry_after: Duration },
     #[error("nothing is served at this path")]
     NotFound,
     /// In the words of the flow file.
@@ -94,6 +102,9 @@ impl Refusal {
             | Self::NoParameter(_)
             | Self::BodyBroken => StatusCode::BAD_REQUEST,
             Self::NotFound | Self::Untracked(_) => StatusCode::NOT_FOUND,
+            Self::NoKey | Self::WrongKey => StatusCode::UNAUTHORIZED,
+            Self::KeyOfOtherFlows => StatusCode::FORBIDDEN,
+            Self::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTimeout(_) => StatusCode::REQUEST_TIMEOUT,
             Self::Conflict => StatusCode::CONFLICT,
@@ -120,6 +131,9 @@ impl Refusal {
     fn kind(&self) -> (&'static str, &'static str) {
         match self {
             Self::NotJson(_) | Self::ItemNotJson { .. } => ("not-json", "Not JSON"),
+            Self::NoKey | Self::WrongKey => ("unauthorized", "API key needed"),
+            Self::KeyOfOtherFlows => ("forbidden", "API key of other flows"),
+            Self::RateLimited { .. } => ("rate-limited", "Too many requests"),
             Self::BadIdempotencyKey => ("bad-idempotency-key", "Not an Idempotency-Key"),
             Self::BodyBroken => ("body-broken", "Body broken off"),
             Self::Untracked(_) => ("unknown", "Not known"),
@@ -144,7 +158,9 @@ impl Refusal {
 
     fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::BacklogFull { retry_after } => Some(*retry_after),
+            Self::BacklogFull { retry_after } | Self::RateLimited { retry_after } => {
+                Some(*retry_after)
+            }
             Self::Overloaded
             | Self::LedgerAway
             | Self::LedgerSilent
@@ -177,6 +193,11 @@ impl Refusal {
         headers.insert(CONTENT_TYPE, problem);
         if let Self::MethodNotAllowed(allow) = self {
             headers.insert(ALLOW, HeaderValue::from_static(allow));
+        }
+        if self.status() == StatusCode::UNAUTHORIZED {
+            // No scheme is registered for a header of its own.
+            let scheme = HeaderValue::from_static("ApiKey header=\"X-API-Key\"");
+            headers.insert(WWW_AUTHENTICATE, scheme);
         }
         if let Some(after) = self.retry_after() {
             let seconds = after.as_millis().div_ceil(1000).max(1) as u64;

@@ -1,3 +1,4 @@
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,6 +10,7 @@ use percent_encoding::percent_decode_str;
 use tracing::error;
 
 use super::admit::Admission;
+use super::keys::KeyRing;
 use super::pages::Page;
 use super::track::Tracking;
 use super::{Health, Refusal, Response};
@@ -22,6 +24,7 @@ pub struct Ingest {
     backbone: Arc<dyn Backbone>,
     ledger: Arc<dyn Ledger>,
     health: Health,
+    keys: Arc<ArcSwap<KeyRing>>,
     started: Instant,
 }
 
@@ -47,12 +50,18 @@ enum Get {
 }
 
 impl Ingest {
-    pub fn new(backbone: Arc<dyn Backbone>, ledger: Arc<dyn Ledger>, health: Health) -> Self {
+    pub fn new(
+        backbone: Arc<dyn Backbone>,
+        ledger: Arc<dyn Ledger>,
+        health: Health,
+        keys: Arc<ArcSwap<KeyRing>>,
+    ) -> Self {
         let ingest = Self {
             routes: ArcSwap::default(),
             backbone,
             ledger,
             health,
+            keys,
             started: Instant::now(),
         };
         ingest.use_flows(&[]);
@@ -68,10 +77,12 @@ impl Ingest {
             let mut known = before.admissions.iter();
             let known = known.find(|known| Arc::ptr_eq(&known.flow, flow)).cloned();
             let started = || {
+                let (backbone, ledger) = (&self.backbone, &self.ledger);
                 Arc::new(Admission::start(
                     Arc::clone(flow),
-                    &self.backbone,
-                    &self.ledger,
+                    backbone,
+                    ledger,
+                    &self.keys,
                 ))
             };
             known.unwrap_or_else(started)
@@ -119,9 +130,10 @@ impl Ingest {
     pub(super) async fn answer(
         &self,
         request: Request<Incoming>,
+        peer: IpAddr,
         body_timeout: Duration,
     ) -> Response {
-        self.route(request, body_timeout)
+        self.route(request, peer, body_timeout)
             .await
             .unwrap_or_else(|refusal| refusal.response())
     }
@@ -129,6 +141,7 @@ impl Ingest {
     async fn route(
         &self,
         request: Request<Incoming>,
+        peer: IpAddr,
         body_timeout: Duration,
     ) -> Result<Response, Refusal> {
         let routes = self.routes.load_full();
@@ -137,7 +150,9 @@ impl Ingest {
         let found = routes.paths.at(path).map_err(|_| Refusal::NotFound)?;
         let route = found.value;
         match (request.method(), &route.post, &route.get) {
-            (&Method::POST, Some(admission), _) => admission.admit(request, body_timeout).await,
+            (&Method::POST, Some(admission), _) => {
+                admission.answer(request, peer, body_timeout).await
+            }
             (&Method::GET | &Method::HEAD, _, Some(get)) => {
                 let id = found.params.get("id");
                 self.get(get, id, request.uri().query()).await

@@ -1,21 +1,26 @@
 use std::convert::Infallible;
 use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use hyper::service::service_fn;
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tower::Layer;
+use tower_http::cors::CorsLayer;
 use tracing::{debug, error, info, warn};
 
-use super::Ingest;
+use super::{Ingest, Response};
 
 /// Limits that keep slow or many clients from using up the front end.
 #[derive(Clone, Debug)]
@@ -29,6 +34,8 @@ pub struct Options {
     pub body_timeout: Duration,
     /// How long requests in flight may take once shutdown has begun.
     pub drain_timeout: Duration,
+    /// Which pages of other origins may use it; `None`: none.
+    pub cors: Option<CorsLayer>,
 }
 
 impl Default for Options {
@@ -38,6 +45,7 @@ impl Default for Options {
             header_timeout: Duration::from_secs(30),
             body_timeout: Duration::from_secs(30),
             drain_timeout: Duration::from_secs(20),
+            cors: None,
         }
     }
 }
@@ -101,8 +109,9 @@ impl Server {
                         error!(%error, "connection task died");
                     }
                 }
-                (stream, permit) = connections.accept(&listener) => {
-                    let serve = Arc::clone(&connections).serve(stream, shutdown.child_token());
+                ((stream, peer), permit) = connections.accept(&listener) => {
+                    let shutdown = shutdown.child_token();
+                    let serve = Arc::clone(&connections).serve(stream, peer.ip(), shutdown);
                     open.spawn(async move {
                         serve.await;
                         drop(permit);
@@ -153,12 +162,15 @@ impl Connections {
     }
 
     /// The next client, once there is room for one. Cancel-safe.
-    async fn accept(&self, listener: &TcpListener) -> (TcpStream, Option<OwnedSemaphorePermit>) {
+    async fn accept(
+        &self,
+        listener: &TcpListener,
+    ) -> ((TcpStream, SocketAddr), Option<OwnedSemaphorePermit>) {
         // The semaphore is never closed.
         let permit = Arc::clone(&self.permits).acquire_owned().await.ok();
         loop {
             match listener.accept().await {
-                Ok((stream, _)) => return (stream, permit),
+                Ok(accepted) => return (accepted, permit),
                 Err(error) if is_of_one_client(&error) => debug!(%error, "client left at once"),
                 Err(error) => {
                     // Most likely out of file descriptors: accept would fail
@@ -170,18 +182,43 @@ impl Connections {
         }
     }
 
-    async fn serve(self: Arc<Self>, stream: TcpStream, shutdown: CancellationToken) {
+    async fn serve(self: Arc<Self>, stream: TcpStream, peer: IpAddr, shutdown: CancellationToken) {
         if let Err(error) = stream.set_nodelay(true) {
             debug!(%error, "client left at once");
             return;
         }
-        let asked = AtomicBool::new(false);
-        let service = service_fn(|request| {
-            asked.store(true, Ordering::Relaxed);
-            let ingest = Arc::clone(&self.ingest);
-            let body_timeout = self.options.body_timeout;
-            async move { Ok::<_, Infallible>(ingest.answer(request, body_timeout).await) }
-        });
+        let asked = Arc::new(AtomicBool::new(false));
+        let answer = {
+            let (this, asked) = (Arc::clone(&self), Arc::clone(&asked));
+            move |request| {
+                asked.store(true, Ordering::Relaxed);
+                let ingest = Arc::clone(&this.ingest);
+                let body_timeout = this.options.body_timeout;
+                async move { Ok::<_, Infallible>(ingest.answer(request, peer, body_timeout).await) }
+            }
+        };
+        match &self.options.cors {
+            None => {
+                self.drive(stream, service_fn(answer), &asked, shutdown)
+                    .await
+            }
+            Some(cors) => {
+                let service = TowerToHyperService::new(cors.layer(tower::service_fn(answer)));
+                self.drive(stream, service, &asked, shutdown).await;
+            }
+        }
+    }
+
+    async fn drive<S>(
+        &self,
+        stream: TcpStream,
+        service: S,
+        asked: &AtomicBool,
+        shutdown: CancellationToken,
+    ) where
+        S: Service<Request<Incoming>, Response = Response, Error = Infallible>,
+        S::Future: Send + 'static,
+    {
         let mut connection = pin!(self.http.serve_connection(TokioIo::new(stream), service));
         // hyper's own timeout starts only when it knows the protocol, and
         // HTTP/2 has none.

@@ -91,6 +91,10 @@ impl Site {
     }
 
     pub fn serve(&self, role: &str) -> Floodgate {
+        self.serve_with(role, &[])
+    }
+
+    pub fn serve_with(&self, role: &str, args: &[&str]) -> Floodgate {
         let (flows, oracles) = (self.flows.path(), self.oracles.path());
         let env = [
             ("REDIS_URL", self.redis.as_str()),
@@ -98,7 +102,7 @@ impl Site {
             ("FLOODGATE_FLOWS", flows.to_str().unwrap()),
             ("FLOODGATE_ORACLES", oracles.to_str().unwrap()),
         ];
-        Floodgate::serve(&env, &["--role", role])
+        Floodgate::serve(&env, &[&["--role", role], args].concat())
     }
 }
 

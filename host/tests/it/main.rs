@@ -10,6 +10,7 @@ mod admitting;
 mod backbone;
 mod faults_of_entries;
 mod faults_of_servers;
+mod gate;
 mod host;
 mod ledger;
 mod ledger_dead;

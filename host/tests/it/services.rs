@@ -9,8 +9,7 @@ use crate::support::{self, Floodgate, request};
 /// A Floodgate with some of the shipped flows.
 pub struct Service {
     pub site: Site,
-    /// Ends with this value.
-    _floodgate: Floodgate,
+    pub floodgate: Floodgate,
     pub url: String,
     pub admin: String,
 }
@@ -22,7 +21,7 @@ impl Service {
     }
 
     pub async fn start_on(site: Site) -> Self {
-        Self::serve(site, "all").await
+        Self::serve(site, "all", &[]).await
     }
 
     /// A front end of its own, in front of nobody.
@@ -31,7 +30,11 @@ impl Service {
     }
 
     pub async fn front_end_on(site: Site) -> Self {
-        Self::serve(site, "api").await
+        Self::front_end_with(site, &[]).await
+    }
+
+    pub async fn front_end_with(site: Site, args: &[&str]) -> Self {
+        Self::serve(site, "api", args).await
     }
 
     /// The flows and their oracles as they are shipped.
@@ -44,13 +47,13 @@ impl Service {
         site
     }
 
-    async fn serve(site: Site, role: &str) -> Self {
-        let mut floodgate = site.serve(role);
+    async fn serve(site: Site, role: &str, args: &[&str]) -> Self {
+        let mut floodgate = site.serve_with(role, args);
         let url = floodgate.url().await;
         let admin = floodgate.admin_url().await;
         Self {
             site,
-            _floodgate: floodgate,
+            floodgate,
             url,
             admin,
         }

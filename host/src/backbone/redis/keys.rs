@@ -1,5 +1,11 @@
 use crate::backbone::Partition;
-use crate::flow::sha256_16;
+use crate::flow::{FlowName, sha256_16};
+
+/// The key of a flow's token bucket, in a slot of its own.
+pub(super) fn bucket(flow: &FlowName, bucket: &str) -> String {
+    let hash = hex::encode(sha256_16(bucket.as_bytes()));
+    format!("floodgate:{{{flow}:rate}}:{hash}")
+}
 
 /// The keys of one partition.
 pub(super) struct Keys {

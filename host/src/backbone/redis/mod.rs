@@ -13,6 +13,7 @@ mod keys;
 mod leave;
 mod memory;
 mod parse;
+mod rate;
 mod read;
 mod reports;
 mod settle;
@@ -25,9 +26,9 @@ use async_trait::async_trait;
 
 use super::{
     AppendLimits, Appended, Backbone, Delivery, Depth, Error, Failed, Fate, FaultRecord, Landmark,
-    NewEntry, Outcomes, Partition, Pending, Reader, Recorded, Requeue, StreamId, Trace,
+    NewEntry, Outcomes, Partition, Pending, Reader, Recorded, Requeue, StreamId, Tokens, Trace,
 };
-use crate::flow::{BodyHash, FlowName, Retry};
+use crate::flow::{BodyHash, FlowName, Rate, Retry};
 use crate::ledger::Stored;
 
 use self::connection::Server;
@@ -101,6 +102,10 @@ impl Backbone for Redis {
         keep: Duration,
     ) -> Result<Option<String>, Error> {
         append::claim_key(&self.server, &Keys::of(partition), key, body_hash, id, keep).await
+    }
+
+    async fn take_token(&self, flow: &FlowName, bucket: &str, rate: Rate) -> Result<Tokens, Error> {
+        rate::take_token(&self.server, flow, bucket, rate).await
     }
 
     async fn reader(&self, partition: &Partition, worker: &str) -> Result<Box<dyn Reader>, Error> {

@@ -1,4 +1,5 @@
 mod draining;
+mod keys;
 mod reload;
 mod waiting;
 
@@ -7,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use arc_swap::ArcSwap;
 use futures_util::FutureExt;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -53,16 +55,16 @@ pub(super) async fn run(settings: ServeSettings) -> anyhow::Result<()> {
         backbone: backbone.clone(),
         ledger: ledger.clone(),
     };
+    let mut work = JoinSet::new();
     let admin = admin::Server::bind(settings.admin, parts.clone()).await?;
     let front_end = match settings.role.admits() {
-        true => Some(bind_front_end(&settings, &parts).await?),
+        true => Some(bind_front_end(&settings, &parts, &stop_work, &mut work).await?),
         false => None,
     };
     let mut fit = pin!(check_when_there(backbone.clone(), flows.clone()).fuse());
     if let Ok(checked) = tokio::time::timeout(PATIENCE, &mut fit).await {
         checked?;
     }
-    let mut work = JoinSet::new();
     let mut migrating = tokio::spawn(migrate_when_there(postgres, stop_work.clone()));
     // What was pinned is known only once the ledger is up to date.
     let _ = tokio::time::timeout(PATIENCE, &mut migrating).await;
@@ -145,7 +147,14 @@ fn start_logging() {
 async fn bind_front_end(
     settings: &ServeSettings,
     parts: &Admin,
+    stop: &CancellationToken,
+    work: &mut JoinSet<()>,
 ) -> anyhow::Result<(ingest::Server, Arc<Ingest>)> {
+    let ring = keys::load(&settings.keys)?;
+    keys::warn_of_closed_flows(&ring, parts.flows.borrow().live.iter());
+    let ring = Arc::new(ArcSwap::from_pointee(ring));
+    let followed = keys::follow(settings.keys.clone(), ring.clone(), stop.clone());
+    work.spawn(followed);
     let (backbone, ledger) = (parts.backbone.clone(), parts.ledger.clone());
     let health: ingest::Health = Arc::new(move || {
         let (backbone, ledger) = (backbone.clone(), ledger.clone());
@@ -155,11 +164,13 @@ async fn bind_front_end(
         parts.backbone.clone(),
         parts.ledger.clone(),
         health,
+        ring,
     ));
     ingest.use_flows(&parts.flows.borrow().live);
     let options = ingest::Options {
         max_connections: settings.max_connections,
         drain_timeout: settings.drain,
+        cors: keys::cors(&settings.cors_origins)?,
         ..ingest::Options::default()
     };
     let server = ingest::Server::bind(settings.listen, options, ingest.clone()).await?;

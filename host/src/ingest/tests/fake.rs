@@ -8,9 +8,9 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::backbone::{
     AppendLimits, Appended, Backbone, Delivery, Depth, Error, Failed, Fate, FaultRecord, Landmark,
-    NewEntry, Outcomes, Partition, Pending, Reader, Recorded, Requeue, StreamId, Trace,
+    NewEntry, Outcomes, Partition, Pending, Reader, Recorded, Requeue, StreamId, Tokens, Trace,
 };
-use crate::flow::{BodyHash, FlowName, Retry};
+use crate::flow::{BodyHash, FlowName, Rate, Retry};
 use crate::ledger::Stored;
 
 /// More permits than there are ever calls.
@@ -132,6 +132,15 @@ impl Backbone for FakeBackbone {
         let first = keys.entry(key.to_owned());
         let (hash, id) = first.or_insert((body_hash, id.to_owned()));
         Ok((*hash == body_hash).then(|| id.clone()))
+    }
+
+    async fn take_token(&self, _: &FlowName, _: &str, rate: Rate) -> Result<Tokens, Error> {
+        Ok(Tokens {
+            taken: true,
+            left: rate.requests,
+            next_after: Duration::ZERO,
+            full_after: Duration::ZERO,
+        })
     }
 
     async fn depth(&self, _: &Partition) -> Result<Depth, Error> {

@@ -70,7 +70,12 @@ impl Front {
             .boxed()
         });
         let dyn_backbone: Arc<dyn Backbone> = backbone.clone();
-        let ingest = Arc::new(Ingest::new(dyn_backbone, no_ledger(), health));
+        let ingest = Arc::new(Ingest::new(
+            dyn_backbone,
+            no_ledger(),
+            health,
+            Arc::default(),
+        ));
         ingest.use_flows(&flows);
         let listen = SocketAddr::from(([127, 0, 0, 1], 0));
         let server = Server::bind(listen, options, Arc::clone(&ingest))

@@ -1,0 +1,34 @@
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use redis::Script;
+
+use super::connection::Server;
+use super::keys;
+use crate::backbone::{Error, Tokens};
+use crate::flow::{FlowName, Rate};
+
+static TAKE_TOKEN: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("lua/take_token.lua")));
+
+pub(super) async fn take_token(
+    server: &Server,
+    flow: &FlowName,
+    bucket: &str,
+    rate: Rate,
+) -> Result<Tokens, Error> {
+    let mut connection = server.connection().await?;
+    let (taken, left, wait, full): (bool, u32, u64, u64) = TAKE_TOKEN
+        .key(keys::bucket(flow, bucket))
+        .arg(rate.requests)
+        .arg(rate.per.as_millis() as u64)
+        .invoke_async(&mut *connection)
+        .await
+        .map_err(|source| server.error(source))?;
+    Ok(Tokens {
+        taken,
+        left,
+        next_after: Duration::from_millis(wait),
+        full_after: Duration::from_millis(full),
+    })
+}

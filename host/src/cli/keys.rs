@@ -1,0 +1,68 @@
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
+
+use anyhow::{Context, bail};
+use clap::{Args, Subcommand};
+
+use crate::ingest::keys::{KeyRing, is_key_name, new_key};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Make an API key; it is printed once and kept nowhere
+    New(New),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct New {
+    /// Who will use it; it travels with each entry
+    name: String,
+    /// A flow that it is for; without any it is for all
+    #[arg(long = "flow")]
+    flows: Vec<String>,
+    /// Key file to which its line is added; without one the line is printed
+    #[arg(long)]
+    file: Option<PathBuf>,
+}
+
+pub(super) fn run(command: &Command) -> anyhow::Result<()> {
+    let Command::New(new) = command;
+    if !is_key_name(&new.name) {
+        bail!(
+            "{:?} is no name of a key: use 1 to 64 of a to z, 0 to 9, - and _",
+            new.name
+        );
+    }
+    let (key, line) = new_key(&new.name, &new.flows);
+    match &new.file {
+        Some(path) => add(path, &line)?,
+        None => {
+            eprintln!("add this line to the key file of floodgate serve (--keys-file):\n{line}")
+        }
+    }
+    println!("{key}");
+    Ok(())
+}
+
+fn add(path: &PathBuf, line: &str) -> anyhow::Result<()> {
+    let known = match std::fs::read_to_string(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        known => known.with_context(|| format!("read {}", path.display()))?,
+    };
+    let separator = match known.is_empty() || known.ends_with('\n') {
+        true => "",
+        false => "\n",
+    };
+    if let Err(problems) = KeyRing::parse(&format!("{known}{separator}{line}\n")) {
+        let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        bail!("{}: {}", path.display(), problems.join("; "));
+    }
+    let mut file = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(path)
+        .with_context(|| format!("open {}", path.display()))?;
+    writeln!(file, "{separator}{line}").with_context(|| format!("write {}", path.display()))
+}

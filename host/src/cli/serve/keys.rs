@@ -1,0 +1,135 @@
+//! API keys from a file and from the environment, read again when the file changes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use arc_swap::ArcSwap;
+use hyper::Method;
+use hyper::header::HeaderName;
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+use tower_http::cors::{Any, CorsLayer};
+use tracing::{error, info, warn};
+
+use crate::flow::Flow;
+use crate::ingest::keys::KeyRing;
+use crate::settings::KeySettings;
+use crate::watch::{SETTLE, Stamp};
+
+/// How often the file is looked at.
+const POLL: Duration = Duration::from_secs(1);
+
+/// # Errors
+/// All lines that are wrong, by file and number.
+pub(super) fn load(settings: &KeySettings) -> anyhow::Result<KeyRing> {
+    let mut text = String::new();
+    if let Some(path) = &settings.keys_file {
+        text = std::fs::read_to_string(path)
+            .with_context(|| format!("read key file {}", path.display()))?;
+        // So that each place is judged by itself.
+        check("the key file", &text)?;
+        text.push('\n');
+    }
+    let of_environment = settings.keys.as_deref().unwrap_or_default();
+    check("FLOODGATE_KEYS", of_environment)?;
+    text.push_str(of_environment);
+    check("the key file and FLOODGATE_KEYS together", &text)
+}
+
+fn check(place: &str, text: &str) -> anyhow::Result<KeyRing> {
+    KeyRing::parse(text).map_err(|problems| {
+        let lines: Vec<String> = problems.iter().map(|p| format!("\n  {p}")).collect();
+        anyhow!("{place} has problems:{}", lines.concat())
+    })
+}
+
+/// A flow that nobody may use is most likely a key file that was forgotten.
+pub(super) fn warn_of_closed_flows<'f>(
+    ring: &KeyRing,
+    flows: impl IntoIterator<Item = &'f Arc<Flow>>,
+) {
+    for flow in flows {
+        if flow.admit.keys && !ring.has_one_for(&flow.name) {
+            warn!(flow = %flow.name, "flow wants an API key and there is none for it, everything is refused; floodgate keys new makes one");
+        }
+    }
+}
+
+/// Follows the file; a version that has problems changes nothing.
+pub(super) async fn follow(
+    settings: KeySettings,
+    ring: Arc<ArcSwap<KeyRing>>,
+    stop: CancellationToken,
+) {
+    let Some(path) = settings.keys_file.clone() else {
+        return;
+    };
+    let stamp = || std::fs::metadata(&path).ok().map(|found| Stamp::of(&found));
+    // Whatever was written since the start is taken with the first look.
+    let mut seen = None;
+    let mut polls = tokio::time::interval(POLL);
+    polls.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while stop.run_until_cancelled(polls.tick()).await.is_some() {
+        let found = stamp();
+        if found == seen {
+            continue;
+        }
+        tokio::time::sleep(SETTLE).await;
+        if stamp() != found {
+            continue;
+        }
+        seen = found;
+        match load(&settings) {
+            Ok(keys) => {
+                info!(keys = keys.len(), "api keys read");
+                ring.store(Arc::new(keys));
+            }
+            Err(error) => error!(
+                error = format!("{error:#}"),
+                "api keys not read, the keys stay as they are"
+            ),
+        }
+    }
+}
+
+/// `None` where no page of another origin may use the front end.
+pub(super) fn cors(origins: &[String]) -> anyhow::Result<Option<CorsLayer>> {
+    if origins.is_empty() {
+        return Ok(None);
+    }
+    let named = |names: &[&'static str]| -> Vec<HeaderName> {
+        names.iter().copied().map(HeaderName::from_static).collect()
+    };
+    let layer = CorsLayer::new()
+        .allow_methods([Method::GET, Method::POST])
+        .allow_headers(named(&["content-type", "x-api-key", "idempotency-key"]))
+        .expose_headers(named(&[
+            "idempotent-replayed",
+            "retry-after",
+            "ratelimit",
+            "ratelimit-policy",
+        ]))
+        .max_age(Duration::from_secs(3600));
+    if origins.iter().any(|origin| origin == "*") {
+        return Ok(Some(layer.allow_origin(Any)));
+    }
+    let origins: Vec<_> = origins
+        .iter()
+        .map(|origin| {
+            let uri: hyper::Uri = origin.parse()?;
+            let bare = uri.scheme().is_some() && uri.path() == "/" && !origin.ends_with('/');
+            anyhow::ensure!(bare, "it has no scheme, or a path");
+            Ok(origin.parse()?)
+        })
+        .zip(origins)
+        .map(|(parsed, origin)| {
+            parsed.with_context(|| {
+                format!(
+                    "--cors-origin {origin:?}: write an origin such as https://example.com, or *"
+                )
+            })
+        })
+        .collect::<anyhow::Result<_>>()?;
+    Ok(Some(layer.allow_origin(origins)))
+}
