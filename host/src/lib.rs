@@ -2,17 +2,20 @@
 //! oracles, decided once, kept in Postgres.
 //!
 //! Dependencies point one way: [`flow`] knows nobody; [`backbone`], [`oracle`]
-//! and [`ledger`] know `flow`'s types; [`ingest`] and [`worker`] join them;
+//! and [`ledger`] know `flow`'s types; [`ingest`], [`worker`] and [`deliver`] join them;
 //! [`admin`] and [`cli`] sit on top, and [`prove`] attacks all of it from outside.
 
 pub mod admin;
 pub mod backbone;
+mod boot_time;
 pub mod cli;
+pub mod deliver;
 pub mod flow;
 pub mod ingest;
 pub mod ledger;
 pub mod oracle;
 pub mod prove;
 pub mod settings;
+pub mod stand_in;
 mod watch;
 pub mod worker;

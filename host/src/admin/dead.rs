@@ -7,7 +7,7 @@ use super::pending::timestamp;
 use super::types::{Dead, DeadDone, WhichDead};
 use super::{Admin, Error};
 use crate::backbone::{Partition, Requeue};
-use crate::flow::BodyHash;
+use crate::flow::{BodyHash, FaultKind};
 use crate::ledger::{Buried, DeadFilter};
 
 const DEFAULT_LIMIT: i64 = 100;
@@ -67,6 +67,13 @@ pub(super) async fn requeue(admin: &Admin, which: &WhichDead) -> Result<DeadDone
     for buried in matching(admin, which).await? {
         pace.tick().await;
         let letter = &buried.letter;
+        if letter.fault.kind == FaultKind::Delivery {
+            match admin.ledger.redeliver(&buried).await? {
+                true => done.done += 1,
+                false => done.skipped += 1,
+            }
+            continue;
+        }
         let partition = Partition {
             flow: letter.flow.clone(),
             index: letter.partition,

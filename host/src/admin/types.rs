@@ -96,6 +96,8 @@ pub enum Why {
         score: Option<f64>,
         reasons: Vec<String>,
         oracles: Vec<DecidedBy>,
+        /// Where the flow delivers.
+        deliveries: Vec<Delivery>,
         decided_at: Option<Timestamp>,
     },
     /// Decided, and not among what the flow keeps.
@@ -106,6 +108,17 @@ pub enum Why {
         attempts: u32,
         last_at: Option<Timestamp>,
     },
+}
+
+/// How far a decision has come on its way to a downstream.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Delivery {
+    pub downstream: String,
+    /// `waiting`, `in-flight`, `delivered` or `given-up`
+    pub state: String,
+    pub attempts: u32,
+    /// Of the last attempt that failed.
+    pub error: Option<String>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]

@@ -1,9 +1,10 @@
 use super::oracles;
 use super::pending::{pending_entry, timestamp};
-use super::types::{DecidedBy, Why};
+use super::types::{DecidedBy, Delivery, Why};
 use super::{Admin, Error};
 use crate::backbone::{Partition, Trace};
-use crate::ledger::DeadFilter;
+use crate::flow::Flow;
+use crate::ledger::{DeadFilter, DeliveryState};
 
 /// What became of an entry, from wherever it is known: the ledger's word
 /// counts more than the backbone's, which forgets.
@@ -22,6 +23,7 @@ pub(super) async fn why(admin: &Admin, flow: &str, id: &str) -> Result<Why, Erro
                     score: judged.score,
                 })
                 .collect(),
+            deliveries: deliveries(admin, &flow, id).await?,
             decided_at: timestamp(outcome.decided_at),
         });
     }
@@ -63,4 +65,24 @@ pub(super) async fn why(admin: &Admin, flow: &str, id: &str) -> Result<Why, Erro
             received_at: timestamp(stream_id.ms),
         },
     })
+}
+
+async fn deliveries(admin: &Admin, flow: &Flow, id: &str) -> Result<Vec<Delivery>, Error> {
+    if flow.deliver.is_empty() {
+        return Ok(Vec::new());
+    }
+    let kept = admin.ledger.deliveries(&flow.name, id).await?;
+    let delivery = kept.into_iter().map(|kept| Delivery {
+        downstream: kept.name,
+        state: match kept.state {
+            DeliveryState::Waiting => "waiting",
+            DeliveryState::InFlight => "in-flight",
+            DeliveryState::Delivered => "delivered",
+            DeliveryState::GivenUp => "given-up",
+        }
+        .to_owned(),
+        attempts: kept.attempts,
+        error: kept.error,
+    });
+    Ok(delivery.collect())
 }

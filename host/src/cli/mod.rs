@@ -13,6 +13,7 @@ mod oracles;
 mod pending;
 mod prove;
 mod serve;
+mod stand_in;
 mod table;
 mod why;
 
@@ -58,6 +59,8 @@ enum Command {
     Dead(dead::Command),
     /// Post transactions, measure, and watch the queue drain
     Load(load::Arguments),
+    /// Be a slow and unreliable downstream, to try deliveries with
+    StandIn(stand_in::Arguments),
     /// Break everything around a Floodgate of its own, and account for every entry
     Prove(prove::Arguments),
 }
@@ -114,6 +117,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Why(arguments) => why::run(arguments).await,
         Command::Dead(command) => dead::run(command).await,
         Command::Load(arguments) => load::run(arguments).await,
+        Command::StandIn(arguments) => stand_in::run(arguments).await,
         Command::Prove(arguments) => prove::run(arguments).await,
     }
 }

@@ -5,7 +5,7 @@ use clap::Args;
 use super::client::{Client, segment};
 use super::table::or_dash;
 use super::{AdminOption, JsonOption};
-use crate::admin::types::{PendingEntry, Why};
+use crate::admin::types::{Delivery, PendingEntry, Why};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -59,13 +59,15 @@ fn tell(why: &Why) -> String {
             score,
             reasons,
             oracles,
+            deliveries,
             decided_at,
         } => {
+            let deliveries: String = deliveries.iter().map(delivery).collect();
             let by: Vec<String> = (oracles.iter())
                 .map(|by| format!("{} {:.12} ({})", by.name, by.digest, by.score))
                 .collect();
             format!(
-                "decided at {}: {}, score {}\nreasons: {}\nby: {}",
+                "decided at {}: {}, score {}\nreasons: {}\nby: {}{deliveries}",
                 or_dash(decided_at.as_ref()),
                 or_dash(label.as_ref()),
                 or_dash(score.as_ref()),
@@ -87,6 +89,19 @@ fn tell(why: &Why) -> String {
             or_dash(last_at.as_ref())
         ),
     }
+}
+
+fn delivery(delivery: &Delivery) -> String {
+    let Delivery {
+        downstream,
+        state,
+        attempts,
+        error,
+    } = delivery;
+    let failed = error
+        .as_ref()
+        .map(|error| format!(", {attempts} attempts used up: {error}"));
+    format!("\n{downstream}: {state}{}", failed.unwrap_or_default())
 }
 
 fn pending(entry: &PendingEntry) -> String {

@@ -25,6 +25,8 @@ pub enum FaultKind {
     Malformed,
     /// The id was decided before with another body.
     Conflict,
+    /// It was decided, and a downstream did not take the decision.
+    Delivery,
     /// The process that judged it alone was not heard of again, three times.
     Crash,
 }
@@ -40,7 +42,7 @@ impl FaultKind {
             | Self::BadScore
             | Self::WrongCount
             | Self::Crash => true,
-            Self::Ledger | Self::Malformed | Self::Conflict => false,
+            Self::Ledger | Self::Malformed | Self::Conflict | Self::Delivery => false,
         }
     }
 
@@ -55,6 +57,7 @@ impl FaultKind {
             Self::Ledger => "ledger",
             Self::Malformed => "malformed",
             Self::Conflict => "conflict",
+            Self::Delivery => "delivery",
             Self::Crash => "crash",
         }
     }

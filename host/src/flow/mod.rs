@@ -173,6 +173,15 @@ pub struct Retry {
     pub max: Duration,
 }
 
+impl Retry {
+    /// The pause after this many recorded faults.
+    pub fn backoff(&self, attempts: u32) -> Duration {
+        let exponent = i32::try_from(attempts.saturating_sub(1)).unwrap_or(i32::MAX);
+        let seconds = self.first.as_secs_f64() * self.factor.powi(exponent);
+        Duration::try_from_secs_f64(seconds).map_or(self.max, |pause| pause.min(self.max))
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StreamSettings {
     pub partitions: u16,

@@ -1,5 +1,6 @@
 //! Where decisions and dead letters are kept.
 
+mod outbox;
 mod postgres;
 
 use std::sync::Arc;
@@ -9,8 +10,11 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::backbone::{Landmark, Partition, StreamId};
-use crate::flow::{BodyHash, Decision, Digest, Entry, EntryFault, FlowName, Outcome};
+use crate::flow::{BodyHash, Decision, Digest, Downstream, Entry, EntryFault, FlowName, Outcome};
 
+pub use self::outbox::{
+    DeliveryCounts, DeliveryState, KeptDelivery, LeasedDelivery, Outbox, Route, Undelivered,
+};
 pub use self::postgres::Postgres;
 
 /// One decided entry on its way into the ledger.
@@ -30,6 +34,8 @@ pub struct DecidedBy {
     pub flow: FlowName,
     pub flow_digest: Digest,
     pub settings_digest: Option<Digest>,
+    /// Whom the decisions are handed to.
+    pub deliver: Vec<Arc<Downstream>>,
 }
 
 /// The proof that these entries need not be judged again: their decision is
@@ -98,36 +104,6 @@ pub struct KeptDecision {
     pub outcome: Outcome,
 }
 
-/// Deliveries of a flow, all downstreams together.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct DeliveryCounts {
-    /// Neither delivered nor given up.
-    pub waiting: u64,
-    pub given_up: u64,
-}
-
-/// How far a decision has come on its way to a downstream.
-#[derive(Clone, Debug)]
-pub struct KeptDelivery {
-    /// Of the downstream, in its flow.
-    pub name: String,
-    pub state: DeliveryState,
-    pub attempts: u32,
-    /// Of the last attempt that failed.
-    pub error: Option<String>,
-    /// Unix milliseconds; when it was delivered or given up.
-    pub ended_at: Option<u64>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DeliveryState {
-    Waiting,
-    /// A deliverer holds it.
-    InFlight,
-    Delivered,
-    GivenUp,
-}
-
 #[derive(Clone, Debug, Default)]
 pub struct DeadFilter {
     pub flow: Option<String>,
@@ -169,7 +145,7 @@ pub enum Error {
 /// be repeated: decisions are unique by (flow, id), dead letters by (flow,
 /// partition, stream id).
 #[async_trait]
-pub trait Ledger: Send + Sync {
+pub trait Ledger: Outbox {
     /// Stores what is to be kept, in one transaction, and proves the batch.
     /// A decision stored before with the same body proves its entry too, and
     /// stays as it is. Storing removes a dead letter of the entry.
@@ -187,11 +163,6 @@ pub trait Ledger: Send + Sync {
     ) -> Result<Kept, Error>;
 
     async fn decision(&self, flow: &FlowName, id: &str) -> Result<Option<KeptDecision>, Error>;
-
-    /// The deliveries of a decision, one for each downstream of its flow.
-    async fn deliveries(&self, flow: &FlowName, id: &str) -> Result<Vec<KeptDelivery>, Error>;
-
-    async fn delivery_counts(&self, flow: &FlowName) -> Result<DeliveryCounts, Error>;
 
     /// How many decisions are kept of entries received since (Unix ms).
     async fn kept_since(&self, flow: &FlowName, since: u64) -> Result<u64, Error>;

@@ -109,6 +109,7 @@ impl PartitionWorker {
             flow: self.flow.name.clone(),
             flow_digest: self.flow.digest,
             settings_digest: self.flow.oracles.first().and_then(|o| o.settings.digest),
+            deliver: self.flow.deliver.clone(),
         };
         let mut refused = Vec::new();
         let mut open = vec![(&rows[..], &deliveries[..])];

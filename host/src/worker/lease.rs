@@ -4,31 +4,11 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rustix::time::{ClockId, clock_gettime};
-
 use crate::backbone::{Delivery, LEASE, StreamId};
+use crate::boot_time::BootTime;
 
 /// A holder stops relying on its lease before others may take over.
 const MARGIN: Duration = Duration::from_secs(2);
-
-/// A time that goes on while the process is stopped or the machine sleeps
-/// (CLOCK_BOOTTIME); `Instant` stands still during suspend.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct BootTime(Duration);
-
-impl BootTime {
-    pub fn now() -> Self {
-        let now = clock_gettime(ClockId::Boottime);
-        Self(Duration::new(
-            now.tv_sec.unsigned_abs(),
-            u32::try_from(now.tv_nsec).unwrap_or(0),
-        ))
-    }
-
-    fn plus(self, duration: Duration) -> Self {
-        Self(self.0 + duration)
-    }
-}
 
 /// The entries of one partition that this worker holds.
 #[derive(Default)]
@@ -81,7 +61,7 @@ impl Held {
                 map.entry(*id).and_modify(|held| *held = until);
             }
         };
-        set(asked_for, BootTime(Duration::ZERO));
+        set(asked_for, BootTime::START);
         set(renewed, asked.plus(LEASE));
     }
 }
@@ -145,7 +125,7 @@ mod tests {
     #[test]
     fn a_lease_that_began_too_long_ago_is_not_relied_on() {
         let held = Arc::new(Held::default());
-        let long_ago = BootTime(BootTime::now().0.saturating_sub(LEASE));
+        let long_ago = BootTime::now().minus(LEASE);
         let (lease, taken) = held.take(vec![delivery(1)], long_ago);
         assert!(!lease.holds(taken[0].stream_id));
     }
@@ -164,7 +144,7 @@ mod tests {
     fn only_what_is_about_to_run_out_is_renewed() {
         let held = Arc::new(Held::default());
         let now = BootTime::now();
-        let older = BootTime(now.0.saturating_sub(LEASE / 2));
+        let older = now.minus(LEASE / 2);
         let (_new, _) = held.take(vec![delivery(1)], now);
         let (_old, _) = held.take(vec![delivery(2)], older);
         assert_eq!(held.due(LEASE / 3), [StreamId { ms: 2, seq: 0 }]);

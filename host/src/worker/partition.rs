@@ -7,9 +7,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use super::insist::{MayPass, Stopped, insist};
-use super::lease::{BootTime, Held, Lease};
+use super::lease::{Held, Lease};
 use super::{BATCH, Live, Worker};
 use crate::backbone::{Backbone, Delivery, Error, Partition};
+use crate::boot_time::BootTime;
 use crate::flow::Flow;
 use crate::ledger::{self, Ledger};
 

@@ -8,9 +8,9 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
 
-use super::lease::BootTime;
 use super::partition::PartitionWorker;
 use crate::backbone::{Error, LEASE};
+use crate::boot_time::BootTime;
 
 const RENEW: Duration = Duration::from_secs(LEASE.as_secs() / 3);
 const HEARTBEAT: Duration = Duration::from_secs(LEASE.as_secs() / 3);

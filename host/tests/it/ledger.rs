@@ -26,6 +26,7 @@ pub fn by(flow: &str) -> DecidedBy {
         flow: FlowName::new(flow),
         flow_digest: Digest::of(b"flow"),
         settings_digest: Some(Digest::of(b"settings")),
+        deliver: Vec::new(),
     }
 }
 

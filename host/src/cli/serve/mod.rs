@@ -20,6 +20,7 @@ use self::reload::Reload;
 use super::flows;
 use crate::admin::{self, Admin};
 use crate::backbone::{self, Backbone, Redis};
+use crate::deliver;
 use crate::flow::{Flow, FlowSet};
 use crate::ingest::{self, Ingest};
 use crate::ledger::{Ledger, Postgres};
@@ -206,6 +207,12 @@ async fn start_worker(
         stop.clone(),
     );
     work.spawn(reports);
+    work.spawn(deliver::run(
+        name.clone(),
+        parts.ledger.clone(),
+        parts.flows.clone(),
+        stop.clone(),
+    ));
     info!(worker = %name, "worker started");
     let worker = Worker::new(name, backbone, ledger, registry.clone());
     work.spawn(worker.run(parts.flows.clone(), stop.clone()));

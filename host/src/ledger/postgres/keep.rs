@@ -8,7 +8,7 @@ use tokio_postgres::types::Json;
 use super::dead::unix_ms;
 use super::timestamp;
 use crate::backbone::StreamId;
-use crate::flow::{BodyHash, Digest, FlowName, Judged, Label, Outcome};
+use crate::flow::{BodyHash, DeliverWhen, Digest, FlowName, Judged, Label, Outcome};
 use crate::ledger::{Decided, DecidedBy, Error, Kept, KeptDecision, Stored};
 
 const KEEP: &str = include_str!("queries/keep.sql");
@@ -62,6 +62,9 @@ async fn insert(
     let number = |take: fn(&Decided) -> f64| rows.iter().map(|row| take(row)).collect::<Vec<_>>();
     let hashes: Vec<&[u8]> = rows.iter().map(|row| &row.body_hash.0[..]).collect();
     let stream_ids: Vec<_> = rows.iter().map(|row| row.stream_id.to_string()).collect();
+    let downstreams: Vec<&str> = by.deliver.iter().map(|to| &*to.name).collect();
+    let only_high = by.deliver.iter().map(|to| to.when == DeliverWhen::High);
+    let only_high: Vec<bool> = only_high.collect();
     let attributes = column(rows, |row| attributes(&row.entry.attributes))?;
     let received: Vec<_> = rows
         .iter()
@@ -89,6 +92,8 @@ async fn insert(
                 &stream_ids,
                 &received,
                 &attributes,
+                &downstreams,
+                &only_high,
             ],
         )
         .await?;

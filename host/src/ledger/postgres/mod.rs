@@ -8,6 +8,7 @@ mod keep;
 mod landmarks;
 mod migrate;
 mod oracles;
+mod outbox;
 mod sequences;
 
 use std::sync::Arc;
@@ -22,8 +23,8 @@ use tokio::time::timeout;
 use tokio_postgres::{Config, NoTls};
 
 use super::{
-    Buried, Choice, DeadFilter, DeadLetter, Decided, DecidedBy, DeliveryCounts, Error, Kept,
-    KeptDecision, KeptDelivery, Ledger, Stored,
+    Buried, Choice, DeadFilter, DeadLetter, Decided, DecidedBy, Error, Kept, KeptDecision, Ledger,
+    Stored,
 };
 use crate::backbone::{Landmark, Partition, StreamId};
 use crate::flow::{BodyHash, Digest, FlowName};
@@ -167,14 +168,6 @@ impl Ledger for Postgres {
         let client = self.client().await?;
         let call = timeout(ANSWER, keep::decision(&client, flow, id)).await;
         self.answered(client, call)
-    }
-
-    async fn deliveries(&self, _flow: &FlowName, _id: &str) -> Result<Vec<KeptDelivery>, Error> {
-        Ok(Vec::new())
-    }
-
-    async fn delivery_counts(&self, _flow: &FlowName) -> Result<DeliveryCounts, Error> {
-        Ok(DeliveryCounts::default())
     }
 
     async fn kept_since(&self, flow: &FlowName, since: u64) -> Result<u64, Error> {

@@ -17,7 +17,7 @@ use crate::backbone::{Landmark, Partition, StreamId};
 use crate::flow::{BodyHash, Digest, Entry, FlowName, OracleLimits};
 use crate::ledger::{
     Buried, Choice, DeadFilter, DeadLetter, Decided, DecidedBy, DeliveryCounts, Error, Kept,
-    KeptDecision, KeptDelivery, Ledger, Stored,
+    KeptDecision, KeptDelivery, LeasedDelivery, Ledger, Outbox, Route, Stored, Undelivered,
 };
 
 pub(super) const NAME: &str = "judge";
@@ -48,8 +48,33 @@ impl Shelf {
 }
 
 #[async_trait]
-impl Ledger for Shelf {
-    async fn decision(&self, _: &FlowName, _: &str) -> Result<Option<KeptDecision>, Error> {
+impl Outbox for Shelf {
+    async fn lease_deliveries(
+        &self,
+        _: &Route,
+        _: Duration,
+        _: usize,
+    ) -> Result<Vec<LeasedDelivery>, Error> {
+        unimplemented!()
+    }
+
+    async fn begin_post(&self, _: &Route, _: &str) -> Result<bool, Error> {
+        unimplemented!()
+    }
+
+    async fn delivered(&self, _: &Route, _: &str) -> Result<(), Error> {
+        unimplemented!()
+    }
+
+    async fn not_delivered(&self, _: &Route, _: &str, _: &Undelivered) -> Result<(), Error> {
+        unimplemented!()
+    }
+
+    async fn give_up_delivery(&self, _: &Route, _: &str, _: u16, _: &str) -> Result<(), Error> {
+        unimplemented!()
+    }
+
+    async fn redeliver(&self, _: &Buried) -> Result<bool, Error> {
         unimplemented!()
     }
 
@@ -57,11 +82,18 @@ impl Ledger for Shelf {
         unimplemented!()
     }
 
-    async fn next_ids(&self, _: &FlowName, _: u32) -> Result<u64, Error> {
+    async fn delivery_counts(&self, _: &FlowName) -> Result<DeliveryCounts, Error> {
+        unimplemented!()
+    }
+}
+
+#[async_trait]
+impl Ledger for Shelf {
+    async fn decision(&self, _: &FlowName, _: &str) -> Result<Option<KeptDecision>, Error> {
         unimplemented!()
     }
 
-    async fn delivery_counts(&self, _: &FlowName) -> Result<DeliveryCounts, Error> {
+    async fn next_ids(&self, _: &FlowName, _: u32) -> Result<u64, Error> {
         unimplemented!()
     }
 

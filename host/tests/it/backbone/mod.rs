@@ -186,6 +186,7 @@ async fn proof(deliveries: &[Delivery]) -> Stored {
         flow: FlowName::new("orders"),
         flow_digest: Digest::of(b"flow"),
         settings_digest: None,
+        deliver: Vec::new(),
     };
     let batch: Vec<Decided> = deliveries
         .iter()

@@ -22,7 +22,7 @@ WHERE NOT EXISTS (
       AND decisions.body_hash = letter.body_hash
 )
 ORDER BY flow, partition, stream_id
-ON CONFLICT (flow, partition, stream_id) DO UPDATE SET
+ON CONFLICT (flow, partition, stream_id, downstream) DO UPDATE SET
     fault = excluded.fault,
     error = excluded.error,
     oracle = excluded.oracle,

@@ -1,4 +1,5 @@
--- $1 flow, $2 flow digest, $3 settings digest; the arrays have one element per row.
+-- $1 flow, $2 flow digest, $3 settings digest; the arrays have one element per row,
+-- but for $18 and $19: the downstreams, and whether they want HIGH decisions only.
 --
 -- The order keeps two hosts that store overlapping batches from waiting for
 -- each other in a circle; within one batch the first of an id wins.
@@ -26,7 +27,7 @@ WITH inserted AS (
     )
     ORDER BY id COLLATE "C", position
     ON CONFLICT (flow, id) DO NOTHING
-    RETURNING id, body_hash
+    RETURNING id, body_hash, label
 ), no_longer_dead AS (
     -- Only the letter of this body: one buried as a conflict tells of another.
     DELETE FROM dead_letters
@@ -34,5 +35,11 @@ WITH inserted AS (
     WHERE dead_letters.flow = $1
       AND dead_letters.id = inserted.id
       AND dead_letters.body_hash = inserted.body_hash
+), outbox AS (
+    INSERT INTO deliveries (flow, id, downstream)
+    SELECT $1, inserted.id, downstream.name
+    FROM inserted
+    CROSS JOIN unnest($18::text[], $19::boolean[]) AS downstream (name, only_high)
+    WHERE NOT downstream.only_high OR inserted.label = 'high'
 )
 SELECT id, body_hash FROM inserted

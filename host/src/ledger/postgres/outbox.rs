@@ -1,0 +1,210 @@
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
+
+use super::Postgres;
+use crate::flow::FlowName;
+use crate::ledger::{
+    Buried, DeliveryCounts, DeliveryState, Error, KeptDelivery, LeasedDelivery, Outbox, Route,
+    Undelivered,
+};
+
+const LEASE: &str = include_str!("queries/lease_deliveries.sql");
+const GIVE_UP: &str = include_str!("queries/give_up_delivery.sql");
+const REDELIVER: &str = include_str!("queries/redeliver.sql");
+
+const BEGIN_POST: &str = "UPDATE deliveries SET posted_at = now()
+    WHERE flow = $1 AND id = $2 AND downstream = $3
+      AND leased_by = $4 AND leased_until > now() AND state = 'waiting'";
+
+/// Whoever holds it by now: it is there.
+const DELIVERED: &str = "UPDATE deliveries
+    SET state = 'delivered', ended_at = now(), error = NULL, posted_at = NULL,
+        leased_by = NULL, leased_until = NULL
+    WHERE flow = $1 AND id = $2 AND downstream = $3 AND state = 'waiting'";
+
+const NOT_DELIVERED: &str = "UPDATE deliveries
+    SET attempts = attempts + $5, error = $6, due_at = now() + make_interval(secs => $7),
+        posted_at = CASE WHEN $8 THEN posted_at END, leased_by = NULL, leased_until = NULL
+    WHERE flow = $1 AND id = $2 AND downstream = $3 AND leased_by = $4 AND state = 'waiting'";
+
+const DELIVERIES: &str = "SELECT downstream, state, attempts, error, ended_at,
+        coalesce(leased_until > now(), false) AS in_flight
+    FROM deliveries WHERE flow = $1 AND id = $2 ORDER BY downstream";
+
+/// Both counts are of partial indexes: what was delivered long ago is not looked at.
+const COUNTS: &str = "SELECT
+    (SELECT count(*) FROM deliveries WHERE flow = $1 AND state = 'waiting'),
+    (SELECT count(*) FROM deliveries WHERE flow = $1 AND state = 'given-up')";
+
+impl Postgres {
+    async fn rows(&self, sql: &str, with: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Error> {
+        let client = self.client().await?;
+        let call = async {
+            let statement = client.prepare_cached(sql).await?;
+            Ok(client.query(&statement, with).await?)
+        };
+        let call = tokio::time::timeout(super::ANSWER, call).await;
+        self.answered(client, call)
+    }
+
+    /// How many rows it changed.
+    async fn change(&self, sql: &str, with: &[&(dyn ToSql + Sync)]) -> Result<u64, Error> {
+        let client = self.client().await?;
+        let call = async {
+            let statement = client.prepare_cached(sql).await?;
+            Ok(client.execute(&statement, with).await?)
+        };
+        let call = tokio::time::timeout(super::ANSWER, call).await;
+        self.answered(client, call)
+    }
+}
+
+#[async_trait]
+impl Outbox for Postgres {
+    async fn lease_deliveries(
+        &self,
+        route: &Route,
+        lease: Duration,
+        max: usize,
+    ) -> Result<Vec<LeasedDelivery>, Error> {
+        let downstream = &route.downstream;
+        let hold = (downstream.timeout + downstream.quiet).as_secs_f64();
+        let max = i64::try_from(max).unwrap_or(i64::MAX);
+        let rows = self
+            .rows(
+                LEASE,
+                &[
+                    &route.flow.as_str(),
+                    &&*downstream.name,
+                    &&*route.deliverer,
+                    &lease.as_secs_f64(),
+                    &hold,
+                    &max,
+                ],
+            )
+            .await?;
+        rows.iter()
+            .map(|row| {
+                Ok(LeasedDelivery {
+                    id: row.try_get::<_, &str>("id")?.into(),
+                    body: row.try_get("body")?,
+                    attempts: attempts(row)?,
+                    error: row.try_get("error")?,
+                })
+            })
+            .collect()
+    }
+
+    async fn begin_post(&self, route: &Route, id: &str) -> Result<bool, Error> {
+        let (flow, name) = (route.flow.as_str(), &*route.downstream.name);
+        let begun = self
+            .change(BEGIN_POST, &[&flow, &id, &name, &&*route.deliverer])
+            .await?;
+        Ok(begun > 0)
+    }
+
+    async fn delivered(&self, route: &Route, id: &str) -> Result<(), Error> {
+        let (flow, name) = (route.flow.as_str(), &*route.downstream.name);
+        self.change(DELIVERED, &[&flow, &id, &name]).await?;
+        Ok(())
+    }
+
+    async fn not_delivered(
+        &self,
+        route: &Route,
+        id: &str,
+        undelivered: &Undelivered,
+    ) -> Result<(), Error> {
+        let (flow, name) = (route.flow.as_str(), &*route.downstream.name);
+        self.change(
+            NOT_DELIVERED,
+            &[
+                &flow,
+                &id,
+                &name,
+                &&*route.deliverer,
+                &i32::from(undelivered.attempt),
+                &undelivered.error,
+                &undelivered.again_after.as_secs_f64(),
+                &undelivered.uncertain,
+            ],
+        )
+        .await?;
+        Ok(())
+    }
+
+    async fn give_up_delivery(
+        &self,
+        route: &Route,
+        id: &str,
+        partition: u16,
+        error: &str,
+    ) -> Result<(), Error> {
+        let (flow, name) = (route.flow.as_str(), &*route.downstream.name);
+        let partition = i32::from(partition);
+        self.change(
+            GIVE_UP,
+            &[&flow, &id, &name, &&*route.deliverer, &error, &partition],
+        )
+        .await?;
+        Ok(())
+    }
+
+    async fn redeliver(&self, buried: &Buried) -> Result<bool, Error> {
+        let letter = &buried.letter;
+        let changed = self
+            .change(
+                REDELIVER,
+                &[
+                    &letter.flow.as_str(),
+                    &i32::from(letter.partition),
+                    &letter.stream_id.to_string(),
+                    &buried.generation,
+                ],
+            )
+            .await?;
+        Ok(changed > 0)
+    }
+
+    async fn deliveries(&self, flow: &FlowName, id: &str) -> Result<Vec<KeptDelivery>, Error> {
+        let rows = self.rows(DELIVERIES, &[&flow.as_str(), &id]).await?;
+        rows.iter().map(kept).collect()
+    }
+
+    async fn delivery_counts(&self, flow: &FlowName) -> Result<DeliveryCounts, Error> {
+        let rows = self.rows(COUNTS, &[&flow.as_str()]).await?;
+        let count = |column| -> Result<u64, Error> {
+            let row = rows.first();
+            let count: Option<i64> = row.map(|row| row.try_get(column)).transpose()?;
+            Ok(count.unwrap_or(0).unsigned_abs())
+        };
+        Ok(DeliveryCounts {
+            waiting: count(0)?,
+            given_up: count(1)?,
+        })
+    }
+}
+
+fn kept(row: &Row) -> Result<KeptDelivery, Error> {
+    let ended_at: Option<Timestamp> = row.try_get("ended_at")?;
+    Ok(KeptDelivery {
+        name: row.try_get("downstream")?,
+        state: match row.try_get("state")? {
+            "delivered" => DeliveryState::Delivered,
+            "given-up" => DeliveryState::GivenUp,
+            _ if row.try_get("in_flight")? => DeliveryState::InFlight,
+            _ => DeliveryState::Waiting,
+        },
+        attempts: attempts(row)?,
+        error: row.try_get("error")?,
+        ended_at: ended_at.and_then(|at| u64::try_from(at.as_millisecond()).ok()),
+    })
+}
+
+fn attempts(row: &Row) -> Result<u32, Error> {
+    Ok(row.try_get::<_, i32>("attempts")?.unsigned_abs())
+}
