@@ -11,6 +11,8 @@ mod boot_time;
 pub mod cli;
 pub mod deliver;
 pub mod flow;
+mod http_client;
+pub mod import;
 pub mod ingest;
 pub mod ledger;
 pub mod oracle;

@@ -4,6 +4,7 @@ mod client;
 mod dead;
 mod flows;
 mod health;
+mod import;
 mod keys;
 mod load;
 mod migrate;
@@ -57,6 +58,8 @@ enum Command {
     /// List, show, requeue or purge dead letters
     #[command(subcommand)]
     Dead(dead::Command),
+    /// Post the lines of a file to a flow; running it again adds nothing
+    Import(import::Arguments),
     /// Post transactions, measure, and watch the queue drain
     Load(load::Arguments),
     /// Be a slow and unreliable downstream, to try deliveries with
@@ -116,6 +119,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Pending(arguments) => pending::run(arguments).await,
         Command::Why(arguments) => why::run(arguments).await,
         Command::Dead(command) => dead::run(command).await,
+        Command::Import(arguments) => import::run(arguments).await,
         Command::Load(arguments) => load::run(arguments).await,
         Command::StandIn(arguments) => stand_in::run(arguments).await,
         Command::Prove(arguments) => prove::run(arguments).await,

@@ -4,22 +4,19 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue, USER_AGENT};
 use hyper::{Method, Request, StatusCode};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
+use crate::http_client::{self, http_client, with_causes};
 
 /// Of an answer's body that nobody reads, so that the connection can be used again.
 const LARGEST_ANSWER: usize = 64 << 10;
 
 static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// Speaks HTTP/1.1, plain or over TLS, to the hosts of the flow files and to no
-/// others: redirects are answers like any other, and no proxy is looked for.
+/// Speaks to the hosts of the flow files and to no others.
 #[derive(Clone)]
 pub(super) struct HttpClient {
-    http: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    http: http_client::HttpClient,
 }
 
 /// Why there is no answer.
@@ -36,16 +33,9 @@ pub(super) enum NoAnswer {
 
 impl HttpClient {
     pub fn new() -> Self {
-        let connector = HttpsConnectorBuilder::new()
-            .with_webpki_roots()
-            .https_or_http()
-            .enable_http1()
-            .build();
-        let http = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(Duration::from_secs(20))
-            .build(connector);
-        Self { http }
+        Self {
+            http: http_client(),
+        }
     }
 
     pub async fn get(&self, url: &str, timeout: Duration) -> Result<StatusCode, NoAnswer> {
@@ -103,14 +93,4 @@ impl HttpClient {
             .await
             .unwrap_or(Err(NoAnswer::Timeout(timeout)))
     }
-}
-
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }

@@ -29,6 +29,7 @@ impl Violation {
 pub struct Schema {
     validator: Validator,
     digest: Digest,
+    source: Value,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -53,12 +54,26 @@ impl Schema {
                 message: error.to_string(),
             })?;
         let digest = Digest::of(text);
-        Ok(Self { validator, digest })
+        Ok(Self {
+            validator,
+            digest,
+            source: schema,
+        })
     }
 
     /// SHA-256 of its text.
     pub fn digest(&self) -> Digest {
         self.digest
+    }
+
+    /// The types that the schema names for a member of the body, such as
+    /// `integer`; none where it says nothing at that place.
+    pub fn types_of(&self, member: &str) -> Vec<&str> {
+        match &self.source["properties"][member]["type"] {
+            Value::String(one) => vec![one],
+            Value::Array(some) => some.iter().filter_map(Value::as_str).collect(),
+            _ => Vec::new(),
+        }
     }
 
     /// Checks a parsed body; `raw` is what it was parsed from.

@@ -13,6 +13,7 @@ mod faults_of_entries;
 mod faults_of_servers;
 mod gate;
 mod host;
+mod importing;
 mod ledger;
 mod ledger_dead;
 mod ledger_faults;
