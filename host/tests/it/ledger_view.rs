@@ -81,3 +81,60 @@ async fn no_number_that_the_schema_admits_makes_the_view_fail() {
     ];
     assert_eq!(rows, expected);
 }
+
+#[tokio::test]
+async fn an_event_without_a_zone_is_in_utc_whatever_the_session_says() {
+    let (ledger, client) = ledger().await;
+    let event = |time: &str| {
+        format!(
+            r#"{{"event_id":"e","occurred_at":"{time}","user_id":"u","event_type":"login","properties":{{"n":1}}}}"#
+        )
+    };
+    let bodies = [
+        event("2026-01-02T03:04:05"),
+        event("2026-01-02T03:04:05Z"),
+        event("2026-01-02T05:04:05+02:00"),
+        event("2026-02-30T00:00:00"),
+        "7".to_owned(),
+    ];
+    let batch: Vec<_> = (0..)
+        .zip(&bodies)
+        .map(|(seq, body)| decided(seq, &seq.to_string(), body))
+        .collect();
+    ledger.keep(&by("events"), &batch).await.unwrap();
+    client
+        .batch_execute("SET timezone = 'Asia/Tokyo'")
+        .await
+        .unwrap();
+    let query = "SELECT occurred_at, user_id, event_type, properties ->> 'n'
+                 FROM events ORDER BY event_id";
+    let rows = client.query(query, &[]).await.unwrap();
+    let expected: jiff::Timestamp = "2026-01-02T03:04:05Z".parse().unwrap();
+    for row in &rows[..3] {
+        assert_eq!(row.get::<_, Option<jiff::Timestamp>>(0), Some(expected));
+        assert_eq!((row.get(1), row.get(2), row.get(3)), ("u", "login", "1"));
+    }
+    for row in &rows[3..] {
+        assert_eq!(row.get::<_, Option<jiff::Timestamp>>(0), None);
+    }
+}
+
+#[tokio::test]
+async fn tasks_are_found_by_their_number_among_whatever_else_is_kept() {
+    let (ledger, client) = ledger().await;
+    let body = r#"{"payload":"text"}"#;
+    ledger
+        .keep(
+            &by("tasks"),
+            &[decided(1, "7", body), decided(2, "x", body)],
+        )
+        .await
+        .unwrap();
+    ledger
+        .keep(&by("credit"), &[decided(3, "not-a-number", body)])
+        .await
+        .unwrap();
+    let query = "SELECT payload, status, result FROM tasks WHERE id = 7";
+    let row = client.query_one(query, &[]).await.unwrap();
+    assert_eq!((row.get(0), row.get(1)), ("text", "done"));
+}
