@@ -8,6 +8,7 @@
 
 mod admitting;
 mod backbone;
+mod contracts;
 mod delivering;
 mod faults_of_entries;
 mod faults_of_servers;
