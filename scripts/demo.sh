@@ -36,11 +36,12 @@ say() { printf '\n== %s\n' "$*"; }
 say "starting a private Redis and a private Postgres"
 start_servers
 
-say "starting Floodgate with the oracle mempool-risk"
-mkdir "$work/oracles"
+say "starting Floodgate with the flow transactions and the oracle mempool-risk"
+mkdir "$work/flows" "$work/oracles"
+cp flows/transactions.* "$work/flows/"
 cp plugins/dist/mempool-risk.wasm "$work/oracles/"
 target/debug/floodgate serve --listen 127.0.0.1:0 --admin 127.0.0.1:0 \
-    --oracles "$work/oracles" >"$work/addresses" 2>"$work/log" &
+    --flows "$work/flows" --oracles "$work/oracles" >"$work/addresses" 2>"$work/log" &
 floodgate_pid=$!
 for _ in $(seq 100); do
     if grep -q '^admin on' "$work/addresses"; then break; fi

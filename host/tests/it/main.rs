@@ -21,6 +21,7 @@ mod ledger_faults;
 mod ledger_migrations;
 mod ledger_oracles;
 mod ledger_view;
+mod neighbours;
 mod operating;
 mod oracle_build;
 mod prove;
