@@ -1,0 +1,243 @@
+//! What goes into a backbone and comes out of it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::StreamId;
+use crate::flow::{BodyHash, Entry, EntryFault, FlowName};
+
+/// One partition of a flow's stream.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Partition {
+    pub flow: FlowName,
+    pub index: u16,
+}
+
+/// An entry on its way in.
+#[derive(Clone, Debug)]
+pub struct NewEntry {
+    pub id: Arc<str>,
+    pub body: Bytes,
+    pub body_hash: BodyHash,
+    /// The name of the API key that it came with; the entry's attribute `key`.
+    pub key: Option<Arc<str>>,
+}
+
+/// What became of one entry of an append.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Appended {
+    /// Durable, and it will be judged.
+    New(StreamId),
+    /// The same id with the same body was appended before, as this: nothing was added.
+    Replayed(StreamId),
+    /// The same id was appended before with another body: nothing was added.
+    Conflict,
+    /// The flow has `max_backlog` open entries: nothing was added.
+    BacklogFull,
+    /// The backbone's memory is nearly used up: nothing was added.
+    MemoryScarce,
+}
+
+/// Limits of an append, from the flow file.
+#[derive(Clone, Copy, Debug)]
+pub struct AppendLimits {
+    /// Open entries of this partition.
+    pub max_backlog: u64,
+}
+
+/// An entry handed to a worker.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    pub stream_id: StreamId,
+    pub payload: Payload,
+    /// Handed out before, to this worker or another: a decision may be stored.
+    pub redelivered: bool,
+    /// Times the backbone handed it out, this one included.
+    pub deliveries: u32,
+    /// Faults recorded of it so far.
+    pub attempts: u32,
+}
+
+/// What stands in the stream.
+#[derive(Clone, Debug)]
+pub enum Payload {
+    Entry(Entry),
+    /// Somebody else wrote it, or it was damaged: a fault, never a loop.
+    Malformed {
+        raw: Bytes,
+        error: String,
+    },
+}
+
+/// A fault to record: the entry is kept for a later attempt, or it is given up.
+#[derive(Clone, Debug)]
+pub struct Failed {
+    pub stream_id: StreamId,
+    pub fault: EntryFault,
+}
+
+/// What the backbone made of a recorded fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recorded {
+    /// It comes again after its backoff.
+    Retried { attempts: u32 },
+    /// Its attempts are used up; the caller still holds it and must bury it.
+    Exhausted { attempts: u32, first_at: u64 },
+    /// Another worker holds it by now; nothing was recorded.
+    NotHeld,
+}
+
+/// Faults recorded of an entry that is still open.
+#[derive(Clone, Debug)]
+pub struct FaultRecord {
+    pub attempts: u32,
+    /// Unix milliseconds.
+    pub first_at: u64,
+    /// Unix milliseconds.
+    pub last_at: u64,
+    pub last: EntryFault,
+}
+
+/// An entry that was delivered and is not settled.
+#[derive(Clone, Debug)]
+pub struct Pending {
+    pub partition: u16,
+    pub stream_id: StreamId,
+    /// `None` where the stream entry could not be read.
+    pub id: Option<String>,
+    /// The worker that holds it, or `retry`.
+    pub owner: String,
+    pub idle: Duration,
+    pub deliveries: u32,
+    /// Unix milliseconds; `None` while a worker holds it.
+    pub next_attempt: Option<u64>,
+    pub faults: Option<FaultRecord>,
+}
+
+/// Where an entry is, by its id.
+#[derive(Clone, Debug)]
+pub enum Trace {
+    /// No entry of this id is known: it was never appended, or it was settled
+    /// longer ago than the flow remembers.
+    Unknown,
+    /// Nobody has read it yet.
+    Waiting {
+        stream_id: StreamId,
+        /// Entries before it that nobody has read yet, counted up to 100,000.
+        ahead: u64,
+    },
+    /// A worker holds it, or it waits for its next attempt.
+    Held(Box<Pending>),
+    Dead {
+        stream_id: StreamId,
+    },
+    Settled {
+        stream_id: StreamId,
+    },
+}
+
+/// How far an entry has come, for whoever sent it.
+#[derive(Clone, Debug)]
+pub enum Fate {
+    /// No entry of this id is known (any more).
+    Unknown,
+    /// Nobody works on it.
+    Waiting(OpenEntry),
+    /// A worker holds it.
+    Processing(OpenEntry),
+    Dead {
+        stream_id: StreamId,
+    },
+    Settled {
+        stream_id: StreamId,
+        /// What was remembered with it; see [`Outcomes`].
+        outcome: Option<String>,
+    },
+}
+
+#[derive(Clone, Debug)]
+pub struct OpenEntry {
+    pub stream_id: StreamId,
+    /// `None` where somebody else deleted it.
+    pub body: Option<Bytes>,
+}
+
+/// What is remembered with the ids of settled entries, as JSON.
+pub type Outcomes = HashMap<StreamId, String>;
+
+/// What is left of a token bucket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tokens {
+    /// Whether one was there and was taken.
+    pub taken: bool,
+    pub left: u32,
+    /// Until there is one again; zero where one was taken.
+    pub next_after: Duration,
+    pub full_after: Duration,
+}
+
+/// Counts of one partition, all read in constant time.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Depth {
+    /// Appended and neither settled nor dead.
+    pub open: u64,
+    /// Delivered and not settled.
+    pub pending: u64,
+    /// Of those, waiting for their next attempt.
+    pub retrying: u64,
+    /// Gone from the log while they were open, ever: somebody trimmed it.
+    pub lost: u64,
+    /// Since the oldest open entry was appended.
+    pub oldest: Option<Duration>,
+    /// Settled with a decision, ever.
+    pub decided: u64,
+    /// Settled as dead and not requeued.
+    pub dead: u64,
+}
+
+/// What tells one life of a partition from another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Landmark {
+    /// Made when the partition was first prepared; another one means that the
+    /// backbone lost what it held.
+    pub born: String,
+    pub open: u64,
+}
+
+/// How an entry leaves the backbone, apart from `settle`.
+#[derive(Clone, Debug)]
+pub struct Requeue {
+    pub id: Arc<str>,
+    pub body: Bytes,
+    pub body_hash: BodyHash,
+    pub attributes: Vec<(String, String)>,
+    pub stream_id: StreamId,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("Redis at {address} did not answer; sending the same entries again is safe: {source}")]
+    Unreachable {
+        address: String,
+        #[source]
+        source: ::redis::RedisError,
+    },
+    #[error("Redis at {address} refused: {source}")]
+    Refused {
+        address: String,
+        #[source]
+        source: ::redis::RedisError,
+    },
+    /// It must not be used as it is; a person has to change something.
+    #[error("Redis at {address} {what}")]
+    Unfit { address: String, what: String },
+    #[error("Redis at {address} answered something unexpected to {call}: {reply}")]
+    Unexpected {
+        address: String,
+        call: &'static str,
+        reply: String,
+    },
+}
