@@ -126,7 +126,7 @@ impl Admission {
                 key.claim(self, body_hash, proposed).await?
             }
         };
-        let mut reply = Reply::of(&self.flow, &id, value);
+        let reply = Reply::of(&self.flow, &id, value);
         let entry = NewEntry {
             id: Arc::clone(&id),
             body,
@@ -134,7 +134,7 @@ impl Admission {
             key: caller,
         };
         let appended = self.batcher(&id)?.append(entry).await?;
-        let reply = reply.render(&self.flow, &id, appended);
+        let reply = reply.rendered(&self.flow, &id, appended);
         Ok(self.accepted(reply, matches!(appended, Appended::Replayed(_))))
     }
 
@@ -186,14 +186,14 @@ impl Reply {
         Self::Ready(rendered(flow, id, None, &body))
     }
 
-    fn render(&mut self, flow: &Flow, id: &str, appended: Appended) -> Vec<u8> {
+    fn rendered(self, flow: &Flow, id: &str, appended: Appended) -> Vec<u8> {
         let received_at = match appended {
             Appended::New(stream_id) | Appended::Replayed(stream_id) => Some(stream_id.ms),
             _ => None,
         };
         match self {
-            Self::Ready(reply) => std::mem::take(reply),
-            Self::Later(body) => rendered(flow, id, received_at, body),
+            Self::Ready(reply) => reply,
+            Self::Later(body) => rendered(flow, id, received_at, &body),
         }
     }
 }

@@ -12,7 +12,7 @@ use arc_swap::ArcSwap;
 use futures_util::FutureExt;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -117,8 +117,16 @@ pub(super) async fn run(settings: ServeSettings) -> anyhow::Result<()> {
         stop_admin.cancel();
         admin.await
     };
+    until_drained(drain, settings.drain).await
+}
+
+/// For as long as `patience`, or until a second signal.
+async fn until_drained(
+    drain: impl Future<Output = Result<(), JoinError>>,
+    patience: Duration,
+) -> anyhow::Result<()> {
     tokio::select! {
-        drained = tokio::time::timeout(settings.drain, drain) => match drained {
+        drained = tokio::time::timeout(patience, drain) => match drained {
             Ok(drained) => drained.context("drain"),
             Err(_) => {
                 warn!("not drained in time, entries come again when their lease has run out");
