@@ -14,9 +14,9 @@ use crate::boot_time::BootTime;
 use crate::flow::Flow;
 use crate::ledger::{self, Ledger};
 
-/// Batches worked on at a time: while one is judged, the one before is stored
-/// and the next one waits for a core.
-const LANES: usize = 3;
+/// Batches worked on at a time: while one is stored the next is judged. A third
+/// one gains nothing and takes from other flows.
+const LANES: usize = 2;
 
 /// Batches read ahead of the lanes.
 const READ_AHEAD: usize = 1;

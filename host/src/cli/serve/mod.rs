@@ -3,6 +3,8 @@ mod keys;
 mod reload;
 mod waiting;
 
+use std::io::Write;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -86,7 +88,7 @@ pub(super) async fn run(settings: ServeSettings) -> anyhow::Result<()> {
     };
     work.spawn(reload.run(stop_work.clone()));
     let admission = front_end.map(|(server, ingest)| {
-        println!("listening on http://{}", server.local_addr());
+        announce("listening on", server.local_addr());
         let stop = stop_work.clone();
         match registry {
             Some(registry) => work.spawn(waiting::follow_registry(
@@ -99,7 +101,7 @@ pub(super) async fn run(settings: ServeSettings) -> anyhow::Result<()> {
         };
         tokio::spawn(server.run(stop_admission.clone()))
     });
-    println!("admin on http://{}", admin.local_addr());
+    announce("admin on", admin.local_addr());
     let admin = tokio::spawn(admin.run(stop_admin.clone()));
 
     tokio::select! {
@@ -135,6 +137,11 @@ async fn until_drained(
         },
         second = wait_for_signal() => second,
     }
+}
+
+/// On standard output, which whoever started this may have closed by now.
+fn announce(what: &str, address: SocketAddr) {
+    let _gone = writeln!(std::io::stdout(), "{what} http://{address}");
 }
 
 /// Human on a terminal, JSON otherwise; both to standard error.
