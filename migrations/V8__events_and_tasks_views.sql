@@ -9,6 +9,16 @@ EXCEPTION WHEN data_exception THEN
 END
 $$;
 
+-- An escaped NUL anywhere in the body makes -> fail.
+CREATE FUNCTION json_member(body json, key text) RETURNS json
+LANGUAGE plpgsql IMMUTABLE STRICT AS $$
+BEGIN
+    RETURN body -> key;
+EXCEPTION WHEN data_exception THEN
+    RETURN NULL;
+END
+$$;
+
 CREATE VIEW events AS
 SELECT
     seq                                    AS id,
@@ -17,7 +27,7 @@ SELECT
     json_timestamptz(body, 'occurred_at')  AS occurred_at,
     json_text(body, 'user_id')             AS user_id,
     json_text(body, 'event_type')          AS event_type,
-    body -> 'properties'                   AS properties,
+    json_member(body, 'properties')        AS properties,
     received_at,
     decided_at                             AS created_at
 FROM decisions

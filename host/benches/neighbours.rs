@@ -213,7 +213,11 @@ impl Bench {
 /// Every other entry keeps its oracle busy until the deadline, each time it is
 /// tried; if all did, the oracle would be to blame, and held.
 fn poison(number: u64) -> (&'static str, Value, Duration) {
-    let what = if number % 2 == 0 { "loop" } else { "high" };
+    let what = if number.is_multiple_of(2) {
+        "loop"
+    } else {
+        "high"
+    };
     let body = json!({
         "tx_hash": format!("0x{number:064x}"),
         "from_address": "0x52908400098527886e0f7030069857d2e4169ee7",

@@ -70,7 +70,7 @@ fn judge(flow: &Flow, bench: &[Arc<Oracle>], buried: &Buried) -> Rehearsed {
         id: letter.id.clone(),
         body: letter.body.clone(),
         received_at: letter.received_at,
-        attributes: Vec::new(),
+        attributes: letter.attributes.clone(),
     };
     let mut outcome = Ok(Vec::new());
     for (usage, oracle) in flow.oracles.iter().zip(bench) {

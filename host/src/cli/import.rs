@@ -69,8 +69,11 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         tokio::select! {
             done = &mut running => break done,
             _ = ticks.tick() => show(&bar, &progress),
-            interrupt = tokio::signal::ctrl_c(), if !stop.is_cancelled() => {
+            interrupt = tokio::signal::ctrl_c() => {
                 interrupt.context("listen for SIGINT")?;
+                if stop.is_cancelled() {
+                    bail!("stopped at once; run it again to go on");
+                }
                 stop.cancel();
             }
         }

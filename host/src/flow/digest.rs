@@ -13,6 +13,14 @@ impl Digest {
     pub fn of(bytes: &[u8]) -> Self {
         Self(Sha256::digest(bytes).into())
     }
+
+    /// # Errors
+    /// Where it cannot be read to its end.
+    pub fn of_reader(mut reader: impl std::io::Read) -> std::io::Result<Self> {
+        let mut hash = Sha256::new();
+        std::io::copy(&mut reader, &mut hash)?;
+        Ok(Self(hash.finalize().into()))
+    }
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -38,6 +38,14 @@ impl BadLines {
         })
     }
 
+    /// # Errors
+    /// Where some of them are not in the file.
+    pub fn finish(&self) -> anyhow::Result<()> {
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let flushed = file.as_mut().map_or(Ok(()), Write::flush);
+        flushed.with_context(|| format!("write {}", self.path.display()))
+    }
+
     pub fn write(&self, line: u64, reason: &str, text: &str) -> anyhow::Result<()> {
         let told = serde_json::to_string(&Bad { line, reason, text })?;
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);

@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use self::bad::BadLines;
 use self::post::Poster;
 use self::records::Records;
-use crate::flow::{Flow, Identity};
+use crate::flow::{Digest, Flow, Identity};
 
 pub use self::post::Target;
 
@@ -62,6 +62,10 @@ impl Import {
     /// goes on.
     pub async fn run(self, progress: Arc<Progress>, stop: CancellationToken) -> anyhow::Result<()> {
         let bad = Arc::new(BadLines::beside(&self.file)?);
+        let file = match self.flow.admit.id {
+            Identity::Field(_) => None,
+            Identity::Uuid | Identity::Sequence => Some(self.digest().await?),
+        };
         let (batches, queue) = mpsc::channel(self.concurrency * 2);
         let queue = Arc::new(Mutex::new(queue));
         let poster = Arc::new(Poster::new(
@@ -69,6 +73,8 @@ impl Import {
             Arc::clone(&self.flow),
             Arc::clone(&bad),
             Arc::clone(&progress),
+            file,
+            stop.clone(),
         ));
         let mut posting: JoinSet<anyhow::Result<()>> = JoinSet::new();
         for _ in 0..self.concurrency {
@@ -82,13 +88,25 @@ impl Import {
             });
         }
         drop(queue);
+        let bad_lines = Arc::clone(&bad);
         let reading =
-            tokio::task::spawn_blocking(move || self.read(&batches, &bad, &progress, &stop));
+            tokio::task::spawn_blocking(move || self.read(&batches, &bad_lines, &progress, &stop));
         while let Some(posted) = posting.join_next().await {
             // Whoever fails leaves the queue to the others; all of them end it.
             posted.context("post")??;
         }
-        reading.await.context("read")?
+        reading.await.context("read")??;
+        bad.finish()
+    }
+
+    /// Of the whole file: the same line of another file is another entry.
+    async fn digest(&self) -> anyhow::Result<Digest> {
+        let path = self.file.clone();
+        let read = tokio::task::spawn_blocking(move || -> std::io::Result<Digest> {
+            Digest::of_reader(std::fs::File::open(path)?)
+        });
+        let reading = || format!("read {}", self.file.display());
+        read.await.with_context(reading)?.with_context(reading)
     }
 
     /// Off the runtime: reading and checking keep a core busy.
@@ -161,9 +179,4 @@ impl Gathered {
         self.bytes = 0;
         std::mem::take(&mut self.lines)
     }
-}
-
-/// Whether sending a line again needs an `Idempotency-Key` to be safe.
-fn needs_key(flow: &Flow) -> bool {
-    !matches!(flow.admit.id, Identity::Field(_))
 }

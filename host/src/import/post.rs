@@ -10,11 +10,11 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use hyper::{Request, StatusCode};
 use serde::Deserialize;
-use sha2::{Digest as _, Sha256};
+use tokio_util::sync::CancellationToken;
 
 use super::bad::BadLines;
-use super::{Line, Progress, needs_key};
-use crate::flow::{Flow, Inadmissible};
+use super::{Line, Progress};
+use crate::flow::{Digest, Flow, Inadmissible};
 use crate::http_client::{HttpClient, http_client, with_causes};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -39,6 +39,9 @@ pub(super) struct Poster {
     http: HttpClient,
     bad: Arc<BadLines>,
     progress: Arc<Progress>,
+    /// What tells this file from others, where ids are generated.
+    file: Option<Digest>,
+    stop: CancellationToken,
     answered: AtomicBool,
 }
 
@@ -65,6 +68,8 @@ impl Poster {
         flow: Arc<Flow>,
         bad: Arc<BadLines>,
         progress: Arc<Progress>,
+        file: Option<Digest>,
+        stop: CancellationToken,
     ) -> Self {
         Self {
             target,
@@ -72,6 +77,8 @@ impl Poster {
             http: http_client(),
             bad,
             progress,
+            file,
+            stop,
             answered: AtomicBool::new(false),
         }
     }
@@ -95,7 +102,7 @@ impl Poster {
                         });
                     }
                     left.push(lines);
-                    tokio::time::sleep(PAUSE).await;
+                    self.pause(PAUSE).await?;
                     continue;
                 }
             };
@@ -106,7 +113,7 @@ impl Poster {
                 status if status.is_success() => self.taken(&lines, &headers),
                 StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
                     left.push(lines);
-                    tokio::time::sleep(retry_after(&headers)).await;
+                    self.pause(retry_after(&headers)).await?;
                 }
                 StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
                     bail!("{}; name a key with --key", problem.detail)
@@ -124,6 +131,15 @@ impl Poster {
         Ok(())
     }
 
+    /// # Errors
+    /// When it is to stop: whoever waits has not been taken.
+    async fn pause(&self, pause: Duration) -> anyhow::Result<()> {
+        let paused = self.stop.run_until_cancelled(tokio::time::sleep(pause));
+        paused
+            .await
+            .context("stopped while waiting for the front end")
+    }
+
     async fn send(&self, lines: &[Line]) -> anyhow::Result<(StatusCode, HeaderMap, Bytes)> {
         let url = format!(
             "{}{}",
@@ -134,8 +150,8 @@ impl Poster {
         if let Some(key) = &self.target.key {
             request = request.header("x-api-key", key);
         }
-        if let (true, Some(line)) = (needs_key(&self.flow), lines.first()) {
-            request = request.header("idempotency-key", idempotency_key(line));
+        if let (Some(file), Some(line)) = (self.file, lines.first()) {
+            request = request.header("idempotency-key", idempotency_key(file, line));
         }
         let request = request
             .body(Full::new(self.body(lines)))
@@ -231,11 +247,8 @@ impl std::fmt::Display for ItemError {
 }
 
 /// The same line of the same file is the same request.
-fn idempotency_key(line: &Line) -> String {
-    let mut hash = Sha256::new();
-    hash.update(line.number.to_be_bytes());
-    hash.update(&line.json);
-    format!("import-{}", hex::encode(&hash.finalize()[..16]))
+fn idempotency_key(file: Digest, line: &Line) -> String {
+    format!("import-{file}-{}", line.number)
 }
 
 fn retry_after(headers: &HeaderMap) -> Duration {

@@ -146,17 +146,22 @@ fn csv_record(
             let reason = format!("it has {len} fields and the header {expected_len}");
             return Ok(Some(Record {
                 line,
-                text: String::new(),
+                text: as_text(&record),
                 json: Err(reason),
             }));
         }
     }
-    let fields: Vec<_> = record.iter().map(String::from_utf8_lossy).collect();
     Ok(Some(Record {
         line: record.position().map_or(line, csv::Position::line),
         json: body(columns, &record),
-        text: fields.join(","),
+        text: as_text(&record),
     }))
+}
+
+/// As near as can be to how it stands in the file.
+fn as_text(record: &csv::ByteRecord) -> String {
+    let fields: Vec<_> = record.iter().map(String::from_utf8_lossy).collect();
+    fields.join(",")
 }
 
 fn body(columns: &[Column], record: &csv::ByteRecord) -> Result<Vec<u8>, String> {

@@ -9,6 +9,7 @@ use hyper::body::Incoming;
 use hyper::header::{HeaderName, HeaderValue};
 use hyper::{Request, StatusCode};
 use serde_json::Value;
+use tokio::sync::Semaphore;
 
 use super::batcher::Batcher;
 use super::gate::tell_limits;
@@ -32,6 +33,8 @@ pub(super) struct Admission {
     /// One for each partition.
     batchers: Vec<Batcher>,
     ids: Ids,
+    /// Large batches that are checked at a time.
+    pub(super) checking: Semaphore,
     pub(super) keys: Arc<ArcSwap<KeyRing>>,
     /// The component without which the flow takes nothing.
     pub waits_for: ArcSwapOption<String>,
@@ -57,6 +60,7 @@ impl Admission {
             status: StatusCode::from_u16(flow.admit.reply.status).unwrap_or(StatusCode::ACCEPTED),
             batchers: (0..partitions).map(start).collect(),
             ids: Ids::of(&flow, ledger),
+            checking: Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from)),
             keys: Arc::clone(keys),
             waits_for: ArcSwapOption::empty(),
             flow,

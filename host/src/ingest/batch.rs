@@ -55,6 +55,8 @@ impl Admission {
             Ok(admitted.filter_map(|item| entry(item, &caller)).collect())
         };
         let checked = if large {
+            // As many at a time as there are cores: what is parsed is large.
+            let _turn = self.checking.acquire().await;
             let checked = tokio::task::spawn_blocking(check).await;
             checked.map_err(|_| Refusal::Overloaded)?
         } else {

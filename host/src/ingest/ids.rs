@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Mutex;
 use tracing::warn;
@@ -14,6 +15,8 @@ use crate::ledger::Ledger;
 /// not use is a gap.
 const FIRST_BLOCK: u32 = 16;
 const LARGEST_BLOCK: u32 = 4096;
+/// For how long a ledger that did not answer is not asked again.
+const PAUSE: Duration = Duration::from_secs(1);
 
 pub(super) enum Ids {
     Uuid,
@@ -30,6 +33,9 @@ pub(super) struct Sequence {
 struct Block {
     left: Range<u64>,
     size: u32,
+    /// When the ledger did not answer: who queued up meanwhile does not ask
+    /// it once more, one after the other.
+    failed: Option<Instant>,
 }
 
 impl Ids {
@@ -41,6 +47,7 @@ impl Ids {
                 block: Mutex::new(Block {
                     left: 0..0,
                     size: FIRST_BLOCK,
+                    failed: None,
                 }),
             }),
             Identity::Uuid | Identity::Field(_) => Self::Uuid,
@@ -65,12 +72,19 @@ impl Sequence {
         if let Some(id) = block.left.next() {
             return Ok(id);
         }
+        if block.failed.is_some_and(|at| at.elapsed() < PAUSE) {
+            return Err(Refusal::LedgerAway);
+        }
         let size = block.size;
-        let first = self.ledger.next_ids(&self.flow, size).await;
-        let first = first.map_err(|error| {
-            warn!(flow = %self.flow, %error, "no ids, entries are refused");
-            Refusal::LedgerAway
-        })?;
+        let first = match self.ledger.next_ids(&self.flow, size).await {
+            Ok(first) => first,
+            Err(error) => {
+                warn!(flow = %self.flow, %error, "no ids, entries are refused");
+                block.failed = Some(Instant::now());
+                return Err(Refusal::LedgerAway);
+            }
+        };
+        block.failed = None;
         block.left = first + 1..first + u64::from(size);
         block.size = (size * 2).min(LARGEST_BLOCK);
         Ok(first)

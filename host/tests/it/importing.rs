@@ -117,6 +117,14 @@ async fn lines_without_an_id_of_their_own_are_added_once_too() {
     }
     assert_eq!(front.open("tasks").await, 2);
     assert_eq!(bad_lines(&file).len(), 1);
+    let another = front.site.oracles.path().join("more.ndjson");
+    std::fs::write(&another, format!("{line}\n")).unwrap();
+    import(&front, "tasks", &another, &[]).await;
+    assert_eq!(
+        front.open("tasks").await,
+        3,
+        "the same line of another file is another task"
+    );
 }
 
 #[tokio::test]

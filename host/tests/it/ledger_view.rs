@@ -95,6 +95,7 @@ async fn an_event_without_a_zone_is_in_utc_whatever_the_session_says() {
         event("2026-01-02T03:04:05Z"),
         event("2026-01-02T05:04:05+02:00"),
         event("2026-02-30T00:00:00"),
+        r#"{"properties":{},"memo":"\u0000"}"#.to_owned(),
         "7".to_owned(),
     ];
     let batch: Vec<_> = (0..)

@@ -118,8 +118,15 @@ pub(super) fn cors(origins: &[String]) -> anyhow::Result<Option<CorsLayer>> {
         .iter()
         .map(|origin| {
             let uri: hyper::Uri = origin.parse()?;
-            let bare = uri.scheme().is_some() && uri.path() == "/" && !origin.ends_with('/');
-            anyhow::ensure!(bare, "it has no scheme, or a path");
+            let (scheme, host) = (uri.scheme_str(), uri.authority());
+            let bare = scheme
+                .zip(host)
+                .map(|(scheme, host)| format!("{scheme}://{host}"));
+            let plain = origin.to_lowercase() == *origin && !origin.contains('@');
+            anyhow::ensure!(
+                bare.as_ref() == Some(origin) && plain,
+                "no browser sends that"
+            );
             Ok(origin.parse()?)
         })
         .zip(origins)

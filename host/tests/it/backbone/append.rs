@@ -173,3 +173,29 @@ async fn an_idempotency_key_stands_for_the_id_of_its_first_time() {
     assert_eq!(claim("k", "[]", "3").await, None, "another body");
     assert_eq!(claim("l", "{}", "4").await.as_deref(), Some("4"));
 }
+
+#[tokio::test]
+async fn a_bucket_fills_up_evenly_and_not_all_at_once() {
+    let rig = Rig::new().await;
+    let rate = floodgate::flow::Rate {
+        requests: 100,
+        per: Duration::from_secs(20),
+    };
+    let take = async || {
+        let flow = FlowName::new("orders");
+        let taken = rig.backbone.take_token(&flow, "key/shop", rate);
+        taken.await.unwrap()
+    };
+    while take().await.taken {}
+    let none = take().await;
+    assert_eq!((none.taken, none.left), (false, 0));
+    assert!(none.next_after <= Duration::from_millis(200), "{none:?}");
+    support::eventually(Duration::from_secs(10), "there is one", async || {
+        take().await.taken
+    })
+    .await;
+    assert!(take().await.left < 50, "it did not just expire");
+    let keys: Vec<String> = rig.raw("KEYS floodgate:{orders:rate}:*").await;
+    let _set: String = rig.raw(&format!("SET {} nonsense", keys[0])).await;
+    assert!(take().await.taken, "what is no bucket is a full one");
+}

@@ -12,9 +12,8 @@ local capacity, fill = tonumber(ARGV[1]), tonumber(ARGV[2])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local tokens = capacity
-local known = redis.call('GET', KEYS[1])
-if known then
-  local left, at = string.match(known, '^([%d.]+) (%d+)$')
+local left, at = string.match(redis.call('GET', KEYS[1]) or '', '^([%d.]+) (%d+)$')
+if left then
   local passed = math.max(0, now - tonumber(at))
   tokens = math.min(capacity, tonumber(left) + passed * capacity / fill)
 end
