@@ -14,12 +14,22 @@ use async_trait::async_trait;
 use crate::flow::{BodyHash, FlowName, Rate, Retry};
 use crate::ledger::Stored;
 
-pub use self::redis::{LEASE, Redis};
+pub use self::redis::Redis;
 pub use self::stream_id::{NotAStreamId, StreamId};
 pub use self::types::{
-    AppendLimits, Appended, Delivery, Depth, Error, Failed, Fate, FaultRecord, Landmark, NewEntry,
-    OpenEntry, Outcomes, Partition, Payload, Pending, Recorded, Requeue, Tokens, Trace,
+    AppendLimits, Appended, Cause, Delivery, Depth, Error, Failed, Fate, FaultRecord, Landmark,
+    NewEntry, OpenEntry, Outcomes, Partition, Payload, Pending, Recorded, Requeue, Tokens, Trace,
 };
+
+/// How long a worker's hold on an entry lasts without being renewed.
+pub const LEASE: Duration = Duration::from_secs(30);
+
+/// Who holds entries between two attempts, as if it were a worker.
+const RETRY: &str = "retry";
+
+/// How long the id of a dead entry stays known, and on Redis that of an open
+/// one: longer than any outage a person would leave alone, and not for ever.
+const SAFETY: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// A worker's view of one partition: one at a time reads, and what it read is
 /// this worker's until its lease runs out.

@@ -217,26 +217,22 @@ pub struct Requeue {
     pub stream_id: StreamId,
 }
 
+/// What a backbone's own library or the disk said.
+pub type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// `backbone` says which one and where, such as `Redis at 127.0.0.1:6379`.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("Redis at {address} did not answer; sending the same entries again is safe: {source}")]
-    Unreachable {
-        address: String,
-        #[source]
-        source: ::redis::RedisError,
-    },
-    #[error("Redis at {address} refused: {source}")]
-    Refused {
-        address: String,
-        #[source]
-        source: ::redis::RedisError,
-    },
+    #[error("{backbone} did not answer; sending the same entries again is safe: {source}")]
+    Unreachable { backbone: String, source: Cause },
+    #[error("{backbone} refused: {source}")]
+    Refused { backbone: String, source: Cause },
     /// It must not be used as it is; a person has to change something.
-    #[error("Redis at {address} {what}")]
-    Unfit { address: String, what: String },
-    #[error("Redis at {address} answered something unexpected to {call}: {reply}")]
+    #[error("{backbone} {what}")]
+    Unfit { backbone: String, what: String },
+    #[error("{backbone} answered something unexpected to {call}: {reply}")]
     Unexpected {
-        address: String,
+        backbone: String,
         call: &'static str,
         reply: String,
     },

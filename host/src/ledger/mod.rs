@@ -131,13 +131,13 @@ pub enum Choice {
 pub enum Error {
     /// Away, restarting, out of connections or in a serialisation conflict
     /// (SQLSTATE 08, 40, 53, 57): the same call may succeed later.
-    #[error("Postgres did not do it, the same call may succeed later: {0}")]
+    #[error("the ledger did not do it, the same call may succeed later: {0}")]
     Unavailable(String),
     /// The data itself was refused (SQLSTATE 22, 23 or 54): it never will.
-    #[error("Postgres refused the data: {0}")]
+    #[error("the ledger refused the data: {0}")]
     Data(String),
     /// Neither: a missing table, a denied permission. A person has to look.
-    #[error("Postgres refused: {0}")]
+    #[error("the ledger refused: {0}")]
     Other(String),
 }
 

@@ -38,7 +38,7 @@ impl PartitionWorker {
         tokio::join!(renew, heartbeat, trim, landmark);
     }
 
-    /// A Redis that was emptied looks like a new one; only the ledger remembers
+    /// A backbone that was emptied looks like a new one; only the ledger remembers
     /// that it held something.
     async fn note_landmark(&self) -> Result<(), Error> {
         let Some(landmark) = self.backbone().landmark(&self.partition).await? else {
@@ -53,7 +53,7 @@ impl PartitionWorker {
                 flow = %self.flow.name,
                 partition = self.partition.index,
                 gone = before.open,
-                "redis lost what it held, open entries are gone"
+                "backbone lost what it held, open entries are gone"
             ),
             Ok(_) => {}
             Err(error) => debug!(%error, "landmark not noted"),

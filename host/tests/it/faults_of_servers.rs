@@ -165,7 +165,9 @@ async fn an_emptied_redis_is_worked_on_and_what_is_gone_is_alarmed_on() {
     host.accepted(&drainer(2)).await;
     host.until_kept(2).await;
     support::eventually(DEADLINE, "it is alarmed on", async || {
-        host.floodgate.stderr().contains("redis lost what it held")
+        host.floodgate
+            .stderr()
+            .contains("backbone lost what it held")
     })
     .await;
 }

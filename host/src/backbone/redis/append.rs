@@ -1,7 +1,7 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use redis::Script;
+use redis::{RedisError, Script};
 
 use super::connection::Server;
 use super::memory::Memory;
@@ -27,12 +27,20 @@ pub(super) async fn append(
     }
     let room = limits.max_backlog;
     match append_with(server, keys, room, Appended::BacklogFull, group).await {
-        Err(Error::Refused { source, .. }) if source.code() == Some("OOM") => {
+        Err(error) if is_out_of_memory(&error) => {
             memory.is_exhausted();
             append_with(server, keys, 0, Appended::MemoryScarce, group).await
         }
         appended => appended,
     }
+}
+
+fn is_out_of_memory(error: &Error) -> bool {
+    let Error::Refused { source, .. } = error else {
+        return false;
+    };
+    let source = source.downcast_ref::<RedisError>();
+    source.and_then(RedisError::code) == Some("OOM")
 }
 
 /// At most `room` entries are open afterwards; the others are `refused`.

@@ -17,14 +17,15 @@ const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) struct Server {
     client: redis::Client,
     pool: Pool,
-    address: String,
+    /// Which server this is, in errors.
+    name: String,
 }
 
 impl Server {
     pub fn new(url: &str) -> Result<Self, Error> {
-        let invalid = |source| Error::Refused {
-            address: without_password(url),
-            source,
+        let invalid = |source: RedisError| Error::Refused {
+            backbone: format!("Redis at {}", without_password(url)),
+            source: source.into(),
         };
         let client = redis::Client::open(url).map_err(invalid)?;
         let config = AsyncConnectionConfig::new()
@@ -47,7 +48,7 @@ impl Server {
                 )))
             })?;
         Ok(Self {
-            address: client.get_connection_info().addr().to_string(),
+            name: format!("Redis at {}", client.get_connection_info().addr()),
             client,
             pool,
         })
@@ -105,7 +106,7 @@ impl Server {
 
     /// Away, or there and unwilling.
     pub fn error(&self, source: RedisError) -> Error {
-        let address = self.address.clone();
+        let backbone = self.name.clone();
         let away = source.is_io_error()
             || source.is_timeout()
             || source.is_connection_dropped()
@@ -119,16 +120,17 @@ impl Server {
                         | ServerErrorKind::ClusterDown
                 )
             );
+        let source = source.into();
         if away {
-            Error::Unreachable { address, source }
+            Error::Unreachable { backbone, source }
         } else {
-            Error::Refused { address, source }
+            Error::Refused { backbone, source }
         }
     }
 
     pub fn unfit(&self, what: String) -> Error {
         Error::Unfit {
-            address: self.address.clone(),
+            backbone: self.name.clone(),
             what,
         }
     }
@@ -138,7 +140,7 @@ impl Server {
         let cut = reply.floor_char_boundary(200);
         reply.truncate(cut);
         Error::Unexpected {
-            address: self.address.clone(),
+            backbone: self.name.clone(),
             call,
             reply,
         }

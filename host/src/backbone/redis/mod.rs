@@ -25,8 +25,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{
-    AppendLimits, Appended, Backbone, Delivery, Depth, Error, Failed, Fate, FaultRecord, Landmark,
-    NewEntry, Outcomes, Partition, Pending, Reader, Recorded, Requeue, StreamId, Tokens, Trace,
+    AppendLimits, Appended, Backbone, Delivery, Depth, Error, Failed, Fate, FaultRecord, LEASE,
+    Landmark, NewEntry, Outcomes, Partition, Pending, RETRY, Reader, Recorded, Requeue, SAFETY,
+    StreamId, Tokens, Trace,
 };
 use crate::flow::{BodyHash, FlowName, Rate, Retry};
 use crate::ledger::Stored;
@@ -37,16 +38,6 @@ use self::memory::Memory;
 
 /// The consumer group of the workers.
 const GROUP: &str = "workers";
-
-/// The pseudo-consumer that holds entries between two attempts.
-const RETRY: &str = "retry";
-
-/// How long a worker's hold on an entry lasts without being renewed.
-pub const LEASE: Duration = Duration::from_secs(30);
-
-/// How long an id key stays when nothing settles its entry: longer than any
-/// outage a person would leave alone, and not for ever.
-const SAFETY: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Redis Streams behind [`Backbone`].
 pub struct Redis {

@@ -275,12 +275,12 @@ async fn check_when_there(
         match backbone.check(&partitions).await {
             Ok(weak) => {
                 for what in weak {
-                    warn!("redis keeps less than Floodgate promises: {what}");
+                    warn!("backbone keeps less than Floodgate promises: {what}");
                 }
                 return Ok(());
             }
             Err(unfit @ backbone::Error::Unfit { .. }) => return Err(unfit.into()),
-            Err(error) => warn!(%error, "redis not checked, trying again"),
+            Err(error) => warn!(%error, "backbone not checked, trying again"),
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
     }

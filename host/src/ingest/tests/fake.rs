@@ -112,7 +112,7 @@ impl Backbone for FakeBackbone {
         drop(self.gate.acquire().await);
         if self.is_away() {
             return Err(Error::Unexpected {
-                address: "nowhere".to_owned(),
+                backbone: "nowhere".to_owned(),
                 call: "append",
                 reply: "none".to_owned(),
             });

@@ -5,8 +5,8 @@ use tracing::info;
 use super::error;
 use crate::ledger::Error;
 
-mod embedded {
-    refinery::embed_migrations!("../migrations");
+mod files {
+    refinery::embed_migrations!("../migrations/postgres");
 }
 
 /// Any number that nobody else locks; held by the session, so that a host
@@ -31,7 +31,7 @@ where
     client
         .execute("SELECT pg_advisory_lock($1)", &[&MIGRATING])
         .await?;
-    let report = embedded::migrations::runner()
+    let report = files::migrations::runner()
         .run_async(&mut client)
         .await
         .map_err(|error| error::migrating(&error))?;
