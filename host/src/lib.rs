@@ -1,7 +1,7 @@
 //! Floodgate: JSON transactions in over HTTP, judged by sandboxed WebAssembly
 //! oracles, decided once, kept in Postgres.
 //!
-//! Dependencies point one way: [`flow`] knows nobody; [`backbone`], [`oracle`]
+//! Dependencies point one way: [`flow`] and [`embedded`] know nobody; [`backbone`], [`oracle`]
 //! and [`ledger`] know `flow`'s types; [`ingest`], [`worker`] and [`deliver`] join them;
 //! [`admin`] and [`cli`] sit on top, and [`prove`] attacks all of it from outside.
 
@@ -10,6 +10,7 @@ pub mod backbone;
 mod boot_time;
 pub mod cli;
 pub mod deliver;
+pub mod embedded;
 pub mod flow;
 mod http_client;
 pub mod import;

@@ -3,6 +3,7 @@
 //! Nothing outside this module knows what a pending list is: workers see
 //! deliveries, leases and attempts.
 
+mod embedded;
 pub mod redis;
 mod stream_id;
 mod types;
@@ -14,6 +15,7 @@ use async_trait::async_trait;
 use crate::flow::{BodyHash, FlowName, Rate, Retry};
 use crate::ledger::Stored;
 
+pub use self::embedded::Embedded;
 pub use self::redis::Redis;
 pub use self::stream_id::{NotAStreamId, StreamId};
 pub use self::types::{

@@ -1,4 +1,4 @@
-use crate::ledger::Postgres;
+use crate::ledger::{Ledger, Postgres};
 use crate::settings::LedgerSettings;
 
 pub(super) async fn run(settings: &LedgerSettings) -> anyhow::Result<()> {

@@ -1,7 +1,9 @@
 //! Where decisions and dead letters are kept.
 
+mod embedded;
 mod outbox;
 mod postgres;
+mod proof;
 
 use std::sync::Arc;
 
@@ -12,10 +14,12 @@ use serde::{Deserialize, Serialize};
 use crate::backbone::{Landmark, Partition, StreamId};
 use crate::flow::{BodyHash, Decision, Digest, Downstream, Entry, EntryFault, FlowName, Outcome};
 
+pub use self::embedded::Embedded;
 pub use self::outbox::{
     DeliveryCounts, DeliveryState, KeptDelivery, LeasedDelivery, Outbox, Route, Undelivered,
 };
 pub use self::postgres::Postgres;
+pub use self::proof::{Kept, Stored};
 
 /// One decided entry on its way into the ledger.
 #[derive(Clone, Debug)]
@@ -36,33 +40,6 @@ pub struct DecidedBy {
     pub settings_digest: Option<Digest>,
     /// Whom the decisions are handed to.
     pub deliver: Vec<Arc<Downstream>>,
-}
-
-/// The proof that these entries need not be judged again: their decision is
-/// stored or was not to be kept, or they are buried. Only a ledger makes it,
-/// and nothing is settled without it.
-#[derive(Debug)]
-pub struct Stored {
-    entries: Vec<(StreamId, Arc<str>)>,
-}
-
-impl Stored {
-    fn new(entries: Vec<(StreamId, Arc<str>)>) -> Self {
-        Self { entries }
-    }
-
-    /// (stream id, entry id)
-    pub fn entries(&self) -> &[(StreamId, Arc<str>)] {
-        &self.entries
-    }
-}
-
-/// What became of a batch of decisions.
-#[derive(Debug)]
-pub struct Kept {
-    pub stored: Stored,
-    /// Decided before with another body: to be buried as a conflict.
-    pub conflicts: Vec<StreamId>,
 }
 
 /// An entry given up on, with everything needed to understand and requeue it.
@@ -146,6 +123,9 @@ pub enum Error {
 /// partition, stream id).
 #[async_trait]
 pub trait Ledger: Outbox {
+    /// Brings its tables up to date; the names of what was applied.
+    async fn migrate(&self) -> Result<Vec<String>, Error>;
+
     /// Stores what is to be kept, in one transaction, and proves the batch.
     /// A decision stored before with the same body proves its entry too, and
     /// stays as it is. Storing removes a dead letter of the entry.

@@ -1,4 +1,3 @@
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use deadpool_postgres::{Client, GenericClient, Transaction};
@@ -9,7 +8,8 @@ use super::dead::unix_ms;
 use super::timestamp;
 use crate::backbone::StreamId;
 use crate::flow::{BodyHash, DeliverWhen, Digest, FlowName, Judged, Label, Outcome};
-use crate::ledger::{Decided, DecidedBy, Error, Kept, KeptDecision, Stored};
+use crate::ledger::proof::{self, Hashes};
+use crate::ledger::{Decided, DecidedBy, Error, Kept, KeptDecision};
 
 const KEEP: &str = include_str!("queries/keep.sql");
 const BODY_HASHES: &str = include_str!("queries/body_hashes.sql");
@@ -18,9 +18,6 @@ const LOCK_SHARED: &str = "SELECT pg_advisory_xact_lock_shared($1, hashtext($2))
 /// Under this advisory lock decisions and dead letters of a flow exclude each
 /// other: neither side's check would see what the other has not yet committed.
 pub(super) const DECIDED_OR_DEAD: i32 = 0x666c_6f6f;
-
-/// Body hashes of stored decisions by entry id.
-pub(super) type Hashes = HashMap<String, Vec<u8>>;
 
 /// The body hash that each id is stored with, by this call or an earlier one.
 pub(super) async fn store(
@@ -135,29 +132,6 @@ fn label(label: Label) -> &'static str {
     }
 }
 
-/// What the ledger holds proves of `batch`: all that was not to be kept, and
-/// what is stored with the same body.
-pub(super) fn prove(batch: &[Decided], hashes: &Hashes) -> Result<Kept, Error> {
-    let mut proven = Vec::with_capacity(batch.len());
-    let mut conflicts = Vec::new();
-    for decided in batch {
-        let id = &decided.entry.id;
-        match hashes.get(&**id) {
-            _ if !decided.keep => proven.push((decided.stream_id, id.clone())),
-            Some(hash) if hash[..] == decided.body_hash.0 => {
-                proven.push((decided.stream_id, id.clone()));
-            }
-            Some(_) => conflicts.push(decided.stream_id),
-            // Found by the insert and gone before it could be read.
-            None => return Err(Error::Unavailable(format!("decision of {id} was removed"))),
-        }
-    }
-    Ok(Kept {
-        stored: Stored::new(proven),
-        conflicts,
-    })
-}
-
 pub(super) async fn kept_before(
     client: &Client,
     flow: &FlowName,
@@ -165,19 +139,7 @@ pub(super) async fn kept_before(
 ) -> Result<Kept, Error> {
     let ids: Vec<&str> = entries.iter().map(|(_, id, _)| &**id).collect();
     let hashes = body_hashes(client, flow, &ids).await?;
-    let mut proven = Vec::new();
-    let mut conflicts = Vec::new();
-    for (stream_id, id, hash) in entries {
-        match hashes.get(&**id) {
-            Some(stored) if stored[..] == hash.0 => proven.push((*stream_id, id.clone())),
-            Some(_) => conflicts.push(*stream_id),
-            None => {}
-        }
-    }
-    Ok(Kept {
-        stored: Stored::new(proven),
-        conflicts,
-    })
+    Ok(proof::compare(entries, &hashes))
 }
 
 pub(super) async fn kept_since(client: &Client, flow: &FlowName, since: u64) -> Result<u64, Error> {

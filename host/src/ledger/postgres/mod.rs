@@ -22,6 +22,7 @@ use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 use tokio_postgres::{Config, NoTls};
 
+use super::proof::{self, Hashes};
 use super::{
     Buried, Choice, DeadFilter, DeadLetter, Decided, DecidedBy, Error, Kept, KeptDecision, Ledger,
     Stored,
@@ -86,16 +87,6 @@ impl Postgres {
         })
     }
 
-    /// Applies the migrations that are missing and returns their names. Hosts
-    /// that start at once do it one after the other.
-    pub async fn migrate(&self) -> Result<Vec<String>, Error> {
-        let (client, connection) = timeout(ANSWER, self.config.connect(NoTls))
-            .await
-            .map_err(|_| self.silent(ANSWER))?
-            .map_err(|error| error::connecting(&self.address, &error))?;
-        migrate::migrate(client, connection).await
-    }
-
     async fn client(&self) -> Result<Client, Error> {
         timeout(ANSWER, self.pool.get())
             .await
@@ -144,14 +135,23 @@ fn timestamp(unix_ms: u64) -> Timestamp {
 
 #[async_trait]
 impl Ledger for Postgres {
+    /// Hosts that start at once do it one after the other.
+    async fn migrate(&self) -> Result<Vec<String>, Error> {
+        let (client, connection) = timeout(ANSWER, self.config.connect(NoTls))
+            .await
+            .map_err(|_| self.silent(ANSWER))?
+            .map_err(|error| error::connecting(&self.address, &error))?;
+        migrate::migrate(client, connection).await
+    }
+
     async fn keep(&self, by: &DecidedBy, batch: &[Decided]) -> Result<Kept, Error> {
         let rows: Vec<&Decided> = batch.iter().filter(|decided| decided.keep).collect();
         if rows.is_empty() {
-            return keep::prove(batch, &keep::Hashes::new());
+            return proof::prove(batch, &Hashes::new());
         }
         let mut client = self.client().await?;
         let call = timeout(ANSWER, keep::store(&mut client, by, &rows)).await;
-        keep::prove(batch, &self.answered(client, call)?)
+        proof::prove(batch, &self.answered(client, call)?)
     }
 
     async fn kept_before(

@@ -1,9 +1,20 @@
 use super::*;
-use floodgate::backbone::Requeue;
+use floodgate::backbone::{Error, Requeue};
 
-#[tokio::test]
-async fn within_one_group_an_id_is_appended_once_and_another_body_is_a_conflict() {
-    let rig = Rig::new().await;
+contract!(
+    within_one_group_an_id_is_appended_once_and_another_body_is_a_conflict,
+    a_full_backlog_refuses_what_is_new_and_answers_what_is_known,
+    a_dead_entry_is_requeued_once_however_often_it_is_asked,
+    an_append_tells_where_in_the_stream_an_entry_is_and_was,
+    the_name_of_an_api_key_travels_with_the_entry,
+    an_idempotency_key_stands_for_the_id_of_its_first_time,
+    a_bucket_fills_up_evenly_and_not_all_at_once,
+    an_id_is_forgotten_when_what_the_flow_remembers_has_passed,
+    the_age_is_that_of_the_oldest_open_entry_read_or_not,
+    another_number_of_partitions_is_an_error,
+);
+
+async fn within_one_group_an_id_is_appended_once_and_another_body_is_a_conflict(rig: Rig) {
     let group = [
         entry("a", "{}"),
         entry("a", "{}"),
@@ -17,9 +28,7 @@ async fn within_one_group_an_id_is_appended_once_and_another_body_is_a_conflict(
     assert_eq!(ids(&rig.read("w", 10).await), ["a", "b"]);
 }
 
-#[tokio::test]
-async fn a_full_backlog_refuses_what_is_new_and_answers_what_is_known() {
-    let rig = Rig::new().await;
+async fn a_full_backlog_refuses_what_is_new_and_answers_what_is_known(rig: Rig) {
     let group = [entry("a", "{}"), entry("b", "{}"), entry("c", "{}")];
     let append = async || rig.append_up_to(2, &group).await;
     let (new, known, full) = (NEW, REPLAYED, BACKLOG_FULL);
@@ -30,30 +39,7 @@ async fn a_full_backlog_refuses_what_is_new_and_answers_what_is_known() {
     assert_eq!(append().await, [known, known, new]);
 }
 
-#[tokio::test]
-async fn an_id_outlives_its_entry_by_what_the_flow_remembers() {
-    let rig = Rig::new().await;
-    rig.fill(1).await;
-    let ttl = async || -> i64 {
-        let mut connection = rig.redis.clone();
-        let script = "return redis.call('PTTL', redis.call('KEYS', ARGV[1])[1])";
-        redis::Script::new(script)
-            .arg("floodgate:{orders:0}:id:*")
-            .invoke_async(&mut connection)
-            .await
-            .unwrap()
-    };
-    let day = 24 * 3600 * 1000;
-    assert!((6 * day..=7 * day).contains(&ttl().await));
-    let read = rig.read("w", 1).await;
-    rig.settle(&read, Duration::from_secs(60)).await;
-    assert!((50_000..=60_000).contains(&ttl().await));
-    assert_eq!(rig.append(&[entry("1", "{}")]).await, [REPLAYED]);
-}
-
-#[tokio::test]
-async fn a_dead_entry_is_requeued_once_however_often_it_is_asked() {
-    let rig = Rig::new().await;
+async fn a_dead_entry_is_requeued_once_however_often_it_is_asked(rig: Rig) {
     rig.fill(1).await;
     let read = rig.read("w", 1).await;
     let stored = proof(&read).await;
@@ -79,52 +65,7 @@ async fn a_dead_entry_is_requeued_once_however_often_it_is_asked() {
     assert_eq!(ids(&rig.read("w", 10).await), ["1"]);
 }
 
-#[tokio::test]
-async fn what_somebody_else_wrote_is_delivered_as_malformed() {
-    let rig = Rig::new().await;
-    let _id: String = rig.raw(&format!("XADD {STREAM} * hello world")).await;
-    let read = rig.read("w", 10).await;
-    assert!(matches!(read[0].payload, Payload::Malformed { .. }));
-}
-
-#[tokio::test]
-async fn what_is_appended_before_any_worker_came_is_open() {
-    let rig = Rig::new().await;
-    rig.fill(3).await;
-    let _gone: u64 = rig.raw(&format!("XGROUP DESTROY {STREAM} workers")).await;
-    assert_eq!(rig.open().await, 3);
-    let depth = rig.backbone.depth(&rig.partition).await.unwrap();
-    assert!(depth.oldest.is_some());
-}
-
-#[tokio::test]
-async fn the_age_is_that_of_the_oldest_open_entry_read_or_not() {
-    let rig = Rig::new().await;
-    let oldest = async || rig.backbone.depth(&rig.partition).await.unwrap().oldest;
-    assert_eq!(oldest().await, None);
-    let hour = Duration::from_secs(3600);
-    // By its id, as if it had been appended an hour ago.
-    let (seconds, _): (u64, u64) = rig.raw("TIME").await;
-    let old = (seconds - 3600) * 1000;
-    let _id: String = rig
-        .raw(&format!("XADD {STREAM} {old}-0 id a body {{}}"))
-        .await;
-    rig.fill(2).await;
-    assert!(oldest().await >= Some(hour));
-    let read = rig.read("w", 2).await;
-    assert!(oldest().await >= Some(hour));
-    rig.settle(&read[..1], Duration::ZERO).await;
-    assert!(oldest().await < Some(hour));
-    rig.settle(&read[1..], Duration::ZERO).await;
-    assert!(oldest().await.is_some(), "one is not read yet");
-    let read = rig.read("w", 2).await;
-    rig.settle(&read, Duration::ZERO).await;
-    assert_eq!(oldest().await, None);
-}
-
-#[tokio::test]
-async fn an_append_tells_where_in_the_stream_an_entry_is_and_was() {
-    let rig = Rig::new().await;
+async fn an_append_tells_where_in_the_stream_an_entry_is_and_was(rig: Rig) {
     let limits = AppendLimits { max_backlog: 10 };
     let group = [entry("a", "{}"), entry("b", "{}"), entry("a", "{}")];
     let append = async || {
@@ -139,9 +80,7 @@ async fn an_append_tells_where_in_the_stream_an_entry_is_and_was() {
     assert_eq!(again, [read[0], read[1], read[0]].map(replayed));
 }
 
-#[tokio::test]
-async fn the_name_of_an_api_key_travels_with_the_entry() {
-    let rig = Rig::new().await;
+async fn the_name_of_an_api_key_travels_with_the_entry(rig: Rig) {
     let keyed = NewEntry {
         key: Some("shop".into()),
         ..entry("a", "{}")
@@ -160,9 +99,7 @@ async fn the_name_of_an_api_key_travels_with_the_entry() {
     assert_eq!(attributes, expected);
 }
 
-#[tokio::test]
-async fn an_idempotency_key_stands_for_the_id_of_its_first_time() {
-    let rig = Rig::new().await;
+async fn an_idempotency_key_stands_for_the_id_of_its_first_time(rig: Rig) {
     let claim = async |key: &str, body: &str, id: &str| {
         let (hash, keep) = (BodyHash::of(body.as_bytes()), Duration::from_secs(60));
         let claimed = rig.backbone.claim_key(&rig.partition, key, hash, id, keep);
@@ -174,9 +111,7 @@ async fn an_idempotency_key_stands_for_the_id_of_its_first_time() {
     assert_eq!(claim("l", "{}", "4").await.as_deref(), Some("4"));
 }
 
-#[tokio::test]
-async fn a_bucket_fills_up_evenly_and_not_all_at_once() {
-    let rig = Rig::new().await;
+async fn a_bucket_fills_up_evenly_and_not_all_at_once(rig: Rig) {
     let rate = floodgate::flow::Rate {
         requests: 100,
         per: Duration::from_secs(20),
@@ -195,7 +130,43 @@ async fn a_bucket_fills_up_evenly_and_not_all_at_once() {
     })
     .await;
     assert!(take().await.left < 50, "it did not just expire");
-    let keys: Vec<String> = rig.raw("KEYS floodgate:{orders:rate}:*").await;
-    let _set: String = rig.raw(&format!("SET {} nonsense", keys[0])).await;
-    assert!(take().await.taken, "what is no bucket is a full one");
+}
+
+async fn an_id_is_forgotten_when_what_the_flow_remembers_has_passed(rig: Rig) {
+    rig.fill(2).await;
+    let read = rig.read("w", 2).await;
+    rig.settle(&read[..1], Duration::from_millis(1)).await;
+    rig.settle(&read[1..], Duration::from_secs(60)).await;
+    support::eventually(Duration::from_secs(10), "1 is new again", async || {
+        rig.append(&[entry("1", "{}")]).await == [NEW]
+    })
+    .await;
+    assert_eq!(rig.append(&[entry("2", "{}")]).await, [REPLAYED]);
+}
+
+async fn the_age_is_that_of_the_oldest_open_entry_read_or_not(rig: Rig) {
+    let oldest = async || rig.backbone.depth(&rig.partition).await.unwrap().oldest;
+    let hour = Duration::from_secs(3600);
+    assert_eq!(oldest().await, None);
+    rig.append_an_hour_ago("a").await;
+    rig.fill(2).await;
+    assert!(oldest().await >= Some(hour));
+    let read = rig.read("w", 2).await;
+    assert!(oldest().await >= Some(hour));
+    rig.settle(&read[..1], Duration::ZERO).await;
+    assert!(oldest().await < Some(hour));
+    rig.settle(&read[1..], Duration::ZERO).await;
+    assert!(oldest().await.is_some(), "one is not read yet");
+    let read = rig.read("w", 2).await;
+    rig.settle(&read, Duration::ZERO).await;
+    assert_eq!(oldest().await, None);
+}
+
+async fn another_number_of_partitions_is_an_error(rig: Rig) {
+    let orders = FlowName::new("orders");
+    rig.backbone.check(&[(orders.clone(), 2)]).await.unwrap();
+    rig.backbone.check(&[(orders.clone(), 2)]).await.unwrap();
+    let error = rig.backbone.check(&[(orders, 3)]).await.unwrap_err();
+    assert!(matches!(error, Error::Unfit { .. }), "{error}");
+    assert!(error.to_string().contains("2 partitions"), "{error}");
 }

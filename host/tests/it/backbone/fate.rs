@@ -2,6 +2,12 @@
 
 use super::*;
 
+contract!(
+    an_entry_is_waiting_processing_waiting_again_and_settled_with_its_outcome,
+    without_an_outcome_a_settled_entry_is_settled_all_the_same,
+    decided_and_dead_entries_are_counted,
+);
+
 impl Rig {
     /// In one word, with the body or the outcome that is known.
     async fn fate(&self, id: &str) -> (&'static str, Option<String>) {
@@ -29,9 +35,7 @@ fn known(state: &'static str, what: &str) -> (&'static str, Option<String>) {
     (state, Some(what.to_owned()))
 }
 
-#[tokio::test]
-async fn an_entry_is_waiting_processing_waiting_again_and_settled_with_its_outcome() {
-    let rig = Rig::new().await;
+async fn an_entry_is_waiting_processing_waiting_again_and_settled_with_its_outcome(rig: Rig) {
     assert_eq!(rig.fate("a").await, ("unknown", None));
     rig.append(&[entry("a", "{}")]).await;
     assert_eq!(rig.fate("a").await, known("waiting", "{}"));
@@ -51,9 +55,7 @@ async fn an_entry_is_waiting_processing_waiting_again_and_settled_with_its_outco
     assert_eq!(rig.append(&[entry("a", "[]")]).await, [CONFLICT]);
 }
 
-#[tokio::test]
-async fn without_an_outcome_a_settled_entry_is_settled_all_the_same() {
-    let rig = Rig::new().await;
+async fn without_an_outcome_a_settled_entry_is_settled_all_the_same(rig: Rig) {
     rig.fill(2).await;
     let read = rig.read("w", 1).await;
     rig.settle(&read, Duration::from_secs(60)).await;
@@ -61,9 +63,7 @@ async fn without_an_outcome_a_settled_entry_is_settled_all_the_same() {
     assert_eq!(rig.fate("2").await, known("waiting", "{}"));
 }
 
-#[tokio::test]
-async fn decided_and_dead_entries_are_counted() {
-    let rig = Rig::new().await;
+async fn decided_and_dead_entries_are_counted(rig: Rig) {
     rig.fill(3).await;
     let read = rig.read("w", 3).await;
     rig.settle(&read[..2], Duration::from_secs(60)).await;

@@ -1,8 +1,29 @@
 use super::*;
 use floodgate::backbone::Recorded;
 
+contract!(
+    a_faulty_entry_comes_again_after_its_backoff_with_its_attempt,
+    what_is_due_comes_in_the_order_in_which_it_became_due,
+    a_long_backoff_is_waited_for,
+    the_last_attempt_leaves_the_entry_with_its_worker_to_be_buried,
+    a_fault_of_an_entry_that_another_worker_holds_is_not_recorded,
+    what_is_handed_back_comes_at_once_and_without_a_fault,
+    a_held_entry_is_taken_over_only_when_its_lease_has_run_out,
+    many_that_wait_for_their_backoff_do_not_hide_a_forgotten_entry,
+    suspicion_counts_until_it_is_acquitted,
+    whoever_leaves_hands_back_all_that_it_holds,
+    a_reader_that_waits_is_told_of_an_append,
+    workers_that_read_at_once_never_get_the_same_entry,
+);
+
 impl Rig {
-    async fn record(&self, worker: &str, delivery: &Delivery, retry: &Retry) -> Recorded {
+    /// Unix milliseconds, of the entry that waits for it.
+    async fn next_attempt(&self) -> u64 {
+        let waiting = self.backbone.pending(&self.partition, 1).await.unwrap();
+        waiting[0].next_attempt.unwrap()
+    }
+
+    pub async fn record(&self, worker: &str, delivery: &Delivery, retry: &Retry) -> Recorded {
         let faults = [failed(delivery)];
         let recorded = self
             .backbone
@@ -11,9 +32,7 @@ impl Rig {
     }
 }
 
-#[tokio::test]
-async fn a_faulty_entry_comes_again_after_its_backoff_with_its_attempt() {
-    let rig = Rig::new().await;
+async fn a_faulty_entry_comes_again_after_its_backoff_with_its_attempt(rig: Rig) {
     rig.fill(1).await;
     let read = rig.read("w", 1).await;
     assert!(!read[0].redelivered);
@@ -30,29 +49,23 @@ async fn a_faulty_entry_comes_again_after_its_backoff_with_its_attempt() {
     assert_eq!((again[0].attempts, again[0].deliveries), (1, 2));
 }
 
-#[tokio::test]
-async fn what_is_due_comes_in_the_order_in_which_it_became_due() {
-    let rig = Rig::new().await;
+async fn what_is_due_comes_in_the_order_in_which_it_became_due(rig: Rig) {
     rig.fill(3).await;
     let read = rig.read("w", 3).await;
     for (delivery, backoff) in read.iter().zip([40, 0, 20]) {
         let first = Duration::from_millis(backoff);
         rig.record("w", delivery, &Retry { first, ..RETRY }).await;
     }
-    let (_, last): (String, f64) = rig
-        .raw("ZRANGE floodgate:{orders:0}:due -1 -1 WITHSCORES")
-        .await;
+    let waiting = rig.backbone.pending(&rig.partition, 10).await.unwrap();
+    let last = waiting.iter().map(|pending| pending.next_attempt).max();
     support::eventually(Duration::from_secs(10), "all are due", async || {
-        let (seconds, micros): (u64, u64) = rig.raw("TIME").await;
-        (seconds * 1000 + micros / 1000) as f64 >= last
+        Some(now()) >= last.unwrap()
     })
     .await;
     assert_eq!(ids(&rig.claim("v").await), ["2", "3", "1"]);
 }
 
-#[tokio::test]
-async fn a_long_backoff_is_waited_for() {
-    let rig = Rig::new().await;
+async fn a_long_backoff_is_waited_for(rig: Rig) {
     rig.fill(1).await;
     let read = rig.read("w", 1).await;
     let retry = Retry {
@@ -62,19 +75,12 @@ async fn a_long_backoff_is_waited_for() {
     };
     rig.record("w", &read[0], &retry).await;
     assert!(rig.claim("w").await.is_empty());
-    let due: f64 = rig
-        .raw(&format!(
-            "ZSCORE floodgate:{{orders:0}}:due {}",
-            read[0].stream_id
-        ))
-        .await;
-    let wait = due - read[0].stream_id.ms as f64;
-    assert!((3_600_000.0..3_660_000.0).contains(&wait), "{wait}");
+    let due = rig.next_attempt().await;
+    let wait = due - read[0].stream_id.ms;
+    assert!((3_600_000..3_660_000).contains(&wait), "{wait}");
 }
 
-#[tokio::test]
-async fn the_last_attempt_leaves_the_entry_with_its_worker_to_be_buried() {
-    let rig = Rig::new().await;
+async fn the_last_attempt_leaves_the_entry_with_its_worker_to_be_buried(rig: Rig) {
     rig.fill(1).await;
     let mut held = rig.read("w", 1).await;
     for attempts in 1..RETRY.attempts {
@@ -87,9 +93,7 @@ async fn the_last_attempt_leaves_the_entry_with_its_worker_to_be_buried() {
     assert!(rig.claim("v").await.is_empty(), "w still holds it");
 }
 
-#[tokio::test]
-async fn a_fault_of_an_entry_that_another_worker_holds_is_not_recorded() {
-    let rig = Rig::new().await;
+async fn a_fault_of_an_entry_that_another_worker_holds_is_not_recorded(rig: Rig) {
     rig.fill(1).await;
     let read = rig.read("w", 1).await;
     assert_eq!(rig.record("v", &read[0], &RETRY).await, Recorded::NotHeld);
@@ -97,9 +101,7 @@ async fn a_fault_of_an_entry_that_another_worker_holds_is_not_recorded() {
     assert_eq!(rig.claim("v").await[0].attempts, 0);
 }
 
-#[tokio::test]
-async fn what_is_handed_back_comes_at_once_and_without_a_fault() {
-    let rig = Rig::new().await;
+async fn what_is_handed_back_comes_at_once_and_without_a_fault(rig: Rig) {
     rig.fill(2).await;
     let read = rig.read("w", 2).await;
     let back = [read[0].stream_id];
@@ -113,9 +115,7 @@ async fn what_is_handed_back_comes_at_once_and_without_a_fault() {
     assert!(rig.claim("v").await.is_empty(), "w still holds the other");
 }
 
-#[tokio::test]
-async fn a_held_entry_is_taken_over_only_when_its_lease_has_run_out() {
-    let rig = Rig::new().await;
+async fn a_held_entry_is_taken_over_only_when_its_lease_has_run_out(rig: Rig) {
     rig.fill(2).await;
     let read = rig.read("w", 2).await;
     assert!(rig.claim("v").await.is_empty());
@@ -130,9 +130,7 @@ async fn a_held_entry_is_taken_over_only_when_its_lease_has_run_out() {
     assert_eq!(renewed.await.unwrap(), held, "the other is v's by now");
 }
 
-#[tokio::test]
-async fn many_that_wait_for_their_backoff_do_not_hide_a_forgotten_entry() {
-    let rig = Rig::new().await;
+async fn many_that_wait_for_their_backoff_do_not_hide_a_forgotten_entry(rig: Rig) {
     rig.fill(301).await;
     let read = rig.read("w", 301).await;
     let slow = Retry {
@@ -149,54 +147,70 @@ async fn many_that_wait_for_their_backoff_do_not_hide_a_forgotten_entry() {
     assert_eq!(ids(&rig.claim("v").await), ["301"]);
 }
 
-#[tokio::test]
-async fn an_entry_that_was_trimmed_while_pending_is_counted_as_lost() {
-    let rig = Rig::new().await;
+async fn suspicion_counts_until_it_is_acquitted(rig: Rig) {
     rig.fill(1).await;
-    let read = rig.read("w", 1).await;
-    rig.forget(&read[0], "w").await;
-    let _trimmed: u64 = rig.raw(&format!("XTRIM {STREAM} MAXLEN 0")).await;
-    assert!(rig.claim("v").await.is_empty());
-    let depth = rig.backbone.depth(&rig.partition).await.unwrap();
-    assert_eq!((depth.lost, depth.open, depth.pending), (1, 0, 0));
-}
-
-#[tokio::test]
-async fn nothing_that_a_holder_does_makes_a_trimmed_entry_vanish_uncounted() {
-    let rig = Rig::new().await;
-    rig.fill(1).await;
-    let read = rig.read("w", 1).await;
-    let _trimmed: u64 = rig.raw(&format!("XTRIM {STREAM} MAXLEN 0")).await;
-    let held = stream_ids(&read);
-    let renewed = rig.backbone.renew(&rig.partition, "w", &held);
-    assert_eq!(renewed.await.unwrap(), held);
-    let handed = rig.backbone.hand_back(&rig.partition, "w", &held);
-    handed.await.unwrap();
-    rig.record("w", &read[0], &RETRY).await;
-    assert_eq!((rig.open().await, rig.pending().await), (1, 1));
-    rig.settle(&read, Duration::ZERO).await;
-    assert_eq!((rig.open().await, rig.pending().await), (0, 0));
-}
-
-#[tokio::test]
-async fn suspicion_counts_until_it_is_acquitted() {
-    let rig = Rig::new().await;
-    let one = StreamId { ms: 1, seq: 1 };
+    let one = rig.read("w", 1).await[0].stream_id;
     let suspect = async || rig.backbone.suspect(&rig.partition, one).await.unwrap();
     assert_eq!((suspect().await, suspect().await), (1, 2));
     rig.backbone.acquit(&rig.partition, one).await.unwrap();
     assert_eq!(suspect().await, 1);
 }
 
+async fn whoever_leaves_hands_back_all_that_it_holds(rig: Rig) {
+    rig.fill(5).await;
+    rig.read("w", 4).await;
+    rig.read("v", 1).await;
+    rig.backbone.leave(&rig.partition, "w").await.unwrap();
+    assert_eq!(ids(&rig.claim_some("v").await), ["1", "2", "3", "4"]);
+}
+
+async fn a_reader_that_waits_is_told_of_an_append(rig: Rig) {
+    let mut reader = rig.backbone.reader(&rig.partition, "w").await.unwrap();
+    let (read, _) = tokio::join!(reader.read(10), rig.fill(1));
+    let mut read = read.unwrap();
+    if read.is_empty() {
+        read = reader.read(10).await.unwrap();
+    }
+    assert_eq!(ids(&read), ["1"]);
+}
+
+async fn workers_that_read_at_once_never_get_the_same_entry(rig: Rig) {
+    rig.fill(300).await;
+    let read = async |worker| {
+        let mut ids = Vec::new();
+        for _ in 0..10 {
+            ids.extend(stream_ids(&rig.read(worker, 10).await));
+        }
+        ids
+    };
+    let (a, b, c) = tokio::join!(read("a"), read("b"), read("c"));
+    let mut all = [a, b, c].concat();
+    all.sort();
+    all.dedup();
+    assert_eq!((all.len(), rig.pending().await), (300, 300));
+}
+
+/// Unix milliseconds.
+fn now() -> u64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    now.unwrap().as_millis() as u64
+}
+
 #[test]
-fn the_backoff_grows_by_its_factor_up_to_its_longest() {
-    use proptest::prelude::*;
+fn the_backoff_grows_by_its_factor_up_to_its_longest_on_redis() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let rig = runtime.block_on(async {
-        let rig = Rig::new().await;
-        rig.fill(1).await;
-        rig
-    });
+    backoffs(&runtime, runtime.block_on(Rig::redis()));
+}
+
+#[test]
+fn the_backoff_grows_by_its_factor_up_to_its_longest_embedded() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    backoffs(&runtime, runtime.block_on(Rig::embedded()));
+}
+
+fn backoffs(runtime: &tokio::runtime::Runtime, rig: Rig) {
+    use proptest::prelude::*;
+    runtime.block_on(rig.fill(1));
     let held = runtime.block_on(rig.read("w", 1));
     let config = ProptestConfig::with_cases(64);
     let settings = (0_u64..100_000, 1.0_f64..4.0, 0_u64..1_000_000);
@@ -211,15 +225,11 @@ fn the_backoff_grows_by_its_factor_up_to_its_longest() {
                 max: Duration::from_millis(max),
             };
             let (before, due) = runtime.block_on(async {
-                let (seconds, micros): (u64, u64) = rig.raw("TIME").await;
+                let before = now();
                 rig.record("w", &held[0], &retry).await;
-                let id = held[0].stream_id;
-                let due: f64 = rig
-                    .raw(&format!("ZSCORE floodgate:{{orders:0}}:due {id}"))
-                    .await;
-                let again = format!("XCLAIM {STREAM} workers w 0 {id} JUSTID");
-                let _held: redis::Value = rig.raw(&again).await;
-                (seconds as f64 * 1000.0 + micros as f64 / 1000.0, due)
+                let due = rig.next_attempt().await;
+                rig.put_back(&held[0], "w").await;
+                (before as f64, due as f64)
             });
             let backoff = (first as f64 * factor.powi(attempts.get() - 1)).min(max as f64);
             let waited = due - before;

@@ -1,13 +1,34 @@
-//! What every backbone has to keep to, and what only Redis can do to one.
-//! Each test has a database of its own, or a server where it changes its
-//! configuration or stops it.
+//! What every backbone has to keep to (`contract!`), and what only one of them
+//! can be done to. Each test has a database of its own, or a server where it
+//! changes its configuration or stops it.
+
+/// Makes a test of each function for each backbone.
+macro_rules! contract {
+    ($($name:ident),* $(,)?) => {
+        mod redis {
+            $(#[tokio::test]
+            async fn $name() {
+                super::$name(super::Rig::redis().await).await;
+            })*
+        }
+        mod embedded {
+            $(#[tokio::test]
+            async fn $name() {
+                super::$name(super::Rig::embedded().await).await;
+            })*
+        }
+    };
+}
 
 mod append;
+mod embedded_file;
 mod fate;
-mod groups;
 mod hold;
 mod model;
-mod servers;
+mod redis_groups;
+mod redis_servers;
+mod redis_strangers;
+mod rig;
 mod settle;
 
 use std::sync::Arc;
@@ -15,13 +36,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use floodgate::backbone::{
-    AppendLimits, Appended, Backbone, Delivery, Failed, Fate, NewEntry, Outcomes, Partition,
-    Payload, Redis, StreamId,
+    AppendLimits, Appended, Delivery, Failed, Fate, NewEntry, Outcomes, Payload, StreamId,
 };
 use floodgate::flow::{BodyHash, Digest, EntryFault, FaultKind, FlowName, Retry};
 use floodgate::ledger::{Decided, DecidedBy, Ledger, Postgres, Stored};
-use redis::aio::MultiplexedConnection;
 
+use self::rig::{Rig, Server};
 use crate::ledger::decided;
 use crate::support;
 
@@ -47,102 +67,6 @@ fn outcome(appended: &Appended) -> &'static str {
         Appended::Conflict => CONFLICT,
         Appended::BacklogFull => BACKLOG_FULL,
         Appended::MemoryScarce => MEMORY_SCARCE,
-    }
-}
-
-struct Rig {
-    backbone: Box<dyn Backbone>,
-    partition: Partition,
-    /// Looks, and does what somebody else might do, without Floodgate.
-    redis: MultiplexedConnection,
-}
-
-impl Rig {
-    async fn new() -> Self {
-        Self::on(&support::redis().await).await
-    }
-
-    async fn on(url: &str) -> Self {
-        let client = redis::Client::open(url).unwrap();
-        let rig = Self {
-            backbone: Box::new(Redis::new(url).unwrap()),
-            partition: Partition {
-                flow: FlowName::new("orders"),
-                index: 0,
-            },
-            redis: client.get_multiplexed_async_connection().await.unwrap(),
-        };
-        rig.backbone.prepare(&rig.partition).await.unwrap();
-        rig
-    }
-
-    async fn raw<T: redis::FromRedisValue>(&self, command: &str) -> T {
-        let mut words = command.split_whitespace();
-        let mut call = redis::cmd(words.next().unwrap());
-        words.for_each(|word| _ = call.arg(word));
-        let mut connection = self.redis.clone();
-        call.query_async(&mut connection).await.unwrap()
-    }
-
-    async fn append(&self, group: &[NewEntry]) -> Vec<&'static str> {
-        self.append_up_to(1000, group).await
-    }
-
-    async fn append_up_to(&self, max_backlog: u64, group: &[NewEntry]) -> Vec<&'static str> {
-        let limits = AppendLimits { max_backlog };
-        let appended = self.backbone.append(&self.partition, limits, group);
-        appended.await.unwrap().iter().map(outcome).collect()
-    }
-
-    /// Appends `count` entries with the ids `1`, `2` and so on.
-    async fn fill(&self, count: u64) {
-        for group in (1..=count).collect::<Vec<_>>().chunks(100) {
-            let group: Vec<_> = group.iter().map(|n| entry(&n.to_string(), "{}")).collect();
-            assert!(self.append(&group).await.iter().all(|a| *a == NEW));
-        }
-    }
-
-    async fn read(&self, worker: &str, max: usize) -> Vec<Delivery> {
-        let reader = self.backbone.reader(&self.partition, worker).await;
-        reader.unwrap().read(max).await.unwrap()
-    }
-
-    async fn claim(&self, worker: &str) -> Vec<Delivery> {
-        let claimed = self.backbone.claim(&self.partition, worker, 100);
-        claimed.await.unwrap()
-    }
-
-    /// Claims until something comes.
-    async fn claim_some(&self, worker: &str) -> Vec<Delivery> {
-        support::eventually_some(Duration::from_secs(10), "something is due", async || {
-            let claimed = self.claim(worker).await;
-            (!claimed.is_empty()).then_some(claimed)
-        })
-        .await
-    }
-
-    /// As if its holder had not been heard of for longer than the lease.
-    async fn forget(&self, delivery: &Delivery, worker: &str) {
-        let id = delivery.stream_id;
-        let aged = format!("XCLAIM {STREAM} workers {worker} 0 {id} IDLE 31000 JUSTID");
-        let _claimed: redis::Value = self.raw(&aged).await;
-    }
-
-    async fn settle(&self, deliveries: &[Delivery], remember: Duration) {
-        let stored = proof(deliveries).await;
-        let none = Outcomes::new();
-        let settled = self
-            .backbone
-            .settle(&self.partition, &stored, remember, &none);
-        settled.await.unwrap();
-    }
-
-    async fn open(&self) -> u64 {
-        self.backbone.depth(&self.partition).await.unwrap().open
-    }
-
-    async fn pending(&self) -> u64 {
-        self.backbone.depth(&self.partition).await.unwrap().pending
     }
 }
 

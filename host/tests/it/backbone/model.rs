@@ -16,18 +16,21 @@ enum Call {
     HandBack(usize),
     Claim,
     Trim,
+    /// Between two calls the process is killed, and another one starts.
+    Crash,
 }
 
-fn call() -> impl Strategy<Value = Call> {
+fn call(crash: u32) -> impl Strategy<Value = Call> {
     let some = 1_usize..120;
     prop_oneof![
-        some.clone().prop_map(Call::Append),
-        some.clone().prop_map(Call::Read),
-        some.clone().prop_map(Call::Settle),
-        (1_usize..10).prop_map(Call::Fail),
-        (1_usize..10).prop_map(Call::HandBack),
-        Just(Call::Claim),
-        Just(Call::Trim),
+        10 => some.clone().prop_map(Call::Append),
+        10 => some.clone().prop_map(Call::Read),
+        10 => some.clone().prop_map(Call::Settle),
+        10 => (1_usize..10).prop_map(Call::Fail),
+        10 => (1_usize..10).prop_map(Call::HandBack),
+        10 => Just(Call::Claim),
+        10 => Just(Call::Trim),
+        crash => Just(Call::Crash),
     ]
 }
 
@@ -92,9 +95,11 @@ impl Model {
                 self.retrying -= claimed.len();
                 self.take(claimed);
             }
-            Call::Trim => {
-                let trimmed = rig.backbone.trim(&rig.partition, Duration::ZERO);
-                trimmed.await.unwrap();
+            Call::Trim => rig.trim(Duration::ZERO).await,
+            Call::Crash => {
+                rig.crash().await;
+                self.retrying += held.len();
+                held.clear();
             }
         }
         self.check().await;
@@ -133,17 +138,26 @@ impl Model {
 }
 
 #[test]
-fn in_any_order_of_calls_every_entry_is_counted_and_none_is_lost_to_the_trimmer() {
+fn in_any_order_of_calls_redis_counts_every_entry_and_loses_none_to_the_trimmer() {
+    any_order(0, Rig::redis);
+}
+
+#[test]
+fn in_any_order_of_calls_and_crashes_the_file_counts_every_entry_and_loses_none() {
+    any_order(5, Rig::embedded);
+}
+
+fn any_order<F: Future<Output = Rig>>(crash: u32, rig: impl Fn() -> F) {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let mut config = ProptestConfig::default();
     if std::env::var_os("PROPTEST_CASES").is_none() {
         config.cases = 16;
     }
-    let calls = proptest::collection::vec(call(), 1..40);
+    let calls = proptest::collection::vec(call(crash), 1..40);
     let checked = TestRunner::new(config).run(&calls, |calls| {
         runtime.block_on(async {
             let mut model = Model {
-                rig: Rig::new().await,
+                rig: rig().await,
                 appended: 0,
                 unread: 0,
                 retrying: 0,

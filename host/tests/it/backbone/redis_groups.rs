@@ -1,7 +1,7 @@
 use super::*;
 
 async fn consumers(rig: &Rig) -> Vec<String> {
-    let mut connection = rig.redis.clone();
+    let mut connection = rig.connection();
     let consumers: redis::streams::StreamInfoConsumersReply = redis::cmd("XINFO")
         .arg(&["CONSUMERS", STREAM, "workers"])
         .query_async(&mut connection)
@@ -12,7 +12,7 @@ async fn consumers(rig: &Rig) -> Vec<String> {
 
 #[tokio::test]
 async fn a_silent_consumer_is_removed_only_when_it_holds_nothing() {
-    let rig = Rig::new().await;
+    let rig = Rig::redis().await;
     rig.fill(1).await;
     let read = rig.read("silent", 1).await;
     let beat = async || rig.backbone.heartbeat(&rig.partition, "w").await.unwrap();
@@ -25,7 +25,7 @@ async fn a_silent_consumer_is_removed_only_when_it_holds_nothing() {
 
 #[tokio::test]
 async fn a_consumer_whose_worker_lives_stays_though_it_holds_nothing() {
-    let rig = Rig::new().await;
+    let rig = Rig::redis().await;
     rig.fill(1).await;
     let read = rig.read("quiet", 1).await;
     rig.settle(&read, Duration::ZERO).await;
@@ -42,7 +42,7 @@ async fn a_consumer_whose_worker_lives_stays_though_it_holds_nothing() {
 
 #[tokio::test]
 async fn what_waits_for_its_next_attempt_survives_every_removal() {
-    let rig = Rig::new().await;
+    let rig = Rig::redis().await;
     rig.fill(1).await;
     let read = rig.read("w", 1).await;
     let back = stream_ids(&read);
@@ -56,7 +56,7 @@ async fn what_waits_for_its_next_attempt_survives_every_removal() {
 
 #[tokio::test]
 async fn whoever_leaves_hands_back_all_that_it_holds() {
-    let rig = Rig::new().await;
+    let rig = Rig::redis().await;
     rig.fill(5).await;
     rig.read("w", 5).await;
     rig.backbone.leave(&rig.partition, "w").await.unwrap();
@@ -66,7 +66,7 @@ async fn whoever_leaves_hands_back_all_that_it_holds() {
 
 #[tokio::test]
 async fn a_group_that_is_gone_is_made_anew_and_every_open_entry_comes_again() {
-    let rig = Rig::new().await;
+    let rig = Rig::redis().await;
     rig.fill(300).await;
     let read = rig.read("w", 200).await;
     rig.settle(&read[..100], Duration::from_secs(60)).await;
@@ -90,7 +90,7 @@ async fn a_group_that_is_gone_is_made_anew_and_every_open_entry_comes_again() {
 
 #[tokio::test]
 async fn a_group_that_nobody_has_read_since_is_trimmed_and_made_anew_again() {
-    let rig = Rig::new().await;
+    let rig = Rig::redis().await;
     rig.fill(1).await;
     assert_eq!(rig.read("w", 1).await[0].stream_id.seq, 0);
     let trim = async || {
@@ -108,7 +108,7 @@ async fn a_group_that_nobody_has_read_since_is_trimmed_and_made_anew_again() {
 
 #[tokio::test]
 async fn without_a_floor_settled_entries_come_again_too_and_the_count_still_ends_at_0() {
-    let rig = Rig::new().await;
+    let rig = Rig::redis().await;
     rig.fill(10).await;
     let read = rig.read("w", 5).await;
     rig.settle(&read, Duration::from_secs(60)).await;
@@ -122,7 +122,7 @@ async fn without_a_floor_settled_entries_come_again_too_and_the_count_still_ends
 
 #[tokio::test]
 async fn a_partition_that_lost_everything_has_another_landmark() {
-    let rig = Rig::new().await;
+    let rig = Rig::redis().await;
     rig.fill(3).await;
     let landmark = async || rig.backbone.landmark(&rig.partition).await.unwrap();
     let before = landmark().await.unwrap();

@@ -172,7 +172,7 @@ async fn a_redis_that_hides_its_configuration_is_warned_of_and_works() {
 
 #[tokio::test]
 async fn another_number_of_partitions_is_an_error_that_names_the_way_to_change_it() {
-    let rig = Rig::new().await;
+    let rig = Rig::redis().await;
     let orders = FlowName::new("orders");
     rig.backbone.check(&[(orders.clone(), 2)]).await.unwrap();
     rig.backbone.check(&[(orders.clone(), 2)]).await.unwrap();

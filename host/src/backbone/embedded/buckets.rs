@@ -1,0 +1,62 @@
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::backbone::Tokens;
+use crate::flow::{FlowName, Rate};
+
+/// Token buckets. In memory: this process is the only one, and one that is
+/// started anew starts with full buckets.
+#[derive(Default)]
+pub(super) struct Buckets {
+    by_client: Mutex<HashMap<(FlowName, String), Bucket>>,
+}
+
+/// Those that are full again are dropped whenever there are so many.
+const MANY: usize = 10_000;
+
+struct Bucket {
+    tokens: f64,
+    at: Instant,
+    full_at: Instant,
+}
+
+impl Buckets {
+    pub fn take(&self, flow: &FlowName, bucket: &str, rate: Rate) -> Tokens {
+        let now = Instant::now();
+        let mut buckets = self
+            .by_client
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if buckets.len() >= MANY {
+            buckets.retain(|_, bucket| bucket.full_at > now);
+        }
+        let capacity = f64::from(rate.requests);
+        let key = (flow.clone(), bucket.to_owned());
+        let bucket = buckets.entry(key).or_insert(Bucket {
+            tokens: capacity,
+            at: now,
+            full_at: now,
+        });
+        let per_token = rate.per.div_f64(capacity);
+        let passed = now.duration_since(bucket.at);
+        bucket.at = now;
+        bucket.tokens =
+            capacity.min(bucket.tokens + passed.as_secs_f64() / per_token.as_secs_f64());
+        let taken = bucket.tokens >= 1.0;
+        if taken {
+            bucket.tokens -= 1.0;
+        }
+        let full_after = per_token.mul_f64(capacity - bucket.tokens);
+        bucket.full_at = now + full_after;
+        Tokens {
+            taken,
+            left: bucket.tokens as u32,
+            next_after: match taken {
+                true => Duration::ZERO,
+                false => per_token.mul_f64(1.0 - bucket.tokens),
+            },
+            full_after,
+        }
+    }
+}

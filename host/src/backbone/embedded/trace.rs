@@ -1,0 +1,98 @@
+use bytes::Bytes;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::rows::{last_read, stream_id};
+use super::{inspect, partition};
+use crate::backbone::{Fate, OpenEntry, Partition, RETRY, StreamId, Trace};
+use crate::embedded::now;
+use crate::embedded::values::signed;
+use crate::flow::sha256_16;
+
+/// Where counting what is ahead ends, as on Redis.
+const FAR: i64 = 100_000;
+
+pub(super) fn trace(db: &Connection, partition: &Partition, id: &str) -> rusqlite::Result<Trace> {
+    let Some((number, known)) = known(db, partition, id)? else {
+        return Ok(Trace::Unknown);
+    };
+    let stream_id = known.stream_id;
+    match known.state.as_str() {
+        "dead" => return Ok(Trace::Dead { stream_id }),
+        "settled" => return Ok(Trace::Settled { stream_id }),
+        _ => {}
+    }
+    let position = signed(stream_id.seq);
+    if let Some(pending) = inspect::pending_entry(db, partition, position)? {
+        return Ok(Trace::Held(Box::new(pending)));
+    }
+    let ahead = "SELECT count(*) FROM (SELECT 1 FROM log
+        WHERE partition = ?1 AND position > ?2 AND position < ?3 LIMIT ?4)";
+    let between = params![number, last_read(db, number)?, position, FAR];
+    let ahead: i64 = db
+        .prepare_cached(ahead)?
+        .query_one(between, |row| row.get(0))?;
+    Ok(Trace::Waiting {
+        stream_id,
+        ahead: ahead.unsigned_abs(),
+    })
+}
+
+pub(super) fn fate(db: &Connection, partition: &Partition, id: &str) -> rusqlite::Result<Fate> {
+    let Some((_, known)) = known(db, partition, id)? else {
+        return Ok(Fate::Unknown);
+    };
+    let stream_id = known.stream_id;
+    match known.state.as_str() {
+        "dead" => return Ok(Fate::Dead { stream_id }),
+        "settled" => {
+            let outcome = known.outcome;
+            return Ok(Fate::Settled { stream_id, outcome });
+        }
+        _ => {}
+    }
+    let row = "SELECT body, owner FROM log LEFT JOIN pending USING (position)
+        WHERE log.position = ?1";
+    let (body, owner): (Vec<u8>, Option<String>) = db
+        .prepare_cached(row)?
+        .query_one([signed(stream_id.seq)], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })?;
+    let entry = OpenEntry {
+        stream_id,
+        body: Some(Bytes::from(body)),
+    };
+    Ok(match owner.as_deref() {
+        None | Some(RETRY) => Fate::Waiting(entry),
+        Some(_) => Fate::Processing(entry),
+    })
+}
+
+struct Known {
+    state: String,
+    stream_id: StreamId,
+    outcome: Option<String>,
+}
+
+/// The number of the partition, and what is known by the name of the id.
+fn known(
+    db: &Connection,
+    partition: &Partition,
+    id: &str,
+) -> rusqlite::Result<Option<(i64, Known)>> {
+    let Some(number) = partition::known(db, partition)? else {
+        return Ok(None);
+    };
+    let known = "SELECT state, ms, position, outcome FROM ids
+        WHERE partition = ?1 AND hash = ?2 AND (expires IS NULL OR expires > ?3)";
+    let known = db
+        .prepare_cached(known)?
+        .query_one(params![number, sha256_16(id.as_bytes()), now()], |row| {
+            Ok(Known {
+                state: row.get("state")?,
+                stream_id: stream_id(row)?,
+                outcome: row.get("outcome")?,
+            })
+        })
+        .optional()?;
+    Ok(known.map(|known| (number, known)))
+}

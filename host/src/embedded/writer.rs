@@ -1,0 +1,116 @@
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::thread::JoinHandle;
+
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use super::Failed;
+
+/// Calls that are committed together at most: the first of them waits for the
+/// last.
+const GROUP: usize = 256;
+
+/// Does one call, or is told why it cannot be done; returns what to do with
+/// the outcome of the commit.
+type Job = Box<dyn FnOnce(Result<&Connection, Failed>) -> Reply + Send>;
+type Reply = Box<dyn FnOnce(Result<(), Failed>) + Send>;
+
+/// The thread that writes.
+pub(super) struct Writer {
+    // Dropped first: that is what ends the thread.
+    jobs: Option<Sender<Job>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Writer {
+    pub fn start(connection: Connection) -> Self {
+        let (jobs, waiting) = mpsc::channel();
+        Self {
+            jobs: Some(jobs),
+            thread: Some(std::thread::spawn(move || run(&connection, &waiting))),
+        }
+    }
+
+    pub async fn write<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, Failed> {
+        let (answer, answered) = oneshot::channel();
+        let job = |connection: Result<&Connection, Failed>| -> Reply {
+            let done = connection.and_then(|connection| in_savepoint(connection, job));
+            Box::new(|committed| {
+                // Whoever asked may have gone away.
+                let _ = answer.send(done.and_then(|done| committed.map(|()| done)));
+            })
+        };
+        let stopped = || Failed::stopped("see the log before this");
+        let jobs = self.jobs.as_ref().ok_or_else(stopped)?;
+        jobs.send(Box::new(job)).map_err(|_| stopped())?;
+        answered.await.map_err(|_| stopped())?
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.jobs = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn run(connection: &Connection, waiting: &Receiver<Job>) {
+    while let Ok(first) = waiting.recv() {
+        let others = waiting.try_iter().take(GROUP - 1);
+        commit(connection, std::iter::once(first).chain(others));
+    }
+}
+
+/// All of them with one fsync.
+fn commit(connection: &Connection, jobs: impl Iterator<Item = Job>) {
+    if let Err(error) = connection.execute_batch("BEGIN IMMEDIATE") {
+        let failed = Failed::from(&error);
+        for job in jobs {
+            job(Err(failed.clone()))(Ok(()));
+        }
+        return;
+    }
+    let mut replies = Vec::new();
+    for job in jobs {
+        replies.push(job(Ok(connection)));
+        // A full disk and its like roll everything back on the spot.
+        if connection.is_autocommit() {
+            break;
+        }
+    }
+    let committed = match connection.is_autocommit() {
+        true => Err(Failed::rolled_back()),
+        false => connection.execute_batch("COMMIT").map_err(Failed::from),
+    };
+    if committed.is_err() && !connection.is_autocommit() {
+        // Where that fails too, the next BEGIN says so.
+        let _ = connection.execute_batch("ROLLBACK");
+    }
+    for reply in replies {
+        reply(committed.clone());
+    }
+}
+
+fn in_savepoint<T>(
+    connection: &Connection,
+    job: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+) -> Result<T, Failed> {
+    connection.prepare_cached("SAVEPOINT job")?.execute(())?;
+    match job(connection) {
+        Ok(done) => {
+            connection.prepare_cached("RELEASE job")?.execute(())?;
+            Ok(done)
+        }
+        Err(error) => {
+            if !connection.is_autocommit() {
+                connection.execute_batch("ROLLBACK TO job; RELEASE job")?;
+            }
+            Err(error.into())
+        }
+    }
+}

@@ -1,0 +1,133 @@
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use rusqlite::{Connection, Row, params};
+use serde::Deserialize;
+use serde::de::value::{Error as ValueError, StrDeserializer};
+
+use super::{ms, parse_digest};
+use crate::embedded::values::{attributes, from_json, signed, unreadable};
+use crate::flow::{BodyHash, EntryFault, FaultKind, FlowName};
+use crate::ledger::{Buried, DeadFilter, DeadLetter};
+
+/// Once more dead, a letter has another generation and the first time it had.
+/// A decision of the same body is what the entry came for: nothing is buried
+/// then. One of another body proves nothing of this entry.
+const BURY: &str = "INSERT OR REPLACE INTO dead_letters (
+        flow, partition, stream_id, id, body, body_hash, fault, error, oracle, digest,
+        attempts, deliveries, received_at, first_at, last_at, attributes
+    )
+    SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13,
+        coalesce((SELECT first_at FROM dead_letters
+                  WHERE flow = ?1 AND partition = ?2 AND stream_id = ?3 AND downstream = ''), ?14),
+        ?15, ?16
+    WHERE NOT EXISTS (
+        SELECT 1 FROM decisions WHERE flow = ?1 AND id = ?4 AND body_hash = ?6)";
+
+pub(super) fn bury(db: &Connection, letters: &[DeadLetter]) -> rusqlite::Result<()> {
+    let mut bury = db.prepare_cached(BURY)?;
+    let mut seen = HashSet::new();
+    for letter in letters {
+        if !seen.insert((&letter.flow, letter.partition, letter.stream_id)) {
+            continue;
+        }
+        let fault = &letter.fault;
+        let oracle = fault.oracle.as_ref();
+        bury.execute(params![
+            letter.flow.as_str(),
+            letter.partition,
+            letter.stream_id.to_string(),
+            letter.id,
+            &letter.body[..],
+            BodyHash::of(&letter.body).0,
+            fault.kind.as_str(),
+            storable(&fault.error),
+            oracle.map(|(name, _)| name),
+            oracle.map(|(_, digest)| digest.to_string()),
+            letter.attempts,
+            letter.deliveries,
+            signed(letter.received_at),
+            signed(letter.first_at),
+            signed(letter.last_at),
+            attributes(&letter.attributes)?,
+        ])?;
+    }
+    Ok(())
+}
+
+/// A guest may write a NUL into its error; many a tool takes it for the end.
+fn storable(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
+}
+
+/// A filter that is NULL lets everything pass, and so does a limit below 0.
+const DEAD: &str = "SELECT * FROM dead_letters
+    WHERE (?1 IS NULL OR flow = ?1)
+      AND (?2 IS NULL OR fault = ?2)
+      AND (?3 IS NULL OR id = ?3)
+      AND (?4 IS NULL OR substr(digest, 1, length(?4)) = ?4)
+      AND (?5 IS NULL OR last_at >= ?5)
+    ORDER BY last_at DESC, generation DESC
+    LIMIT coalesce(?6, -1)";
+
+pub(super) fn dead(db: &Connection, filter: &DeadFilter) -> rusqlite::Result<Vec<Buried>> {
+    let which = params![
+        filter.flow,
+        filter.fault,
+        filter.id,
+        filter.digest,
+        filter.since.map(signed),
+        filter.limit,
+    ];
+    let mut dead = db.prepare_cached(DEAD)?;
+    dead.query_map(which, buried)?.collect()
+}
+
+fn buried(row: &Row<'_>) -> rusqlite::Result<Buried> {
+    let oracle: (Option<String>, Option<String>) = (row.get("oracle")?, row.get("digest")?);
+    let fault = EntryFault {
+        kind: fault_kind(row.get_ref("fault")?.as_str()?)?,
+        error: row.get("error")?,
+        oracle: match oracle {
+            (Some(name), Some(text)) => Some((name, parse_digest(&text)?)),
+            _ => None,
+        },
+    };
+    let attributes: Option<String> = row.get("attributes")?;
+    let attributes = attributes.map(|json| from_json(&json)).transpose()?;
+    let letter = DeadLetter {
+        flow: FlowName::new(row.get::<_, String>("flow")?),
+        partition: row.get("partition")?,
+        stream_id: row
+            .get_ref("stream_id")?
+            .as_str()?
+            .parse()
+            .map_err(unreadable)?,
+        id: Arc::from(row.get_ref("id")?.as_str()?),
+        body: Bytes::from(row.get::<_, Vec<u8>>("body")?),
+        attributes: attributes.unwrap_or_default(),
+        fault,
+        attempts: row.get("attempts")?,
+        deliveries: row.get("deliveries")?,
+        received_at: ms(row, "received_at")?,
+        first_at: ms(row, "first_at")?,
+        last_at: ms(row, "last_at")?,
+    };
+    Ok(Buried {
+        letter,
+        generation: row.get("generation")?,
+    })
+}
+
+fn fault_kind(text: &str) -> rusqlite::Result<FaultKind> {
+    FaultKind::deserialize(StrDeserializer::<ValueError>::new(text)).map_err(unreadable)
+}
+
+/// Whether it was there, of that generation.
+pub(super) fn remove(db: &Connection, generation: i64) -> rusqlite::Result<bool> {
+    let removed = db
+        .prepare_cached("DELETE FROM dead_letters WHERE generation = ?1")?
+        .execute([generation])?;
+    Ok(removed > 0)
+}

@@ -1,0 +1,155 @@
+use std::sync::Arc;
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::ms;
+use crate::embedded::now;
+use crate::embedded::values::{attributes, from_json, signed, to_json};
+use crate::flow::{DeliverWhen, Digest, FlowName, Label, Outcome};
+use crate::ledger::proof::Hashes;
+use crate::ledger::{Decided, DecidedBy, Error, KeptDecision};
+
+/// What is to be kept of a batch, refused where Postgres would refuse it.
+///
+/// # Errors
+/// [`Error::Data`] for a body that is no text and for a NUL in a text.
+pub(super) fn rows(batch: &[Decided]) -> Result<Vec<Decided>, Error> {
+    let rows: Vec<Decided> = batch.iter().filter(|row| row.keep).cloned().collect();
+    for row in &rows {
+        let id = &row.entry.id;
+        if row.entry.body_str().is_none() {
+            return Err(Error::Data(format!("body of {id} is not UTF-8")));
+        }
+        let decision = &row.decision;
+        let mut texts = decision.reasons.iter().chain(&decision.output);
+        if texts.any(|text| text.contains('\0')) {
+            return Err(Error::Data(format!(
+                "a text of the decision on {id} has a NUL"
+            )));
+        }
+    }
+    Ok(rows)
+}
+
+/// The body hash that each id is stored with, by this call or an earlier one.
+pub(super) fn store(db: &Connection, by: &DecidedBy, rows: &[Decided]) -> rusqlite::Result<Hashes> {
+    let mut hashes = Hashes::new();
+    for row in rows {
+        let id = &*row.entry.id;
+        if insert(db, by, row)? {
+            // Only the letter of this body: one buried as a conflict tells of another.
+            db.prepare_cached(
+                "DELETE FROM dead_letters WHERE flow = ?1 AND id = ?2 AND body_hash = ?3",
+            )?
+            .execute(params![by.flow.as_str(), id, row.body_hash.0])?;
+            hashes.insert(id.to_owned(), row.body_hash.0.to_vec());
+        } else if let Some(known) = body_hash(db, &by.flow, id)? {
+            hashes.insert(id.to_owned(), known);
+        }
+    }
+    Ok(hashes)
+}
+
+const INSERT: &str = "INSERT INTO decisions (
+        flow, flow_digest, settings_digest, id, body, body_hash, score, label, label_name, reasons,
+        output, oracles, threshold, inference_us, stream_id, received_at, attributes, decided_at
+    ) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)
+    ON CONFLICT (flow, id) DO NOTHING";
+
+/// Whether it was not stored before; with its outbox.
+fn insert(db: &Connection, by: &DecidedBy, row: &Decided) -> rusqlite::Result<bool> {
+    let (entry, decision, flow) = (&row.entry, &row.decision, by.flow.as_str());
+    let now = now();
+    let inserted = db.prepare_cached(INSERT)?.execute(params![
+        flow,
+        by.flow_digest.to_string(),
+        by.settings_digest.as_ref().map(Digest::to_string),
+        entry.id,
+        entry.body_str(),
+        row.body_hash.0,
+        decision.score,
+        decision.label.map(label),
+        decision.label_name,
+        to_json(&decision.reasons)?,
+        decision.output,
+        to_json(&decision.oracles)?,
+        decision.threshold,
+        decision.inference.as_secs_f64() * 1e6,
+        row.stream_id.to_string(),
+        signed(entry.received_at),
+        attributes(&entry.attributes)?,
+        now,
+    ])?;
+    if inserted == 0 {
+        return Ok(false);
+    }
+    for downstream in &by.deliver {
+        if downstream.when != DeliverWhen::High || decision.label == Some(Label::High) {
+            db.prepare_cached(
+                "INSERT INTO deliveries (flow, id, downstream, due_at) VALUES (?1, ?2, ?3, ?4)",
+            )?
+            .execute(params![flow, entry.id, downstream.name, now])?;
+        }
+    }
+    Ok(true)
+}
+
+fn label(label: Label) -> &'static str {
+    match label {
+        Label::High => "high",
+        Label::Low => "low",
+    }
+}
+
+pub(super) fn body_hashes(
+    db: &Connection,
+    flow: &FlowName,
+    ids: &[Arc<str>],
+) -> rusqlite::Result<Hashes> {
+    let mut hashes = Hashes::new();
+    for id in ids {
+        if let Some(hash) = body_hash(db, flow, id)? {
+            hashes.insert(id.to_string(), hash);
+        }
+    }
+    Ok(hashes)
+}
+
+fn body_hash(db: &Connection, flow: &FlowName, id: &str) -> rusqlite::Result<Option<Vec<u8>>> {
+    db.prepare_cached("SELECT body_hash FROM decisions WHERE flow = ?1 AND id = ?2")?
+        .query_one((flow.as_str(), id), |row| row.get(0))
+        .optional()
+}
+
+pub(super) fn kept_since(db: &Connection, flow: &FlowName, since: u64) -> rusqlite::Result<u64> {
+    db.prepare_cached("SELECT count(*) FROM decisions WHERE flow = ?1 AND received_at >= ?2")?
+        .query_one((flow.as_str(), signed(since)), |row| row.get::<_, i64>(0))
+        .map(i64::unsigned_abs)
+}
+
+pub(super) fn decision(
+    db: &Connection,
+    flow: &FlowName,
+    id: &str,
+) -> rusqlite::Result<Option<KeptDecision>> {
+    db.prepare_cached("SELECT * FROM decisions WHERE flow = ?1 AND id = ?2")?
+        .query_one((flow.as_str(), id), kept)
+        .optional()
+}
+
+fn kept(row: &Row<'_>) -> rusqlite::Result<KeptDecision> {
+    let label: Option<String> = row.get("label_name")?;
+    Ok(KeptDecision {
+        stream_id: row.get("stream_id")?,
+        body: row.get("body")?,
+        received_at: ms(row, "received_at")?,
+        outcome: Outcome {
+            score: row.get("score")?,
+            label: label.map(Arc::from),
+            reasons: from_json(row.get_ref("reasons")?.as_str()?)?,
+            output: row.get("output")?,
+            oracles: from_json(row.get_ref("oracles")?.as_str()?)?,
+            decided_at: ms(row, "decided_at")?,
+        },
+    })
+}
