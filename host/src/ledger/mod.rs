@@ -74,6 +74,8 @@ pub struct Buried {
 /// A decision as it is kept, for a person to read.
 #[derive(Clone, Debug)]
 pub struct KeptDecision {
+    pub flow: FlowName,
+    pub id: Arc<str>,
     pub stream_id: String,
     pub body: String,
     /// Unix milliseconds.
@@ -143,6 +145,9 @@ pub trait Ledger: Outbox {
     ) -> Result<Kept, Error>;
 
     async fn decision(&self, flow: &FlowName, id: &str) -> Result<Option<KeptDecision>, Error>;
+
+    /// The last `max` decisions of a flow or of all, newest first.
+    async fn latest(&self, flow: Option<&FlowName>, max: u32) -> Result<Vec<KeptDecision>, Error>;
 
     /// How many decisions are kept of entries received since (Unix ms).
     async fn kept_since(&self, flow: &FlowName, since: u64) -> Result<u64, Error>;

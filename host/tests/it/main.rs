@@ -6,6 +6,22 @@
     reason = "a test stops at the first surprise, its helpers too"
 )]
 
+/// Makes a test of each function for each implementation: it is given a `Rig`
+/// on one.
+macro_rules! contract {
+    ([$($on:ident),*] $tests:tt) => {
+        $(contract!(@ $on $tests);)*
+    };
+    (@ $on:ident { $($name:ident),* $(,)? }) => {
+        mod $on {
+            $(#[tokio::test]
+            async fn $name() {
+                super::$name(super::Rig::$on().await).await;
+            })*
+        }
+    };
+}
+
 mod admitting;
 mod backbone;
 mod contracts;
@@ -16,11 +32,6 @@ mod gate;
 mod host;
 mod importing;
 mod ledger;
-mod ledger_dead;
-mod ledger_faults;
-mod ledger_migrations;
-mod ledger_oracles;
-mod ledger_view;
 mod neighbours;
 mod operating;
 mod oracle_build;

@@ -137,9 +137,23 @@ pub(super) fn decision(
         .optional()
 }
 
+pub(super) fn latest(
+    db: &Connection,
+    flow: Option<&FlowName>,
+    max: u32,
+) -> rusqlite::Result<Vec<KeptDecision>> {
+    let latest = "SELECT * FROM decisions WHERE ?1 IS NULL OR flow = ?1 ORDER BY seq DESC LIMIT ?2";
+    let mut latest = db.prepare_cached(latest)?;
+    latest
+        .query_map(params![flow.map(FlowName::as_str), max], kept)?
+        .collect()
+}
+
 fn kept(row: &Row<'_>) -> rusqlite::Result<KeptDecision> {
     let label: Option<String> = row.get("label_name")?;
     Ok(KeptDecision {
+        flow: FlowName::new(row.get::<_, String>("flow")?),
+        id: row.get_ref("id")?.as_str()?.into(),
         stream_id: row.get("stream_id")?,
         body: row.get("body")?,
         received_at: ms(row, "received_at")?,

@@ -105,6 +105,12 @@ impl Ledger for Embedded {
         self.read(move |db| keep::decision(db, &flow, &id)).await
     }
 
+    async fn latest(&self, flow: Option<&FlowName>, max: u32) -> Result<Vec<KeptDecision>, Error> {
+        let flow = flow.cloned();
+        self.read(move |db| keep::latest(db, flow.as_ref(), max))
+            .await
+    }
+
     async fn kept_since(&self, flow: &FlowName, since: u64) -> Result<u64, Error> {
         let flow = flow.clone();
         self.read(move |db| keep::kept_since(db, &flow, since))

@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use deadpool_postgres::{Client, GenericClient, Transaction};
 use serde::Serialize;
+use tokio_postgres::Row;
 use tokio_postgres::types::Json;
 
 use super::dead::unix_ms;
@@ -172,19 +173,36 @@ pub(super) async fn decision(
     const DECISION: &str = include_str!("queries/decision.sql");
     let statement = client.prepare_cached(DECISION).await?;
     let row = client.query_opt(&statement, &[&flow.as_str(), &id]).await?;
-    let Some(row) = row else { return Ok(None) };
+    row.as_ref().map(kept).transpose()
+}
+
+pub(super) async fn latest(
+    client: &Client,
+    flow: Option<&FlowName>,
+    max: u32,
+) -> Result<Vec<KeptDecision>, Error> {
+    const LATEST: &str = include_str!("queries/latest.sql");
+    let statement = client.prepare_cached(LATEST).await?;
+    let (flow, max) = (flow.map(FlowName::as_str), i64::from(max));
+    let rows = client.query(&statement, &[&flow, &max]).await?;
+    rows.iter().map(kept).collect()
+}
+
+fn kept(row: &Row) -> Result<KeptDecision, Error> {
     let oracles: Json<Vec<Judged>> = row.try_get("oracles")?;
-    Ok(Some(KeptDecision {
+    Ok(KeptDecision {
+        flow: FlowName::new(row.try_get::<_, &str>("flow")?),
+        id: row.try_get::<_, &str>("id")?.into(),
         stream_id: row.try_get("stream_id")?,
         body: row.try_get("body")?,
-        received_at: unix_ms(&row, "received_at")?,
+        received_at: unix_ms(row, "received_at")?,
         outcome: Outcome {
             score: row.try_get("score")?,
             label: row.try_get::<_, Option<&str>>("label_name")?.map(Arc::from),
             reasons: row.try_get("reasons")?,
             output: row.try_get("output")?,
             oracles: oracles.0,
-            decided_at: unix_ms(&row, "decided_at")?,
+            decided_at: unix_ms(row, "decided_at")?,
         },
-    }))
+    })
 }

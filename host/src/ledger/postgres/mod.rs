@@ -170,6 +170,12 @@ impl Ledger for Postgres {
         self.answered(client, call)
     }
 
+    async fn latest(&self, flow: Option<&FlowName>, max: u32) -> Result<Vec<KeptDecision>, Error> {
+        let client = self.client().await?;
+        let call = timeout(ANSWER, keep::latest(&client, flow, max)).await;
+        self.answered(client, call)
+    }
+
     async fn kept_since(&self, flow: &FlowName, since: u64) -> Result<u64, Error> {
         let client = self.client().await?;
         let call = timeout(ANSWER, keep::kept_since(&client, flow, since)).await;

@@ -1,7 +1,7 @@
 use super::*;
 use floodgate::backbone::{Error, Requeue};
 
-contract!(
+contract!([redis, embedded] {
     within_one_group_an_id_is_appended_once_and_another_body_is_a_conflict,
     a_full_backlog_refuses_what_is_new_and_answers_what_is_known,
     a_dead_entry_is_requeued_once_however_often_it_is_asked,
@@ -12,7 +12,7 @@ contract!(
     an_id_is_forgotten_when_what_the_flow_remembers_has_passed,
     the_age_is_that_of_the_oldest_open_entry_read_or_not,
     another_number_of_partitions_is_an_error,
-);
+});
 
 async fn within_one_group_an_id_is_appended_once_and_another_body_is_a_conflict(rig: Rig) {
     let group = [

@@ -2,11 +2,11 @@
 
 use super::*;
 
-contract!(
+contract!([redis, embedded] {
     an_entry_is_waiting_processing_waiting_again_and_settled_with_its_outcome,
     without_an_outcome_a_settled_entry_is_settled_all_the_same,
     decided_and_dead_entries_are_counted,
-);
+});
 
 impl Rig {
     /// In one word, with the body or the outcome that is known.

@@ -1,7 +1,7 @@
 use super::*;
 use floodgate::backbone::Recorded;
 
-contract!(
+contract!([redis, embedded] {
     a_faulty_entry_comes_again_after_its_backoff_with_its_attempt,
     what_is_due_comes_in_the_order_in_which_it_became_due,
     a_long_backoff_is_waited_for,
@@ -14,7 +14,7 @@ contract!(
     whoever_leaves_hands_back_all_that_it_holds,
     a_reader_that_waits_is_told_of_an_append,
     workers_that_read_at_once_never_get_the_same_entry,
-);
+});
 
 impl Rig {
     /// Unix milliseconds, of the entry that waits for it.

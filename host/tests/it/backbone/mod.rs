@@ -2,24 +2,6 @@
 //! can be done to. Each test has a database of its own, or a server where it
 //! changes its configuration or stops it.
 
-/// Makes a test of each function for each backbone.
-macro_rules! contract {
-    ($($name:ident),* $(,)?) => {
-        mod redis {
-            $(#[tokio::test]
-            async fn $name() {
-                super::$name(super::Rig::redis().await).await;
-            })*
-        }
-        mod embedded {
-            $(#[tokio::test]
-            async fn $name() {
-                super::$name(super::Rig::embedded().await).await;
-            })*
-        }
-    };
-}
-
 mod append;
 mod embedded_file;
 mod fate;

@@ -2,12 +2,12 @@ use super::*;
 
 const REMEMBER: Duration = Duration::from_secs(60);
 
-contract!(
+contract!([redis, embedded] {
     settling_twice_or_what_was_never_held_lowers_the_open_count_once,
     settling_forgets_what_was_recorded_of_the_entry,
     trimming_drops_what_is_settled_and_nothing_that_is_pending_or_unread,
     trimming_retains_for_as_long_as_the_flow_says,
-);
+});
 
 async fn settling_twice_or_what_was_never_held_lowers_the_open_count_once(rig: Rig) {
     rig.fill(3).await;

@@ -1,10 +1,21 @@
 //! What the ledger promises of dead letters.
 
-use bytes::Bytes;
-use floodgate::flow::{Digest, EntryFault, FaultKind, FlowName};
-use floodgate::ledger::{Buried, DeadFilter, DeadLetter, Ledger, Postgres};
+use floodgate::flow::{EntryFault, FaultKind};
+use floodgate::ledger::{Buried, DeadFilter, DeadLetter};
 
-use crate::ledger::{by, count, decided, ids, ledger, stream_id};
+use super::*;
+
+contract!([postgres, embedded] {
+    a_dead_letter_comes_back_with_everything_needed_to_requeue_it,
+    any_fault_can_be_read_back,
+    what_is_decided_is_not_buried_and_still_proven,
+    a_conflict_is_buried_beside_the_decision_that_it_contradicts,
+    storing_a_decision_removes_the_dead_letter_of_the_entry,
+    whether_decided_or_dead_first_an_entry_is_never_both,
+    what_no_text_or_time_can_hold_is_buried_all_the_same,
+    a_dead_letter_is_removed_only_as_the_one_that_was_seen,
+    dead_letters_are_found_by_flow_fault_and_id_newest_first,
+});
 
 fn letter(seq: u64, id: &str, body: &'static str) -> DeadLetter {
     DeadLetter {
@@ -27,27 +38,27 @@ fn letter(seq: u64, id: &str, body: &'static str) -> DeadLetter {
     }
 }
 
-async fn dead(ledger: &Postgres) -> Vec<Buried> {
-    ledger.dead(&DeadFilter::default()).await.unwrap()
+async fn dead(rig: &Rig) -> Vec<Buried> {
+    rig.ledger.dead(&DeadFilter::default()).await.unwrap()
 }
 
 fn dead_ids(buried: &[Buried]) -> Vec<&str> {
     buried.iter().map(|buried| &*buried.letter.id).collect()
 }
 
-#[tokio::test]
-async fn a_dead_letter_comes_back_with_everything_needed_to_requeue_it() {
-    let (ledger, _) = ledger().await;
+async fn a_dead_letter_comes_back_with_everything_needed_to_requeue_it(rig: Rig) {
     let letter = letter(1, "x", "{}");
-    let stored = ledger.bury(std::slice::from_ref(&letter)).await.unwrap();
+    let stored = rig
+        .ledger
+        .bury(std::slice::from_ref(&letter))
+        .await
+        .unwrap();
     assert_eq!(ids(&stored), ["x"]);
-    let buried = dead(&ledger).await.pop().unwrap();
+    let buried = dead(&rig).await.pop().unwrap();
     assert_eq!(format!("{:?}", buried.letter), format!("{letter:?}"));
 }
 
-#[tokio::test]
-async fn any_fault_can_be_read_back() {
-    let (ledger, _) = ledger().await;
+async fn any_fault_can_be_read_back(rig: Rig) {
     let kinds = [
         FaultKind::Trap,
         FaultKind::Timeout,
@@ -67,113 +78,103 @@ async fn any_fault_can_be_read_back() {
             letter
         })
         .collect();
-    ledger.bury(&letters).await.unwrap();
-    let mut read: Vec<_> = dead(&ledger).await;
+    rig.ledger.bury(&letters).await.unwrap();
+    let mut read: Vec<_> = dead(&rig).await;
     read.reverse();
     let read: Vec<_> = read.iter().map(|buried| buried.letter.fault.kind).collect();
     assert_eq!(read, kinds);
 }
 
-#[tokio::test]
-async fn what_is_decided_is_not_buried_and_still_proven() {
-    let (ledger, _) = ledger().await;
-    ledger
+async fn what_is_decided_is_not_buried_and_still_proven(rig: Rig) {
+    rig.ledger
         .keep(&by("f"), &[decided(1, "x", "{}")])
         .await
         .unwrap();
     let letters = [letter(1, "x", "{}"), letter(2, "y", "{}")];
-    let stored = ledger.bury(&letters).await.unwrap();
+    let stored = rig.ledger.bury(&letters).await.unwrap();
     assert_eq!(ids(&stored), ["x", "y"]);
-    assert_eq!(dead_ids(&dead(&ledger).await), ["y"]);
+    assert_eq!(dead_ids(&dead(&rig).await), ["y"]);
 }
 
-#[tokio::test]
-async fn a_conflict_is_buried_beside_the_decision_that_it_contradicts() {
-    let (ledger, _) = ledger().await;
-    ledger
+async fn a_conflict_is_buried_beside_the_decision_that_it_contradicts(rig: Rig) {
+    rig.ledger
         .keep(&by("f"), &[decided(1, "x", "{}")])
         .await
         .unwrap();
-    ledger.bury(&[letter(2, "x", r#"{"a":1}"#)]).await.unwrap();
-    assert_eq!(dead(&ledger).await[0].letter.body, r#"{"a":1}"#);
-    assert_eq!(dead(&ledger).await[0].letter.attributes[0].1, "shop");
+    rig.ledger
+        .bury(&[letter(2, "x", r#"{"a":1}"#)])
+        .await
+        .unwrap();
+    assert_eq!(dead(&rig).await[0].letter.body, r#"{"a":1}"#);
+    assert_eq!(dead(&rig).await[0].letter.attributes[0].1, "shop");
     // The decision once more removes its own letter only.
-    ledger
+    rig.ledger
         .keep(&by("f"), &[decided(3, "x", "{}")])
         .await
         .unwrap();
-    assert_eq!(dead(&ledger).await.len(), 1);
+    assert_eq!(dead(&rig).await.len(), 1);
 }
 
-#[tokio::test]
-async fn storing_a_decision_removes_the_dead_letter_of_the_entry() {
-    let (ledger, _) = ledger().await;
+async fn storing_a_decision_removes_the_dead_letter_of_the_entry(rig: Rig) {
     let letters = [letter(1, "x", "{}"), letter(2, "y", "{}")];
-    ledger.bury(&letters).await.unwrap();
-    ledger
+    rig.ledger.bury(&letters).await.unwrap();
+    rig.ledger
         .keep(&by("g"), &[decided(9, "x", "{}")])
         .await
         .unwrap();
-    assert_eq!(dead(&ledger).await.len(), 2, "of another flow");
-    ledger
+    assert_eq!(dead(&rig).await.len(), 2, "of another flow");
+    rig.ledger
         .keep(&by("f"), &[decided(9, "x", "{}")])
         .await
         .unwrap();
-    assert_eq!(dead_ids(&dead(&ledger).await), ["y"]);
+    assert_eq!(dead_ids(&dead(&rig).await), ["y"]);
 }
 
-#[tokio::test]
-async fn whether_decided_or_dead_first_an_entry_is_never_both() {
-    let (ledger, client) = ledger().await;
+async fn whether_decided_or_dead_first_an_entry_is_never_both(rig: Rig) {
     for round in 0..20 {
         let id = format!("id-{round}");
         let decision = [decided(round, &id, "{}")];
         let letter = [letter(round, &id, "{}")];
         let by = by("f");
-        let (kept, buried) = tokio::join!(ledger.keep(&by, &decision), ledger.bury(&letter));
+        let (kept, buried) =
+            tokio::join!(rig.ledger.keep(&by, &decision), rig.ledger.bury(&letter));
         assert_eq!(
             (ids(&kept.unwrap().stored), ids(&buried.unwrap())),
             (vec![&*id], vec![&*id])
         );
     }
-    assert_eq!(count(&client, "decisions").await, 20);
-    assert_eq!(count(&client, "dead_letters").await, 0);
+    assert_eq!(rig.count("decisions").await, 20);
+    assert_eq!(rig.count("dead_letters").await, 0);
 }
 
-#[tokio::test]
-async fn what_no_text_or_time_can_hold_is_buried_all_the_same() {
-    let (ledger, _) = ledger().await;
+async fn what_no_text_or_time_can_hold_is_buried_all_the_same(rig: Rig) {
     let mut odd = letter(1, "i\0d", "\0not json");
     odd.fault.error = "guest said \0".to_owned();
     odd.received_at = u64::MAX;
-    ledger.bury(&[odd]).await.unwrap();
-    let buried = dead(&ledger).await.pop().unwrap().letter;
+    rig.ledger.bury(&[odd]).await.unwrap();
+    let buried = dead(&rig).await.pop().unwrap().letter;
     assert_eq!(buried.body, "\0not json");
     assert_eq!(buried.fault.error, "guest said \u{fffd}");
 }
 
-#[tokio::test]
-async fn a_dead_letter_is_removed_only_as_the_one_that_was_seen() {
-    let (ledger, _) = ledger().await;
-    ledger.bury(&[letter(1, "x", "{}")]).await.unwrap();
-    let seen = dead(&ledger).await.pop().unwrap();
-    ledger.bury(&[letter(1, "x", "{}")]).await.unwrap();
-    let died_again = dead(&ledger).await.pop().unwrap();
+async fn a_dead_letter_is_removed_only_as_the_one_that_was_seen(rig: Rig) {
+    rig.ledger.bury(&[letter(1, "x", "{}")]).await.unwrap();
+    let seen = dead(&rig).await.pop().unwrap();
+    rig.ledger.bury(&[letter(1, "x", "{}")]).await.unwrap();
+    let died_again = dead(&rig).await.pop().unwrap();
     assert!(died_again.generation > seen.generation);
-    assert!(!ledger.remove_dead(&seen).await.unwrap());
-    assert!(ledger.remove_dead(&died_again).await.unwrap());
-    assert!(!ledger.remove_dead(&died_again).await.unwrap());
-    assert!(dead(&ledger).await.is_empty());
+    assert!(!rig.ledger.remove_dead(&seen).await.unwrap());
+    assert!(rig.ledger.remove_dead(&died_again).await.unwrap());
+    assert!(!rig.ledger.remove_dead(&died_again).await.unwrap());
+    assert!(dead(&rig).await.is_empty());
 }
 
-#[tokio::test]
-async fn dead_letters_are_found_by_flow_fault_and_id_newest_first() {
-    let (ledger, _) = ledger().await;
+async fn dead_letters_are_found_by_flow_fault_and_id_newest_first(rig: Rig) {
     let mut of_another_flow = letter(3, "x", "{}");
     of_another_flow.flow = FlowName::new("g");
     let mut trapped = letter(2, "y", "{}");
     trapped.fault.kind = FaultKind::Trap;
-    ledger
+    rig.ledger
         .bury(&[
             letter(1, "x", "{}"),
             trapped,
@@ -183,7 +184,7 @@ async fn dead_letters_are_found_by_flow_fault_and_id_newest_first() {
         .await
         .unwrap();
     let found = async |filter: DeadFilter| {
-        let buried = ledger.dead(&filter).await.unwrap();
+        let buried = rig.ledger.dead(&filter).await.unwrap();
         let seqs = buried.iter().map(|buried| buried.letter.stream_id.seq);
         seqs.collect::<Vec<_>>()
     };

@@ -1,9 +1,8 @@
 //! The `transactions` view: what a client of the old service selects from.
 
-use floodgate::ledger::Ledger;
 use tokio_postgres::SimpleQueryMessage;
 
-use crate::ledger::{by, decided, ledger};
+use super::{Rig, by, decided};
 
 fn transaction(value: &str, gas: &str, timestamp: &str, more: &str) -> String {
     format!(
@@ -14,7 +13,8 @@ fn transaction(value: &str, gas: &str, timestamp: &str, more: &str) -> String {
 
 #[tokio::test]
 async fn the_view_has_the_columns_that_old_clients_know() {
-    let (ledger, client) = ledger().await;
+    let rig = Rig::postgres().await;
+    let (ledger, client) = (&rig.ledger, rig.client());
     let body = transaction("12.5", "30", "1766700000", "");
     let mut of_another_flow = by("transactions");
     of_another_flow.flow = floodgate::flow::FlowName::new("credit");
@@ -46,7 +46,8 @@ async fn the_view_has_the_columns_that_old_clients_know() {
 
 #[tokio::test]
 async fn no_number_that_the_schema_admits_makes_the_view_fail() {
-    let (ledger, client) = ledger().await;
+    let rig = Rig::postgres().await;
+    let (ledger, client) = (&rig.ledger, rig.client());
     let escaped_nul = r#","memo":"\u0000""#;
     let bodies = [
         transaction("1e-20000", "3e1", "30.0", ""),
@@ -84,7 +85,8 @@ async fn no_number_that_the_schema_admits_makes_the_view_fail() {
 
 #[tokio::test]
 async fn an_event_without_a_zone_is_in_utc_whatever_the_session_says() {
-    let (ledger, client) = ledger().await;
+    let rig = Rig::postgres().await;
+    let (ledger, client) = (&rig.ledger, rig.client());
     let event = |time: &str| {
         format!(
             r#"{{"event_id":"e","occurred_at":"{time}","user_id":"u","event_type":"login","properties":{{"n":1}}}}"#
@@ -122,7 +124,8 @@ async fn an_event_without_a_zone_is_in_utc_whatever_the_session_says() {
 
 #[tokio::test]
 async fn tasks_are_found_by_their_number_among_whatever_else_is_kept() {
-    let (ledger, client) = ledger().await;
+    let rig = Rig::postgres().await;
+    let (ledger, client) = (&rig.ledger, rig.client());
     let body = r#"{"payload":"text"}"#;
     ledger
         .keep(

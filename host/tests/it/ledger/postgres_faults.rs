@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use floodgate::ledger::{Error, Ledger, Postgres};
 
-use crate::ledger::{by, decided, ids};
+use super::{by, decided, ids};
 use crate::support::{PrivatePostgres, eventually};
 
 #[tokio::test]

@@ -1,0 +1,7 @@
+SELECT
+    flow, id, stream_id, body::text AS body, received_at, score, label_name,
+    reasons, output, oracles, decided_at
+FROM decisions
+WHERE $1::text IS NULL OR flow = $1
+ORDER BY seq DESC
+LIMIT $2
