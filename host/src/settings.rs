@@ -34,6 +34,35 @@ pub struct ServeSettings {
     #[arg(long, env = "FLOODGATE_ROLE", value_enum, default_value = "all")]
     pub role: Role,
 
+    #[command(flatten)]
+    pub host: HostSettings,
+
+    #[command(flatten)]
+    pub backbone: BackboneSettings,
+
+    #[command(flatten)]
+    pub ledger: LedgerSettings,
+}
+
+/// `floodgate dev`.
+#[derive(Clone, Debug, Args)]
+pub struct DevSettings {
+    /// Directory that holds everything that is accepted, decided and kept; one
+    /// process at a time uses it
+    #[arg(long, env = "FLOODGATE_DATA_DIR", default_value = "data")]
+    pub data_dir: PathBuf,
+
+    /// Use a directory that is removed at the end
+    #[arg(long, conflicts_with = "data_dir")]
+    pub ephemeral: bool,
+
+    #[command(flatten)]
+    pub host: HostSettings,
+}
+
+/// What every host has, wherever its backbone and its ledger are.
+#[derive(Clone, Debug, Args)]
+pub struct HostSettings {
     /// Address of the front end; port 0 takes a free one
     #[arg(long, env = "FLOODGATE_LISTEN", default_value = "127.0.0.1:8000")]
     pub listen: SocketAddr,
@@ -41,12 +70,6 @@ pub struct ServeSettings {
     /// Address of the admin API; keep it on loopback or on a private network
     #[arg(long, env = "FLOODGATE_ADMIN_LISTEN", default_value = "127.0.0.1:9090")]
     pub admin: SocketAddr,
-
-    #[command(flatten)]
-    pub backbone: BackboneSettings,
-
-    #[command(flatten)]
-    pub ledger: LedgerSettings,
 
     #[command(flatten)]
     pub flows: FlowSettings,
@@ -134,11 +157,15 @@ pub struct FlowSettings {
 
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
-    #[error("no Redis is named: set REDIS_URL or --redis-url, such as redis://localhost:6379")]
+    #[error(
+        "no Redis is named: set REDIS_URL or --redis-url, such as redis://localhost:6379; \
+         floodgate dev needs neither Redis nor Postgres"
+    )]
     NoRedis,
     #[error(
         "no Postgres is named: set DATABASE_URL or --database-url, such as \
-         postgres://user:password@localhost/floodgate, or POSTGRES_HOST and its kin"
+         postgres://user:password@localhost/floodgate, or POSTGRES_HOST and its kin; \
+         floodgate dev needs neither Redis nor Postgres"
     )]
     NoPostgres,
     #[error("the URL of Postgres is not one: {0}")]
@@ -174,7 +201,7 @@ impl LedgerSettings {
     }
 }
 
-impl ServeSettings {
+impl HostSettings {
     /// The directory for compiled oracles.
     pub fn cache_dir(&self) -> PathBuf {
         self.cache.clone().unwrap_or_else(|| user_cache("oracles"))

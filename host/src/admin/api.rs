@@ -23,6 +23,7 @@ pub(super) async fn answer(admin: &Admin, request: Request<Incoming>) -> Respons
         ["healthz"] if get => health::answer(admin).await,
         ["flows"] if get => reply(pending::flows(admin).await),
         ["flows", name, "kept"] if get => reply(pending::kept_since(admin, name, &query).await),
+        ["decisions"] if get => reply(why::latest(admin, &query).await),
         ["pending"] if get => reply(pending::pending(admin, &query).await),
         ["why", flow, id] if get => reply(why::why(admin, flow, &decoded(id)).await),
         ["oracles"] if get => reply(oracles::list(admin).await),
@@ -40,14 +41,14 @@ pub(super) async fn answer(admin: &Admin, request: Request<Incoming>) -> Respons
             Ok(which) => reply(dead::purge(admin, &which).await),
             Err(refusal) => refusal,
         },
-        ["healthz" | "flows" | "pending" | "oracles" | "dead"]
+        ["healthz" | "flows" | "decisions" | "pending" | "oracles" | "dead"]
         | ["dead" | "why", _, _]
         | ["flows", _, "kept"] => not_allowed("GET"),
         ["oracles", _, "rollback" | "pin" | "unpin"]
         | ["dead", "requeue" | "rehearse" | "purge"] => not_allowed("POST"),
         _ => problem(
             StatusCode::NOT_FOUND,
-            "the admin API has /healthz, /flows, /pending, /why, /oracles and /dead",
+            "the admin API has /healthz, /flows, /decisions, /pending, /why, /oracles and /dead",
         ),
     }
 }

@@ -6,8 +6,8 @@ use super::{Admin, Error, partitions};
 use crate::backbone::Pending;
 use crate::flow::FlowName;
 
-const DEFAULT_MAX: usize = 100;
-const LARGEST_MAX: usize = 10_000;
+const DEFAULT_MAX: u32 = 100;
+const LARGEST_MAX: u32 = 10_000;
 
 pub(super) async fn flows(admin: &Admin) -> Result<Vec<FlowStatus>, Error> {
     let mut all = Vec::new();
@@ -49,16 +49,21 @@ pub(super) async fn flows(admin: &Admin) -> Result<Vec<FlowStatus>, Error> {
     Ok(all)
 }
 
-/// Pending entries, oldest first.
-pub(super) async fn pending(admin: &Admin, query: &Query<'_>) -> Result<Vec<PendingEntry>, Error> {
-    let max = match query.get("max") {
-        None => DEFAULT_MAX,
+/// How many rows a call asks for.
+pub(super) fn max(query: &Query<'_>) -> Result<u32, Error> {
+    match query.get("max") {
+        None => Ok(DEFAULT_MAX),
         Some(max) => max
             .parse()
             .ok()
             .filter(|max| (1..=LARGEST_MAX).contains(max))
-            .ok_or_else(|| Error::Invalid(format!("max takes 1 to {LARGEST_MAX}")))?,
-    };
+            .ok_or_else(|| Error::Invalid(format!("max takes 1 to {LARGEST_MAX}"))),
+    }
+}
+
+/// Pending entries, oldest first.
+pub(super) async fn pending(admin: &Admin, query: &Query<'_>) -> Result<Vec<PendingEntry>, Error> {
+    let max = max(query)? as usize;
     let mut all = Vec::new();
     for flow in admin.flows(query.get("flow").as_deref())? {
         for partition in partitions(&flow) {

@@ -128,6 +128,19 @@ pub struct DecidedBy {
     pub score: f64,
 }
 
+/// `GET /decisions?flow=&max=`: a decision that was kept.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Kept {
+    pub flow: String,
+    pub id: String,
+    pub label: Option<String>,
+    pub score: Option<f64>,
+    pub reasons: Vec<String>,
+    pub oracles: Vec<DecidedBy>,
+    pub received_at: Option<Timestamp>,
+    pub decided_at: Option<Timestamp>,
+}
+
 /// `GET /dead?flow=&fault=&id=&limit=`
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Dead {

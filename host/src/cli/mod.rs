@@ -2,8 +2,11 @@
 
 mod client;
 mod dead;
+mod decisions;
+mod dev;
 mod flows;
 mod health;
+mod host;
 mod import;
 mod keys;
 mod load;
@@ -37,6 +40,8 @@ struct Cli {
 enum Command {
     /// Run the front end, workers, or both
     Serve(Box<crate::settings::ServeSettings>),
+    /// Run all of it in one process on a database file, without Redis and Postgres
+    Dev(Box<crate::settings::DevSettings>),
     /// Bring the ledger's tables up to date
     Migrate(crate::settings::LedgerSettings),
     /// Make API keys
@@ -53,6 +58,8 @@ enum Command {
     Oracles(oracles::Arguments),
     /// List entries that were delivered and are not settled
     Pending(pending::Arguments),
+    /// List the decisions that were kept last, newest first
+    Decisions(decisions::Arguments),
     /// Tell what became of an entry, and what it waits for
     Why(why::Arguments),
     /// List, show, requeue or purge dead letters
@@ -110,6 +117,7 @@ pub fn main() -> ExitCode {
 async fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Serve(settings) => serve::run(*settings).await,
+        Command::Dev(settings) => dev::run(*settings).await,
         Command::Migrate(settings) => migrate::run(&settings).await,
         Command::Keys(command) => keys::run(&command),
         Command::Health(admin) => health::run(&admin).await,
@@ -117,6 +125,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Flows(arguments) => flows::run(arguments).await,
         Command::Oracles(arguments) => oracles::run(arguments).await,
         Command::Pending(arguments) => pending::run(arguments).await,
+        Command::Decisions(arguments) => decisions::run(arguments).await,
         Command::Why(arguments) => why::run(arguments).await,
         Command::Dead(command) => dead::run(command).await,
         Command::Import(arguments) => import::run(arguments).await,

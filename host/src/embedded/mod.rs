@@ -12,7 +12,7 @@ mod readers;
 pub(crate) mod values;
 mod writer;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -35,6 +35,7 @@ pub struct Database {
 struct Shared {
     writer: Writer,
     readers: Readers,
+    dir: PathBuf,
     name: String,
     _lock: Lock,
     _ephemeral: Option<TempDir>,
@@ -70,6 +71,7 @@ impl Database {
         let shared = Shared {
             writer: Writer::start(connection),
             readers: Readers::new(open::file(dir)),
+            dir: dir.to_owned(),
             name: format!("the data directory {}", dir.display()),
             _lock: lock,
             _ephemeral: ephemeral,
@@ -77,6 +79,10 @@ impl Database {
         Ok(Self {
             shared: Arc::new(shared),
         })
+    }
+
+    pub fn dir(&self) -> &Path {
+        &self.shared.dir
     }
 
     /// Which directory this is, in errors.

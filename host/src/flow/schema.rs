@@ -66,6 +66,11 @@ impl Schema {
         self.digest
     }
 
+    /// A body that the schema shows as an example.
+    pub fn example(&self) -> Option<&Value> {
+        self.source["examples"].get(0)
+    }
+
     /// The types that the schema names for a member of the body, such as
     /// `integer`; none where it says nothing at that place.
     pub fn types_of(&self, member: &str) -> Vec<&str> {

@@ -157,13 +157,18 @@ pub fn new_key(name: &str, flows: &[String]) -> (String, String) {
     let secret: [u8; 32] = rand::random();
     // The prefix lets scanners for secrets know what they found.
     let key = format!("fgk_{}", hex::encode(secret));
-    let hash = hex::encode(Sha256::digest(key.as_bytes()));
-    let mut line = format!("{name} sha256:{hash}");
+    let mut line = line_of(name, &key);
     if !flows.is_empty() {
         line.push(' ');
         line.push_str(&flows.join(","));
     }
     (key, line)
+}
+
+/// The line of a key that is for all flows.
+pub fn line_of(name: &str, key: &str) -> String {
+    let hash = hex::encode(Sha256::digest(key.as_bytes()));
+    format!("{name} sha256:{hash}")
 }
 
 #[cfg(test)]

@@ -51,7 +51,7 @@ impl Default for Options {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("listen on {address}: {source}; free that address or choose another one to listen on")]
+#[error("listen on {address}: {source}; --listen takes another address for the front end")]
 pub struct BindError {
     pub address: SocketAddr,
     #[source]

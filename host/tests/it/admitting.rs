@@ -3,13 +3,13 @@
 use hyper::StatusCode;
 use serde_json::{Value, json};
 
-use crate::host::{DEADLINE, Site};
+use crate::host::{DEADLINE, Ground, Site};
 use crate::services::Service;
 use crate::support;
 
 async fn event_site() -> Site {
     let (redis, postgres) = (support::redis().await, support::postgres().await);
-    let site = Site::of_flows(redis, postgres, &["events"]);
+    let site = Site::of_flows(Ground::of(redis, postgres), &["events"]);
     site.rewrite_flow("events", |text| {
         text.replace("keys = true", "keys = false")
             .replace("rate = \"1000/s\"", "rate = \"none\"")
@@ -105,8 +105,12 @@ async fn a_batch_beyond_the_backlog_is_told_which_items_to_send_again() {
 #[tokio::test]
 async fn ids_that_count_up_never_repeat_in_any_process() {
     let first = Service::front_end(&["tasks"]).await;
-    let (redis, postgres) = (first.site.redis.clone(), first.site.postgres.clone());
-    let second = Service::front_end_on(Site::of_flows(redis, postgres, &["tasks"])).await;
+    let (redis, postgres) = (
+        first.site.redis().to_owned(),
+        first.site.postgres().to_owned(),
+    );
+    let second =
+        Service::front_end_on(Site::of_flows(Ground::of(redis, postgres), &["tasks"])).await;
     let payload = json!({"payload": "text"});
     let (status, _, answer) = first.post("/tasks", &payload).await;
     assert_eq!(
@@ -162,7 +166,7 @@ async fn a_key_that_was_claimed_before_a_crash_still_makes_one_entry() {
     let (key, body) = ([("idempotency-key", "mine")], json!({"payload": "text"}));
     front.post_with("/tasks", &key, &body).await;
     // As if the front end had ended between the claim and the append.
-    let client = redis::Client::open(front.site.redis.as_str()).unwrap();
+    let client = redis::Client::open(front.site.redis()).unwrap();
     let mut connection = client.get_multiplexed_async_connection().await.unwrap();
     let forget = "for _, key in ipairs(redis.call('KEYS', '*:id:*')) do redis.call('DEL', key) end
         redis.call('DEL', ARGV[1]) redis.call('SET', ARGV[2], 0)";
@@ -223,7 +227,7 @@ async fn a_reply_that_tells_the_time_of_receipt_tells_the_same_when_sent_again()
 async fn without_a_ledger_there_are_no_ids_that_count_up() {
     let redis = support::redis().await;
     let nowhere = "postgres://nobody@127.0.0.1:1/none".to_owned();
-    let front = Service::front_end_on(Site::of_flows(redis, nowhere, &["tasks"])).await;
+    let front = Service::front_end_on(Site::of_flows(Ground::of(redis, nowhere), &["tasks"])).await;
     support::eventually(DEADLINE, "it says so", async || {
         let (status, headers, problem) = front.post("/tasks", &json!({"payload": "x"})).await;
         status == StatusCode::SERVICE_UNAVAILABLE

@@ -4,16 +4,23 @@
 
 use hyper::StatusCode;
 use serde_json::{Value, json};
-use tokio_postgres::NoTls;
 
-use crate::host::{DEADLINE, drainer, transaction};
+use crate::host::{DEADLINE, Ground, Ground as Rig, drainer, transaction};
 use crate::services::Service;
 use crate::support;
 
 const ALL: [&str; 5] = ["credit", "events", "posting", "tasks", "transactions"];
 
-async fn all_five() -> (Service, String) {
-    let site = Service::site(&ALL).await;
+contract!([servers, embedded] {
+    transactions,
+    credit,
+    posting,
+    events,
+    tasks,
+});
+
+async fn all_five(ground: Ground) -> (Service, String) {
+    let site = Service::site_on(ground, &ALL);
     let file = site.flows.path().join("keys");
     let output = std::process::Command::new(env!("CARGO_BIN_EXE_floodgate"))
         .args(["keys", "new", "shop", "--file", file.to_str().unwrap()])
@@ -59,9 +66,8 @@ fn without(body: &Value, member: &str) -> Value {
     body
 }
 
-#[tokio::test]
-async fn transactions() {
-    let (service, _) = all_five().await;
+async fn transactions(ground: Ground) {
+    let (service, _) = all_five(ground).await;
     let body = drainer(0xab);
     for path in ["/transactions", "/transactions/"] {
         let (status, _, answer) = service.post(path, &body).await;
@@ -105,24 +111,18 @@ async fn transactions() {
         service.open("transactions").await == 0
     })
     .await;
-    let (client, connection) = tokio_postgres::connect(&service.site.postgres, NoTls)
-        .await
-        .unwrap();
-    tokio::spawn(connection);
     let query = "SELECT tx_hash, priority, risk_score FROM transactions";
-    let rows = client.query(query, &[]).await.unwrap();
-    assert_eq!(rows.len(), 1);
-    assert_eq!(rows[0].get::<_, &str>(0), body["tx_hash"]);
-    assert_eq!(rows[0].get::<_, &str>(1), "HIGH");
-    assert!(rows[0].get::<_, f64>(2) > 0.8);
+    let rows = service.site.query(query).await;
+    let [row] = &rows[..] else { panic!("{rows:?}") };
+    assert_eq!((json!(row[0]), &*row[1]), (body["tx_hash"].clone(), "HIGH"));
+    assert!(row[2].parse::<f64>().unwrap() > 0.8);
     let (status, health) = service.get("/healthz").await;
     let ok = json!({"status": "ok", "redis": "ok", "postgres": "ok"});
     assert_eq!((status, health), (StatusCode::OK, ok));
 }
 
-#[tokio::test]
-async fn credit() {
-    let (service, _) = all_five().await;
+async fn credit(ground: Ground) {
+    let (service, _) = all_five(ground).await;
     for (age, value, verdict) in [
         (json!(20), json!(100_000), "NOT approved"),
         (json!(20), json!(99_999), "APPROVED"),
@@ -156,9 +156,8 @@ async fn credit() {
     );
 }
 
-#[tokio::test]
-async fn posting() {
-    let (service, _) = all_five().await;
+async fn posting(ground: Ground) {
+    let (service, _) = all_five(ground).await;
     let id = "8d3e1ee0-5a0e-4b5a-9f0e-0123456789ab";
     let good = json!({
         "id": id, "amount": 100.5, "currency": "usd", "description": "rent",
@@ -236,17 +235,13 @@ async fn posting() {
         (&page["status"], shape(&page)),
         (&json!("healthy"), members.map(str::to_owned).to_vec())
     );
-    let (client, connection) = tokio_postgres::connect(&service.site.postgres, NoTls)
-        .await
-        .unwrap();
-    tokio::spawn(connection);
+    let query = "SELECT body ->> 'currency' FROM decisions WHERE flow = 'posting'";
     support::eventually(
         DEADLINE,
         "the currency is stored in upper case",
         async || {
-            let query = "SELECT body ->> 'currency' FROM decisions WHERE id = $1";
-            let row = client.query_opt(query, &[&id]).await.unwrap();
-            row.is_some_and(|row| row.get::<_, &str>(0) == "USD")
+            let found = service.site.query(query).await;
+            found.iter().any(|row| row[0] == "USD")
         },
     )
     .await;
@@ -259,16 +254,20 @@ fn event(number: u32) -> Value {
     })
 }
 
-#[tokio::test]
-async fn events() {
-    let (service, key) = all_five().await;
-    let (client, connection) = tokio_postgres::connect(&service.site.postgres, NoTls)
-        .await
-        .unwrap();
-    tokio::spawn(connection);
+async fn events(ground: Ground) {
+    let (service, key) = all_five(ground).await;
     // What a database refuses for good.
-    let refuse = "ALTER TABLE decisions ADD CHECK (body ->> 'event_type' <> 'poison')";
-    client.batch_execute(refuse).await.unwrap();
+    let refuse = match service.site.ground {
+        Ground::Servers { .. } => {
+            "ALTER TABLE decisions ADD CHECK (body ->> 'event_type' <> 'poison')"
+        }
+        Ground::Embedded(_) => {
+            "CREATE TRIGGER refuse BEFORE INSERT ON decisions
+             WHEN NEW.body ->> '$.event_type' = 'poison'
+             BEGIN SELECT RAISE(ABORT, 'refused'); END"
+        }
+    };
+    service.site.query(refuse).await;
     let with_key = [("X-API-KEY", key.as_str())];
     let post = async |body: Value| service.post_with("/events", &with_key, &body).await;
     assert_eq!(
@@ -301,8 +300,8 @@ async fn events() {
     }
     post(json!([changed(&event(6), "event_type", json!("poison"))])).await;
     let count = async || -> i64 {
-        let row = client.query_one("SELECT count(*) FROM events", &[]).await;
-        row.unwrap().get(0)
+        let count = service.site.query("SELECT count(*) FROM events").await;
+        count[0][0].parse().unwrap()
     };
     support::eventually(DEADLINE, "each is kept once", async || count().await == 3).await;
     let dead = support::eventually_some(DEADLINE, "the refused one is dead", async || {
@@ -317,9 +316,8 @@ async fn events() {
     assert_eq!(count().await, 3);
 }
 
-#[tokio::test]
-async fn tasks() {
-    let (service, _) = all_five().await;
+async fn tasks(ground: Ground) {
+    let (service, _) = all_five(ground).await;
     let (status, _, answer) = service.post("/tasks", &json!({"payload": "text"})).await;
     assert_eq!(
         (status, answer),
@@ -358,7 +356,7 @@ async fn what_a_killed_worker_held_becomes_a_done_task_all_the_same() {
     let (_, _, answer) = front.post("/tasks", &json!({"payload": "held"})).await;
     let path = format!("/tasks/{}", answer["task_id"]);
     worker.kill();
-    let client = redis::Client::open(front.site.redis.as_str()).unwrap();
+    let client = redis::Client::open(front.site.redis()).unwrap();
     let mut connection = client.get_multiplexed_async_connection().await.unwrap();
     // As if its lease had run out by now.
     let age = "local held = redis.call('XPENDING', KEYS[1], 'workers', '-', '+', 1)

@@ -2,18 +2,31 @@
 
 use serde_json::Value;
 
-use crate::host::{DEADLINE, Host, MEMPOOL_RISK, MISBEHAVING, Site, told_to};
+use crate::host::{
+    DEADLINE, Ground, Ground as Rig, Host, MEMPOOL_RISK, MISBEHAVING, Site, told_to,
+};
 use crate::support;
+
+contract!([servers, embedded] {
+    an_entry_that_traps_dies_alone,
+    a_faulty_entry_is_listed_as_pending_with_its_next_attempt,
+    a_dead_letter_is_shown_requeued_and_judged_by_the_oracle_of_now,
+    a_purged_dead_letter_is_gone_and_nothing_is_purged_by_a_slip,
+});
 
 /// Where entries die after two attempts.
 async fn impatient_site() -> Site {
-    let site = Site::new().await.with_oracle(MISBEHAVING);
+    impatient_site_on(Ground::servers().await)
+}
+
+fn impatient_site_on(ground: Ground) -> Site {
+    let site = Site::on(ground).with_oracle(MISBEHAVING);
     site.with_flow("attempts = 5", "attempts = 2")
         .with_flow("first = \"1s\"", "first = \"10ms\"")
 }
 
-async fn impatient() -> Host {
-    Host::start_on(impatient_site().await).await
+async fn impatient_on(ground: Ground) -> Host {
+    Host::start_on(impatient_site_on(ground)).await
 }
 
 async fn until_dead(host: &Host, count: usize) -> Vec<Value> {
@@ -47,9 +60,8 @@ async fn dies_alone_on(site: Site, what: &str, fault: &str) {
     assert_eq!(host.kept().await, 8);
 }
 
-#[tokio::test]
-async fn an_entry_that_traps_dies_alone() {
-    dies_alone("trap", "trap").await;
+async fn an_entry_that_traps_dies_alone(ground: Ground) {
+    dies_alone_on(impatient_site_on(ground), "trap", "trap").await;
 }
 
 #[tokio::test]
@@ -132,9 +144,8 @@ async fn an_oracle_that_returns_too_few_results_decides_nothing() {
     host.settled().await;
 }
 
-#[tokio::test]
-async fn a_faulty_entry_is_listed_as_pending_with_its_next_attempt() {
-    let host = Host::start(MISBEHAVING).await;
+async fn a_faulty_entry_is_listed_as_pending_with_its_next_attempt(ground: Ground) {
+    let host = Host::start_with(ground, MISBEHAVING).await;
     host.post(&told_to(1, "high")).await;
     host.until_kept(1).await;
     host.post(&told_to(2, "trap")).await;
@@ -151,9 +162,8 @@ async fn a_faulty_entry_is_listed_as_pending_with_its_next_attempt() {
     assert!(table.contains("retry") && table.contains("trap"), "{table}");
 }
 
-#[tokio::test]
-async fn a_dead_letter_is_shown_requeued_and_judged_by_the_oracle_of_now() {
-    let host = impatient().await;
+async fn a_dead_letter_is_shown_requeued_and_judged_by_the_oracle_of_now(ground: Ground) {
+    let host = impatient_on(ground).await;
     host.post(&told_to(1, "high")).await;
     host.until_kept(1).await;
     host.post(&told_to(2, "trap")).await;
@@ -193,9 +203,8 @@ async fn a_dead_letter_is_shown_requeued_and_judged_by_the_oracle_of_now() {
     assert!(said.starts_with("0 requeued"), "{said}");
 }
 
-#[tokio::test]
-async fn a_purged_dead_letter_is_gone_and_nothing_is_purged_by_a_slip() {
-    let host = impatient().await;
+async fn a_purged_dead_letter_is_gone_and_nothing_is_purged_by_a_slip(ground: Ground) {
+    let host = impatient_on(ground).await;
     host.post(&told_to(1, "high")).await;
     host.until_kept(1).await;
     host.post(&told_to(2, "trap")).await;
@@ -215,7 +224,7 @@ async fn an_entry_that_ended_three_processes_dies_and_its_neighbour_is_decided()
     for number in 1..=2 {
         crate::host::post(&url, &told_to(number, "high")).await;
     }
-    let client = redis::Client::open(site.redis.as_str()).unwrap();
+    let client = redis::Client::open(site.redis()).unwrap();
     let mut connection = client.get_multiplexed_async_connection().await.unwrap();
     // What is left of a worker that ended while it judged both, many times
     // over; the first of them alone.
@@ -242,7 +251,7 @@ async fn an_entry_that_ended_three_processes_dies_and_its_neighbour_is_decided()
     assert_eq!(dead[0]["fault"], "crash");
     assert_eq!(dead[0]["id"], told_to(1, "")["tx_hash"]);
     support::eventually(DEADLINE, "the other is kept", async || {
-        crate::host::kept(&site.postgres).await == 1
+        site.kept().await == 1
     })
     .await;
 }
@@ -258,8 +267,10 @@ async fn a_flow_may_have_what_no_oracle_can_judge_count_as_high() {
     host.until_kept(2).await;
     host.settled().await;
     assert_eq!(host.get("/dead").await.as_array().unwrap().len(), 0);
-    let row = crate::host::decision(&host.site.postgres, &told_to(2, "")).await;
-    assert_eq!(row, (1.0, vec!["unjudged".to_owned()]));
+    let latest = host.get("/decisions?max=1").await;
+    assert_eq!(latest[0]["id"], told_to(2, "")["tx_hash"]);
+    assert_eq!(latest[0]["score"], 1.0);
+    assert_eq!(latest[0]["reasons"], serde_json::json!(["unjudged"]));
 }
 
 #[tokio::test]
@@ -270,7 +281,7 @@ async fn what_somebody_else_wrote_to_the_stream_dies_and_stops_nobody() {
     let host = Host::start_on(site).await;
     host.accepted(&told_to(1, "")).await;
     host.settled().await;
-    let client = redis::Client::open(host.site.redis.as_str()).unwrap();
+    let client = redis::Client::open(host.site.redis()).unwrap();
     let mut connection = client.get_multiplexed_async_connection().await.unwrap();
     let deep = format!("{{\"x\":{}{}}}", "[".repeat(200_000), "]".repeat(200_000));
     for (id, body) in [("deep", deep.as_bytes()), ("no-text", b"\"\xff\"")] {

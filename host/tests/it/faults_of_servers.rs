@@ -2,7 +2,7 @@
 
 use hyper::StatusCode;
 
-use crate::host::{DEADLINE, Host, MEMPOOL_RISK, Site, drainer};
+use crate::host::{DEADLINE, Ground, Host, MEMPOOL_RISK, Site, drainer};
 use crate::support::{self, PrivatePostgres, PrivateRedis, request};
 
 async fn health(host: &Host) -> (StatusCode, serde_json::Value) {
@@ -22,7 +22,7 @@ async fn until_healthy(host: &Host) {
 async fn without_redis_at_the_start_it_answers_503_and_recovers_by_itself() {
     let mut redis = PrivateRedis::start().await;
     redis.stop();
-    let site = Site::on(redis.url(), support::postgres().await);
+    let site = Site::on(Ground::of(redis.url(), support::postgres().await));
     let host = Host::start_on(site.with_oracle(MEMPOOL_RISK)).await;
     let (status, _) = host.post(&drainer(1)).await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
@@ -46,7 +46,7 @@ async fn without_redis_at_the_start_it_answers_503_and_recovers_by_itself() {
 #[tokio::test]
 async fn redis_killed_later_costs_503s_and_no_entry() {
     let mut redis = PrivateRedis::start().await;
-    let site = Site::on(redis.url(), support::postgres().await);
+    let site = Site::on(Ground::of(redis.url(), support::postgres().await));
     let host = Host::start_on(site.with_oracle(MEMPOOL_RISK)).await;
     for number in 1..=50 {
         host.accepted(&drainer(number)).await;
@@ -63,7 +63,7 @@ async fn redis_killed_later_costs_503s_and_no_entry() {
 #[tokio::test]
 async fn redis_that_hangs_is_answered_with_503_and_comes_back() {
     let mut redis = PrivateRedis::start().await;
-    let site = Site::on(redis.url(), support::postgres().await);
+    let site = Site::on(Ground::of(redis.url(), support::postgres().await));
     let host = Host::start_on(site.with_oracle(MEMPOOL_RISK)).await;
     host.accepted(&drainer(1)).await;
     host.until_kept(1).await;
@@ -79,7 +79,7 @@ async fn redis_that_hangs_is_answered_with_503_and_comes_back() {
 async fn without_postgres_entries_wait_and_use_up_no_attempt() {
     let redis = support::redis().await;
     let mut postgres = PrivatePostgres::start().await;
-    let site = Site::on(redis, postgres.url());
+    let site = Site::on(Ground::of(redis, postgres.url()));
     let host = Host::start_on(site.with_oracle(MEMPOOL_RISK)).await;
     host.accepted(&drainer(1)).await;
     host.until_kept(1).await;
@@ -109,7 +109,7 @@ async fn without_postgres_entries_wait_and_use_up_no_attempt() {
 #[tokio::test]
 async fn while_postgres_is_away_a_worker_hoards_nothing() {
     let mut postgres = PrivatePostgres::start().await;
-    let site = Site::on(support::redis().await, postgres.url());
+    let site = Site::on(Ground::of(support::redis().await, postgres.url()));
     let host = Host::start_on(site.with_oracle(MEMPOOL_RISK)).await;
     host.accepted(&drainer(1)).await;
     host.until_kept(1).await;
@@ -134,7 +134,7 @@ async fn while_postgres_is_away_a_worker_hoards_nothing() {
 async fn without_postgres_at_the_start_entries_are_taken_and_wait_for_it() {
     let mut postgres = PrivatePostgres::start().await;
     postgres.stop();
-    let site = Site::on(support::redis().await, postgres.url());
+    let site = Site::on(Ground::of(support::redis().await, postgres.url()));
     let host = Host::start_on(site.with_oracle(MEMPOOL_RISK)).await;
     host.accepted(&drainer(1)).await;
     postgres.restart().await;
@@ -153,7 +153,7 @@ async fn raw(url: &str, command: &[&str]) {
 #[tokio::test]
 async fn an_emptied_redis_is_worked_on_and_what_is_gone_is_alarmed_on() {
     let redis = support::redis().await;
-    let site = Site::on(redis.clone(), support::postgres().await);
+    let site = Site::on(Ground::of(redis.clone(), support::postgres().await));
     let host = Host::start_on(site.with_oracle(MEMPOOL_RISK)).await;
     host.accepted(&drainer(1)).await;
     host.until_kept(1).await;
@@ -173,7 +173,7 @@ async fn an_emptied_redis_is_worked_on_and_what_is_gone_is_alarmed_on() {
 }
 
 async fn landmarks(host: &Host) -> i64 {
-    let connecting = tokio_postgres::connect(&host.site.postgres, tokio_postgres::NoTls);
+    let connecting = tokio_postgres::connect(host.site.postgres(), tokio_postgres::NoTls);
     let (client, connection) = connecting.await.unwrap();
     tokio::spawn(connection);
     let counted = client.query_one("SELECT count(*) FROM landmarks", &[]);
@@ -185,7 +185,8 @@ async fn a_redis_that_evicts_stops_the_start_and_the_error_names_the_remedy() {
     let redis = PrivateRedis::start().await;
     let evict = ["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"];
     raw(&redis.url(), &evict).await;
-    let site = Site::on(redis.url(), support::postgres().await).with_oracle(MEMPOOL_RISK);
+    let site =
+        Site::on(Ground::of(redis.url(), support::postgres().await)).with_oracle(MEMPOOL_RISK);
     let mut floodgate = site.serve("all");
     assert_eq!(floodgate.wait_exit().await, 1);
     support::eventually(DEADLINE, "it says why", async || {

@@ -5,7 +5,7 @@ use std::path::Path;
 use hyper::StatusCode;
 use serde_json::{Value, json};
 
-use crate::host::{DEADLINE, Site};
+use crate::host::{DEADLINE, Ground, Site};
 use crate::services::Service;
 use crate::support;
 
@@ -58,7 +58,7 @@ async fn only_a_key_of_the_flow_comes_in_and_its_name_travels_with_the_entry() {
     );
     assert_eq!(front.open("events").await, 1);
     let _worker = front.site.serve("worker");
-    let postgres = front.site.postgres.clone();
+    let postgres = front.site.postgres().to_owned();
     support::eventually(DEADLINE, "its name is kept", async || {
         let (client, connection) = tokio_postgres::connect(&postgres, tokio_postgres::NoTls)
             .await
@@ -129,10 +129,10 @@ async fn all_front_ends_share_one_bucket_which_fills_up_again() {
     let site = events("3/min").await;
     let file = site.flows.path().join("keys");
     let (shop, other) = (new_key(&file, &["shop"]), new_key(&file, &["other"]));
-    let (redis, postgres) = (site.redis.clone(), site.postgres.clone());
+    let (redis, postgres) = (site.redis().to_owned(), site.postgres().to_owned());
     let args = ["--keys-file", file.to_str().unwrap()];
     let first = Service::front_end_with(site, &args).await;
-    let second = Site::of_flows(redis, postgres, &["events"]);
+    let second = Site::of_flows(Ground::of(redis, postgres), &["events"]);
     second.rewrite_flow("events", |text| text.replace("1000/s", "3/min"));
     let second = Service::front_end_with(second, &args).await;
     let post = async |front: &Service, key: &str, body: Value| {

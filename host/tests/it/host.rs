@@ -7,7 +7,7 @@ use std::time::Duration;
 use hyper::StatusCode;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio_postgres::NoTls;
+use tokio_postgres::{NoTls, SimpleQueryMessage, SimpleQueryRow};
 
 use crate::support::{self, Floodgate, request};
 
@@ -21,26 +21,49 @@ pub fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
+/// What a Floodgate stands on.
+pub enum Ground {
+    Servers {
+        redis: String,
+        postgres: String,
+    },
+    /// The data directory of `floodgate dev`.
+    Embedded(TempDir),
+}
+
+impl Ground {
+    pub async fn servers() -> Self {
+        Self::of(support::redis().await, support::postgres().await)
+    }
+
+    pub fn of(redis: String, postgres: String) -> Self {
+        Self::Servers { redis, postgres }
+    }
+
+    pub async fn embedded() -> Self {
+        Self::Embedded(tempfile::tempdir().unwrap())
+    }
+}
+
 /// What processes of one deployment share.
 pub struct Site {
-    pub redis: String,
-    pub postgres: String,
+    pub ground: Ground,
     pub oracles: TempDir,
     pub flows: TempDir,
 }
 
 impl Site {
     pub async fn new() -> Self {
-        Self::on(support::redis().await, support::postgres().await)
+        Self::on(Ground::servers().await)
     }
 
     /// With the flow `transactions` as it is shipped, and no oracle yet.
-    pub fn on(redis: String, postgres: String) -> Self {
-        Self::of_flows(redis, postgres, &["transactions"])
+    pub fn on(ground: Ground) -> Self {
+        Self::of_flows(ground, &["transactions"])
     }
 
     /// With these flows as they are shipped, and no oracle yet.
-    pub fn of_flows(redis: String, postgres: String, names: &[&str]) -> Self {
+    pub fn of_flows(ground: Ground, names: &[&str]) -> Self {
         let flows = tempfile::tempdir().unwrap();
         for name in names {
             for file in [format!("{name}.toml"), format!("{name}.schema.json")] {
@@ -50,11 +73,37 @@ impl Site {
         }
         let oracles = tempfile::tempdir().unwrap();
         Self {
-            redis,
-            postgres,
+            ground,
             oracles,
             flows,
         }
+    }
+
+    pub fn redis(&self) -> &str {
+        match &self.ground {
+            Ground::Servers { redis, .. } => redis,
+            Ground::Embedded(_) => panic!("there is no Redis"),
+        }
+    }
+
+    pub fn postgres(&self) -> &str {
+        match &self.ground {
+            Ground::Servers { postgres, .. } => postgres,
+            Ground::Embedded(_) => panic!("there is no Postgres"),
+        }
+    }
+
+    /// What the ledger answers to SQL, as text; nothing while it is away.
+    pub async fn query(&self, sql: &str) -> Vec<Vec<String>> {
+        match &self.ground {
+            Ground::Servers { postgres, .. } => ask_postgres(postgres, sql).await,
+            Ground::Embedded(dir) => ask_file(dir.path(), sql).unwrap_or_default(),
+        }
+    }
+
+    pub async fn kept(&self) -> i64 {
+        let counted = self.query("SELECT count(*) FROM decisions").await;
+        counted.first().map_or(0, |row| row[0].parse().unwrap())
     }
 
     pub fn with_oracle(self, component: &str) -> Self {
@@ -96,14 +145,58 @@ impl Site {
 
     pub fn serve_with(&self, role: &str, args: &[&str]) -> Floodgate {
         let (flows, oracles) = (self.flows.path(), self.oracles.path());
-        let env = [
-            ("REDIS_URL", self.redis.as_str()),
-            ("DATABASE_URL", self.postgres.as_str()),
+        let mut env = vec![
             ("FLOODGATE_FLOWS", flows.to_str().unwrap()),
             ("FLOODGATE_ORACLES", oracles.to_str().unwrap()),
         ];
-        Floodgate::serve(&env, &[&["--role", role], args].concat())
+        match &self.ground {
+            Ground::Servers { redis, postgres } => {
+                env.extend([("REDIS_URL", &**redis), ("DATABASE_URL", postgres)]);
+                Floodgate::serve(&env, &[&["--role", role], args].concat())
+            }
+            Ground::Embedded(dir) => {
+                assert_eq!(role, "all", "it is all in one process");
+                env.push(("FLOODGATE_DATA_DIR", dir.path().to_str().unwrap()));
+                Floodgate::start("dev", &env, args)
+            }
+        }
     }
+}
+
+async fn ask_postgres(url: &str, sql: &str) -> Vec<Vec<String>> {
+    let Ok((client, connection)) = tokio_postgres::connect(url, NoTls).await else {
+        return Vec::new();
+    };
+    tokio::spawn(connection);
+    let answers = client.simple_query(sql).await.unwrap_or_default();
+    let rows = answers.into_iter().filter_map(|answer| match answer {
+        SimpleQueryMessage::Row(row) => Some(row),
+        _ => None,
+    });
+    let texts = |row: SimpleQueryRow| {
+        let text = |at| row.get(at).unwrap_or_default().to_owned();
+        (0..row.len()).map(text).collect()
+    };
+    rows.map(texts).collect()
+}
+
+fn ask_file(dir: &Path, sql: &str) -> rusqlite::Result<Vec<Vec<String>>> {
+    let file = rusqlite::Connection::open(dir.join("floodgate.db"))?;
+    file.busy_timeout(DEADLINE)?;
+    let mut query = file.prepare(sql)?;
+    let columns = query.column_count();
+    let rows = query.query_map((), |row| {
+        let text = |at| {
+            Ok(match row.get(at)? {
+                rusqlite::types::Value::Text(text) => text,
+                rusqlite::types::Value::Integer(number) => number.to_string(),
+                rusqlite::types::Value::Real(number) => number.to_string(),
+                _ => String::new(),
+            })
+        };
+        (0..columns).map(text).collect()
+    })?;
+    rows.collect()
 }
 
 /// A running Floodgate: front end and worker in one process.
@@ -116,7 +209,11 @@ pub struct Host {
 
 impl Host {
     pub async fn start(component: &str) -> Self {
-        Self::start_on(Site::new().await.with_oracle(component)).await
+        Self::start_with(Ground::servers().await, component).await
+    }
+
+    pub async fn start_with(ground: Ground, component: &str) -> Self {
+        Self::start_on(Site::on(ground).with_oracle(component)).await
     }
 
     pub async fn start_on(site: Site) -> Self {
@@ -170,7 +267,7 @@ impl Host {
 
     /// Decisions in the ledger; 0 while it is away.
     pub async fn kept(&self) -> i64 {
-        kept(&self.site.postgres).await
+        self.site.kept().await
     }
 
     pub async fn until_kept(&self, count: i64) {
@@ -213,25 +310,6 @@ pub async fn get(admin: &str, path: &str) -> Value {
     let url = format!("{admin}{path}");
     let (_, _, answer) = request("GET", &url, &[], String::new()).await;
     serde_json::from_slice(&answer).unwrap()
-}
-
-pub async fn kept(postgres: &str) -> i64 {
-    let Ok((client, connection)) = tokio_postgres::connect(postgres, NoTls).await else {
-        return 0;
-    };
-    tokio::spawn(connection);
-    let counted = client.query_one("SELECT count(*) FROM decisions", &[]);
-    counted.await.map_or(0, |row| row.get(0))
-}
-
-/// Score and reasons of the decision on this transaction.
-pub async fn decision(postgres: &str, transaction: &Value) -> (f64, Vec<String>) {
-    let (client, connection) = tokio_postgres::connect(postgres, NoTls).await.unwrap();
-    tokio::spawn(connection);
-    let query = "SELECT score, reasons FROM decisions WHERE id = $1";
-    let id = transaction["tx_hash"].as_str().unwrap();
-    let row = client.query_one(query, &[&id]).await.unwrap();
-    (row.get(0), row.get(1))
 }
 
 /// One that `mempool-risk` finds harmless, with something for `misbehaving` to do.

@@ -3,7 +3,7 @@
 use hyper::{HeaderMap, StatusCode};
 use serde_json::Value;
 
-use crate::host::{DEADLINE, Site};
+use crate::host::{DEADLINE, Ground, Site};
 use crate::support::{self, Floodgate, request};
 
 /// A Floodgate with some of the shipped flows.
@@ -39,8 +39,11 @@ impl Service {
 
     /// The flows and their oracles as they are shipped.
     pub async fn site(flows: &[&str]) -> Site {
-        let (redis, postgres) = (support::redis().await, support::postgres().await);
-        let site = Site::of_flows(redis, postgres, flows);
+        Self::site_on(Ground::servers().await, flows)
+    }
+
+    pub fn site_on(ground: Ground, flows: &[&str]) -> Site {
+        let site = Site::of_flows(ground, flows);
         for name in ["mempool-risk", "age-rule", "value-rule", "task-echo"] {
             site.drop_as(name, &format!("plugins/dist/{name}.wasm"));
         }

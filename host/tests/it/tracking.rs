@@ -163,7 +163,7 @@ async fn a_kept_decision_is_known_after_redis_lost_it() {
     let service = Service::start(&["tasks"]).await;
     service.post("/tasks", &json!({"payload": "text"})).await;
     service.until("/tasks/1", "status", "done").await;
-    let client = redis::Client::open(service.site.redis.as_str()).unwrap();
+    let client = redis::Client::open(service.site.redis()).unwrap();
     let mut connection = client.get_multiplexed_async_connection().await.unwrap();
     let _: () = redis::cmd("FLUSHDB")
         .query_async(&mut connection)

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use futures_util::{StreamExt, stream};
 use hyper::StatusCode;
 
-use crate::host::{DEADLINE, MEMPOOL_RISK, Site, UNIFORM_RISK, get, kept, post, transaction};
+use crate::host::{DEADLINE, MEMPOOL_RISK, Site, UNIFORM_RISK, get, post, transaction};
 use crate::support::{self, Floodgate};
 
 const CONCURRENCY: usize = 16;
@@ -57,7 +57,7 @@ impl Deployment {
             get(&self.admin, "/flows").await[0]["open"] == 0
         })
         .await;
-        assert_eq!(kept(&self.site.postgres).await, count as i64);
+        assert_eq!(self.site.kept().await, count as i64);
         let dead = get(&self.admin, "/dead").await;
         assert_eq!(dead.as_array().map(Vec::len), Some(0), "{dead}");
     }

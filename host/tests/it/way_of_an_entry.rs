@@ -1,35 +1,39 @@
 //! The real binary on real servers: POST, judge, decide, keep, settle.
 
 use hyper::StatusCode;
-use tokio_postgres::NoTls;
 
-use crate::host::{ALWAYS_FAILING, DEADLINE, Host, MEMPOOL_RISK, MISBEHAVING, Site};
-use crate::host::{drainer, get, kept, post, told_to, transaction};
+use crate::host::{
+    ALWAYS_FAILING, DEADLINE, Ground, Ground as Rig, Host, MEMPOOL_RISK, MISBEHAVING, Site,
+};
+use crate::host::{drainer, get, post, told_to, transaction};
 use crate::support;
 
-#[tokio::test]
-async fn a_high_transaction_is_kept_with_its_reasons_and_a_low_one_is_settled() {
-    let host = Host::start(MEMPOOL_RISK).await;
+contract!([servers, embedded] {
+    a_high_transaction_is_kept_with_its_reasons_and_a_low_one_is_settled,
+    the_same_transaction_is_judged_once_and_another_body_is_a_conflict,
+    a_dropped_oracle_judges_from_then_on,
+    a_flow_without_its_oracle_answers_503_until_it_is_dropped,
+    an_oracle_that_fails_everything_gives_way_to_the_one_before,
+    an_oracle_that_fails_everything_with_none_before_it_holds_the_flow,
+});
+
+async fn a_high_transaction_is_kept_with_its_reasons_and_a_low_one_is_settled(ground: Ground) {
+    let host = Host::start_with(ground, MEMPOOL_RISK).await;
     let (status, answer) = host.post(&drainer(0xab)).await;
     assert_eq!(status, StatusCode::ACCEPTED);
     assert_eq!(answer["status"], "accepted");
     host.post(&transaction(2, "0x", 30)).await;
     host.until_kept(1).await;
     host.settled().await;
-    let (client, connection) = tokio_postgres::connect(&host.site.postgres, NoTls)
-        .await
-        .unwrap();
-    tokio::spawn(connection);
-    let query = "SELECT label_name, reasons, oracles::text FROM decisions";
-    let row = client.query_one(query, &[]).await.unwrap();
-    assert_eq!(row.get::<_, String>(0), "HIGH");
-    assert!(!row.get::<_, Vec<String>>(1).is_empty());
-    assert!(row.get::<_, String>(2).contains(&host.digest().await));
+    let query = "SELECT label_name, reasons, oracles FROM decisions";
+    let row = &host.site.query(query).await[0];
+    assert_eq!(row[0], "HIGH");
+    assert!(row[1].contains("unlimited-approval"), "{row:?}");
+    assert!(row[2].contains(&host.digest().await), "{row:?}");
 }
 
-#[tokio::test]
-async fn the_same_transaction_is_judged_once_and_another_body_is_a_conflict() {
-    let host = Host::start(MEMPOOL_RISK).await;
+async fn the_same_transaction_is_judged_once_and_another_body_is_a_conflict(ground: Ground) {
+    let host = Host::start_with(ground, MEMPOOL_RISK).await;
     assert_eq!(host.post(&drainer(1)).await.0, StatusCode::ACCEPTED);
     assert_eq!(host.post(&drainer(1)).await.0, StatusCode::ACCEPTED);
     let other = transaction(1, "0x", 30);
@@ -39,9 +43,8 @@ async fn the_same_transaction_is_judged_once_and_another_body_is_a_conflict() {
     assert_eq!(host.kept().await, 1);
 }
 
-#[tokio::test]
-async fn a_dropped_oracle_judges_from_then_on() {
-    let host = Host::start(MEMPOOL_RISK).await;
+async fn a_dropped_oracle_judges_from_then_on(ground: Ground) {
+    let host = Host::start_with(ground, MEMPOOL_RISK).await;
     let before = host.digest().await;
     host.drop(MISBEHAVING);
     host.until_digest_is_not(&before).await;
@@ -49,9 +52,8 @@ async fn a_dropped_oracle_judges_from_then_on() {
     host.until_kept(1).await;
 }
 
-#[tokio::test]
-async fn a_flow_without_its_oracle_answers_503_until_it_is_dropped() {
-    let host = Host::start_on(Site::new().await).await;
+async fn a_flow_without_its_oracle_answers_503_until_it_is_dropped(ground: Ground) {
+    let host = Host::start_on(Site::on(ground)).await;
     let (status, problem) = host.post(&drainer(1)).await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
     let detail = problem["detail"].as_str().unwrap();
@@ -81,12 +83,11 @@ async fn a_front_end_of_its_own_hears_from_the_workers_which_oracles_are_there()
         get(&admin, "/flows").await[0]["open"] == 0
     })
     .await;
-    assert!(kept(&site.postgres).await >= 1);
+    assert!(site.kept().await >= 1);
 }
 
-#[tokio::test]
-async fn an_oracle_that_fails_everything_gives_way_to_the_one_before() {
-    let host = Host::start(MEMPOOL_RISK).await;
+async fn an_oracle_that_fails_everything_gives_way_to_the_one_before(ground: Ground) {
+    let host = Host::start_with(ground, MEMPOOL_RISK).await;
     let before = host.digest().await;
     host.post(&drainer(1)).await;
     host.until_kept(1).await;
@@ -104,9 +105,8 @@ async fn an_oracle_that_fails_everything_gives_way_to_the_one_before() {
     .await;
 }
 
-#[tokio::test]
-async fn an_oracle_that_fails_everything_with_none_before_it_holds_the_flow() {
-    let host = Host::start(ALWAYS_FAILING).await;
+async fn an_oracle_that_fails_everything_with_none_before_it_holds_the_flow(ground: Ground) {
+    let host = Host::start_with(ground, ALWAYS_FAILING).await;
     for number in 1..=20 {
         host.accepted(&drainer(number)).await;
     }

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use super::eventually_some;
 
-/// `floodgate serve` as it is shipped, on ports of its own choice.
+/// `floodgate serve` or `dev` as it is shipped, on ports of its own choice.
 pub struct Floodgate {
     process: Supervised,
     stdout: Lines,
@@ -21,13 +21,17 @@ pub struct Floodgate {
 type Lines = Arc<Mutex<Vec<String>>>;
 
 impl Floodgate {
-    /// Starts `floodgate serve` with `args` and, besides PATH, HOME and
-    /// TMPDIR, nothing but `env`. It may end at once: see [`Self::wait_exit`].
     pub fn serve(env: &[(&str, &str)], args: &[&str]) -> Self {
+        Self::start("serve", env, args)
+    }
+
+    /// Starts a subcommand with `args` and, besides PATH, HOME and TMPDIR,
+    /// nothing but `env`. It may end at once: see [`Self::wait_exit`].
+    pub fn start(subcommand: &str, env: &[(&str, &str)], args: &[&str]) -> Self {
         let directory = User::Current.directory(&std::env::temp_dir()).unwrap();
         let mut command = supervised(&User::Current, directory.path(), "KILL");
         command
-            .args([env!("CARGO_BIN_EXE_floodgate"), "serve"])
+            .args([env!("CARGO_BIN_EXE_floodgate"), subcommand])
             .args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
             .args(args);
         only(&mut command, env);

@@ -1,9 +1,10 @@
+//! A host: front end, workers, or both, over some backbone and some ledger.
+
 mod draining;
 mod keys;
 mod reload;
 mod waiting;
 
-use std::io::Write;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
@@ -21,30 +22,48 @@ use tracing::{info, warn};
 use self::reload::Reload;
 use super::flows;
 use crate::admin::{self, Admin};
-use crate::backbone::{self, Backbone, Redis};
+use crate::backbone::{self, Backbone};
 use crate::deliver;
 use crate::flow::{Flow, FlowSet};
 use crate::ingest::{self, Ingest};
-use crate::ledger::{Ledger, Postgres};
+use crate::ledger::Ledger;
 use crate::oracle::{Engine, EngineOptions, Registry, RegistryOptions};
-use crate::settings::ServeSettings;
+use crate::settings::{HostSettings, Role};
 use crate::worker::Worker;
 
-/// How long a start waits for Redis and for Postgres, each.
+/// How long a start waits for the backbone and for the ledger, each.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Settings, parts, bind, print what was bound, wait for a signal, drain.
-pub(super) async fn run(settings: ServeSettings) -> anyhow::Result<()> {
-    start_logging();
+/// What a host stands on.
+pub(super) struct Ground {
+    pub backbone: Arc<dyn Backbone>,
+    pub ledger: Arc<dyn Ledger>,
+}
+
+/// What a host has to say of itself once it is up.
+pub(super) struct Started {
+    /// `None`: it has no front end.
+    pub front_end: Option<SocketAddr>,
+    pub admin: SocketAddr,
+    pub flows: Arc<[Arc<Flow>]>,
+    /// `None`: it does not work.
+    pub oracles: Option<Arc<Registry>>,
+}
+
+/// Parts, bind, tell what was bound, wait for a signal, drain.
+pub(super) async fn run(
+    settings: HostSettings,
+    role: Role,
+    ground: Ground,
+    tell: impl FnOnce(&Started),
+) -> anyhow::Result<()> {
     let flows = flows::load(&settings.flows.flows)?;
     let flows: Arc<[Arc<Flow>]> = flows.into_iter().map(Arc::new).collect();
     let (in_force, follow_flows) = watch::channel(FlowSet {
         live: flows.clone(),
         ..FlowSet::default()
     });
-    let backbone: Arc<dyn Backbone> = Arc::new(Redis::new(settings.backbone.url()?)?);
-    let postgres = Postgres::connect(settings.ledger.config()?, 16)?;
-    let ledger: Arc<dyn Ledger> = Arc::new(postgres.clone());
+    let Ground { backbone, ledger } = ground;
 
     // Requests stop first, then the workers, so that what was answered last is
     // still drained; the admin API answers until the end.
@@ -60,7 +79,7 @@ pub(super) async fn run(settings: ServeSettings) -> anyhow::Result<()> {
     };
     let mut work = JoinSet::new();
     let admin = admin::Server::bind(settings.admin, parts.clone()).await?;
-    let front_end = match settings.role.admits() {
+    let front_end = match role.admits() {
         true => Some(bind_front_end(&settings, &parts, &stop_work, &mut work).await?),
         false => None,
     };
@@ -68,13 +87,13 @@ pub(super) async fn run(settings: ServeSettings) -> anyhow::Result<()> {
     if let Ok(checked) = tokio::time::timeout(PATIENCE, &mut fit).await {
         checked?;
     }
-    let mut migrating = tokio::spawn(migrate_when_there(postgres, stop_work.clone()));
+    let mut migrating = tokio::spawn(migrate_when_there(ledger.clone(), stop_work.clone()));
     // What was pinned is known only once the ledger is up to date.
     let _ = tokio::time::timeout(PATIENCE, &mut migrating).await;
     let removed = draining::find(&parts, PATIENCE).await;
     in_force.send_modify(|flows| flows.draining = removed.into());
     let max_memory = max_memory(&follow_flows.borrow());
-    let registry = match settings.role.works() {
+    let registry = match role.works() {
         true => Some(start_worker(&settings, &parts, max_memory, &stop_work, &mut work).await?),
         false => None,
     };
@@ -87,8 +106,13 @@ pub(super) async fn run(settings: ServeSettings) -> anyhow::Result<()> {
         max_memory,
     };
     work.spawn(reload.run(stop_work.clone()));
+    tell(&Started {
+        front_end: front_end.as_ref().map(|(server, _)| server.local_addr()),
+        admin: admin.local_addr(),
+        flows,
+        oracles: registry.clone(),
+    });
     let admission = front_end.map(|(server, ingest)| {
-        announce("listening on", server.local_addr());
         let stop = stop_work.clone();
         match registry {
             Some(registry) => work.spawn(waiting::follow_registry(
@@ -101,7 +125,6 @@ pub(super) async fn run(settings: ServeSettings) -> anyhow::Result<()> {
         };
         tokio::spawn(server.run(stop_admission.clone()))
     });
-    announce("admin on", admin.local_addr());
     let admin = tokio::spawn(admin.run(stop_admin.clone()));
 
     tokio::select! {
@@ -139,13 +162,8 @@ async fn until_drained(
     }
 }
 
-/// On standard output, which whoever started this may have closed by now.
-fn announce(what: &str, address: SocketAddr) {
-    let _gone = writeln!(std::io::stdout(), "{what} http://{address}");
-}
-
 /// Human on a terminal, JSON otherwise; both to standard error.
-fn start_logging() {
+pub(super) fn start_logging() {
     use std::io::IsTerminal;
     use tracing_subscriber::EnvFilter;
 
@@ -161,7 +179,7 @@ fn start_logging() {
 }
 
 async fn bind_front_end(
-    settings: &ServeSettings,
+    settings: &HostSettings,
     parts: &Admin,
     stop: &CancellationToken,
     work: &mut JoinSet<()>,
@@ -194,7 +212,7 @@ async fn bind_front_end(
 }
 
 async fn start_worker(
-    settings: &ServeSettings,
+    settings: &HostSettings,
     parts: &Admin,
     max_memory: usize,
     stop: &CancellationToken,
@@ -259,7 +277,7 @@ fn worker_name() -> Arc<str> {
     format!("{host}-{}-{}", std::process::id(), &unique[..8]).into()
 }
 
-/// Checks a Redis that is away at start as soon as it answers.
+/// Checks a backbone that is away at start as soon as it answers.
 ///
 /// # Errors
 /// When it must not be used.
@@ -286,11 +304,11 @@ async fn check_when_there(
     }
 }
 
-/// A Postgres that is away at start is waited for; until then decisions are
-/// not stored and nothing is settled.
-async fn migrate_when_there(postgres: Postgres, stop: CancellationToken) {
+/// A ledger that is away at start is waited for; until then decisions are not
+/// stored and nothing is settled.
+async fn migrate_when_there(ledger: Arc<dyn Ledger>, stop: CancellationToken) {
     loop {
-        match postgres.migrate().await {
+        match ledger.migrate().await {
             Ok(applied) if applied.is_empty() => return,
             Ok(applied) => {
                 info!(applied = applied.join(", "), "ledger brought up to date");

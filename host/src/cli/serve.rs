@@ -1,0 +1,25 @@
+use std::io::Write;
+use std::sync::Arc;
+
+use super::host::{self, Ground, Started};
+use crate::backbone::Redis;
+use crate::ledger::Postgres;
+use crate::settings::ServeSettings;
+
+pub(super) async fn run(settings: ServeSettings) -> anyhow::Result<()> {
+    host::start_logging();
+    let ground = Ground {
+        backbone: Arc::new(Redis::new(settings.backbone.url()?)?),
+        ledger: Arc::new(Postgres::connect(settings.ledger.config()?, 16)?),
+    };
+    host::run(settings.host, settings.role, ground, announce).await
+}
+
+/// On standard output, which whoever started this may have closed by now.
+pub(super) fn announce(started: &Started) {
+    let mut out = std::io::stdout();
+    if let Some(address) = started.front_end {
+        let _gone = writeln!(out, "listening on http://{address}");
+    }
+    let _gone = writeln!(out, "admin on http://{}", started.admin);
+}
