@@ -10,6 +10,7 @@ mod load;
 mod migrate;
 mod oracle;
 mod oracle_check;
+mod oracle_new;
 mod oracles;
 mod pending;
 mod prove;
@@ -42,7 +43,7 @@ enum Command {
     /// Make API keys
     #[command(subcommand)]
     Keys(keys::Command),
-    /// Build and check oracles
+    /// Start, build and check oracles
     #[command(subcommand)]
     Oracle(oracle::Command),
     /// Ask whether Redis and Postgres answer

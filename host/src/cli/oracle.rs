@@ -2,11 +2,13 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
-use super::oracle_check;
+use super::{oracle_check, oracle_new};
 use crate::oracle::build::build;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
+    /// Write a small crate that builds and passes its own tests at once
+    New(oracle_new::Arguments),
     /// Build a crate into a component, setting up the wasm target if need be
     Build {
         /// Directory of the oracle's crate
@@ -30,6 +32,7 @@ pub(super) enum Command {
 
 pub(super) async fn run(command: Command) -> anyhow::Result<()> {
     match command {
+        Command::New(arguments) => oracle_new::run(&arguments),
         Command::Build { crate_dir, out } => {
             let built = build(&crate_dir, &out, |line| eprintln!("{line}")).await?;
             println!(

@@ -24,6 +24,7 @@ mod ledger_view;
 mod neighbours;
 mod operating;
 mod oracle_build;
+mod oracle_new;
 mod prove;
 mod reloading;
 mod services;
