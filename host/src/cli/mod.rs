@@ -11,6 +11,9 @@ mod migrate;
 mod oracle;
 mod oracle_check;
 mod oracle_new;
+mod oracle_sample;
+mod oracle_taken;
+mod oracle_watch;
 mod oracles;
 mod pending;
 mod prove;
@@ -43,7 +46,7 @@ enum Command {
     /// Make API keys
     #[command(subcommand)]
     Keys(keys::Command),
-    /// Start, build and check oracles
+    /// Start, build, watch and check oracles
     #[command(subcommand)]
     Oracle(oracle::Command),
     /// Ask whether Redis and Postgres answer

@@ -25,6 +25,7 @@ mod neighbours;
 mod operating;
 mod oracle_build;
 mod oracle_new;
+mod oracle_watch;
 mod prove;
 mod reloading;
 mod services;

@@ -3,6 +3,7 @@
 mod cargo;
 mod command;
 mod debian;
+mod sources;
 mod target;
 
 use std::io::{self, Write};
@@ -14,6 +15,7 @@ use wit_component::ComponentEncoder;
 use crate::flow::Digest;
 
 pub use self::command::CommandError;
+pub use self::sources::{Found, Sources};
 pub use self::target::Attempt;
 
 const TARGET: &str = "wasm32-unknown-unknown";
