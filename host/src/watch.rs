@@ -37,6 +37,14 @@ impl Stamp {
 /// Tells of changes in a directory, for as long as the watcher lives. `None`
 /// where the system cannot: then polling has to do.
 pub(crate) fn stirs(dir: &Path) -> (Option<RecommendedWatcher>, watch::Receiver<()>) {
+    stirs_in([dir])
+}
+
+/// Tells of changes in several directories.
+pub(crate) fn stirs_in<'d>(
+    dirs: impl IntoIterator<Item = &'d Path>,
+) -> (Option<RecommendedWatcher>, watch::Receiver<()>) {
+    let dirs: Vec<&Path> = dirs.into_iter().collect();
     let (sender, receiver) = watch::channel(());
     let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
         // Our own reading is an event, too.
@@ -45,13 +53,15 @@ pub(crate) fn stirs(dir: &Path) -> (Option<RecommendedWatcher>, watch::Receiver<
         }
     })
     .and_then(|mut watcher| {
-        watcher.watch(dir, RecursiveMode::NonRecursive)?;
+        for dir in &dirs {
+            watcher.watch(dir, RecursiveMode::NonRecursive)?;
+        }
         Ok(watcher)
     });
     match watcher {
         Ok(watcher) => (Some(watcher), receiver),
         Err(error) => {
-            warn!(dir = %dir.display(), %error, "no change notifications, the directory is only polled");
+            warn!(?dirs, %error, "no change notifications, they are only polled");
             (None, receiver)
         }
     }

@@ -5,8 +5,8 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper::header::CONTENT_TYPE;
 use hyper::{Method, Request};
-use hyper_util::client::legacy::Client as HyperClient;
 use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::{Client as HyperClient, Error as HyperError};
 use hyper_util::rt::TokioExecutor;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -27,6 +27,10 @@ impl Client {
             http: HyperClient::builder(TokioExecutor::new()).build_http(),
             base,
         }
+    }
+
+    pub fn base(&self) -> &str {
+        &self.base
     }
 
     /// `parameters` without a value are left out.
@@ -97,6 +101,12 @@ impl Client {
             )
         })
     }
+}
+
+/// Whether a call failed because nobody listens there.
+pub(super) fn nobody_listens(error: &anyhow::Error) -> bool {
+    let cause = error.downcast_ref::<HyperError>();
+    cause.is_some_and(HyperError::is_connect)
 }
 
 /// Percent-encodes one segment of a path.

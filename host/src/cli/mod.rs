@@ -13,6 +13,10 @@ mod load;
 mod migrate;
 mod oracle;
 mod oracle_check;
+mod oracle_new;
+mod oracle_sample;
+mod oracle_taken;
+mod oracle_watch;
 mod oracles;
 mod pending;
 mod prove;
@@ -47,7 +51,7 @@ enum Command {
     /// Make API keys
     #[command(subcommand)]
     Keys(keys::Command),
-    /// Build and check oracles
+    /// Start, build, watch and check oracles
     #[command(subcommand)]
     Oracle(oracle::Command),
     /// Ask whether Redis and Postgres answer

@@ -2,11 +2,13 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
-use super::oracle_check;
+use super::{oracle_check, oracle_new, oracle_watch};
 use crate::oracle::build::build;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
+    /// Write a small crate that builds and passes its own tests at once
+    New(oracle_new::Arguments),
     /// Build a crate into a component, setting up the wasm target if need be
     Build {
         /// Directory of the oracle's crate
@@ -16,6 +18,8 @@ pub(super) enum Command {
         #[arg(short, long, default_value = "plugins/dist")]
         out: PathBuf,
     },
+    /// Build, check and drop a crate's component on every save, and show what it changes
+    Watch(oracle_watch::Arguments),
     /// Say whether a component fits, what it costs, and what it says of a sample
     Check {
         file: PathBuf,
@@ -23,13 +27,15 @@ pub(super) enum Command {
         #[arg(long)]
         sample: Option<PathBuf>,
         /// A setting of [oracle.settings]
-        #[arg(long = "setting", value_name = "KEY=VALUE", value_parser = setting)]
+        #[arg(long = "setting", value_name = "KEY=VALUE", value_parser = super::oracle_sample::setting)]
         settings: Vec<(String, String)>,
     },
 }
 
 pub(super) async fn run(command: Command) -> anyhow::Result<()> {
     match command {
+        Command::New(arguments) => oracle_new::run(&arguments),
+        Command::Watch(arguments) => oracle_watch::run(arguments).await,
         Command::Build { crate_dir, out } => {
             let built = build(&crate_dir, &out, |line| eprintln!("{line}")).await?;
             println!(
@@ -49,9 +55,4 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             tokio::task::spawn_blocking(check).await?
         }
     }
-}
-
-fn setting(text: &str) -> Result<(String, String), String> {
-    let (key, value) = text.split_once('=').ok_or("a setting is KEY=VALUE")?;
-    Ok((key.to_owned(), value.to_owned()))
 }

@@ -7,18 +7,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use bytes::Bytes;
 use bytesize::ByteSize;
 use comfy_table::{ContentArrangement, Table, presets};
 
-use crate::flow::{Entry, OracleLimits, OracleSettings};
+use super::oracle_sample::{self as sample, LIMITS, entry, first_line};
+use crate::flow::{Entry, OracleSettings};
 use crate::oracle::{Engine, EngineOptions, LoadError, Oracle, Part};
 
-/// The defaults of `[[oracle]]`.
-const LIMITS: OracleLimits = OracleLimits {
-    memory: 64 << 20,
-    timeout: Duration::from_millis(100),
-};
 const BATCH_SIZES: [usize; 4] = [1, 16, 64, 256];
 /// How long each batch size is measured.
 const MEASURED: Duration = Duration::from_millis(200);
@@ -38,17 +33,10 @@ pub fn run(
 ) -> anyhow::Result<()> {
     let bytes = std::fs::read(path).with_context(|| format!("read {}", path.display()))?;
     let entries = match sample {
-        Some(sample) => {
-            let text = std::fs::read_to_string(sample)
-                .with_context(|| format!("read {}", sample.display()))?;
-            self::sample(&text).with_context(|| format!("read {}", sample.display()))?
-        }
+        Some(path) => sample::read(path)?,
         None => Vec::new(),
     };
-    let settings = Arc::new(OracleSettings {
-        values: settings.iter().cloned().collect(),
-        digest: None,
-    });
+    let settings = sample::settings(settings);
     check(&mut io::stdout().lock(), &bytes, &entries, &settings)
 }
 
@@ -91,34 +79,6 @@ fn check(
         writeln!(out, "\n{}", verdict_table(&oracle, sample, settings))?;
     }
     Ok(())
-}
-
-/// One entry per line that is not empty.
-fn sample(text: &str) -> anyhow::Result<Vec<Entry>> {
-    let lines = text.lines().enumerate();
-    lines
-        .filter(|(_, line)| !line.trim().is_empty())
-        .map(|(index, line)| {
-            let body: serde_json::Value = serde_json::from_str(line)
-                .with_context(|| format!("line {}: not JSON", index + 1))?;
-            let id = ["tx_hash", "id"].iter().find_map(|key| match &body[*key] {
-                serde_json::Value::String(id) => Some(id.clone()),
-                serde_json::Value::Number(id) => Some(id.to_string()),
-                _ => None,
-            });
-            Ok(entry(id.unwrap_or_else(|| (index + 1).to_string()), line))
-        })
-        .collect()
-}
-
-fn entry(id: String, body: &str) -> Entry {
-    let now = jiff::Timestamp::now().as_millisecond();
-    Entry {
-        id: id.into(),
-        body: Bytes::copy_from_slice(body.as_bytes()),
-        received_at: u64::try_from(now).unwrap_or_default(),
-        attributes: Vec::new(),
-    }
 }
 
 /// The parts as a table, then what is wrong with those that do not fit: types
@@ -191,26 +151,17 @@ fn micros(time: Duration) -> String {
 fn verdict_table(oracle: &Oracle, entries: &[Entry], settings: &Arc<OracleSettings>) -> Table {
     let mut table = table(&["id", "score", "reasons", "output or fault"]);
     for entry in entries {
-        // Alone, so that a trap is shown beside the entry that caused it.
-        let row = match oracle.judge(&[entry], settings, LIMITS) {
-            Err(fault) => [String::new(), String::new(), first_line(&fault.to_string())],
-            Ok(answers) => match answers.into_iter().next() {
-                Some(Ok(verdict)) => [
-                    format!("{:.4}", verdict.score),
-                    verdict.reasons.join(", "),
-                    verdict.output.unwrap_or_default(),
-                ],
-                Some(Err(refusal)) => [String::new(), String::new(), refusal.to_string()],
-                None => [String::new(), String::new(), "no answer".to_owned()],
-            },
+        let row = match sample::verdict(oracle, entry, settings) {
+            Ok(verdict) => [
+                format!("{:.4}", verdict.score),
+                verdict.reasons.join(", "),
+                verdict.output.unwrap_or_default(),
+            ],
+            Err(fault) => [String::new(), String::new(), fault],
         };
         table.add_row([vec![entry.id.to_string()], row.to_vec()].concat());
     }
     table
-}
-
-fn first_line(text: &str) -> String {
-    text.lines().next().unwrap_or_default().to_owned()
 }
 
 fn table(header: &[&str]) -> Table {
@@ -229,7 +180,7 @@ mod tests {
 
     fn report(bytes: &[u8], sample: &str) -> (anyhow::Result<()>, String) {
         let mut out = Vec::new();
-        let entries = self::sample(sample).unwrap();
+        let entries = sample::parse(sample).unwrap();
         let result = check(&mut out, bytes, &entries, &Arc::default());
         (result, String::from_utf8(out).unwrap())
     }
@@ -264,11 +215,5 @@ mod tests {
             text.contains("found     wasi:sockets/tcp-create-socket@0.2.3"),
             "{text}"
         );
-    }
-
-    #[test]
-    fn a_sample_that_is_not_json_is_an_error_that_names_the_line() {
-        let error = sample("{}\n{oops\n").unwrap_err();
-        assert_eq!(error.to_string(), "line 2: not JSON");
     }
 }

@@ -19,6 +19,7 @@ mod seat;
 #[cfg(test)]
 mod seat_tests;
 mod status;
+pub mod template;
 mod wasi;
 mod watch;
 

@@ -35,6 +35,8 @@ mod ledger;
 mod neighbours;
 mod operating;
 mod oracle_build;
+mod oracle_new;
+mod oracle_watch;
 mod prove;
 mod reloading;
 mod services;

@@ -16,9 +16,11 @@ use super::{BuildError, TARGET};
 pub(super) struct Package {
     pub name: String,
     pub dir: PathBuf,
+    /// Of the crates that it names by path.
+    pub path_dependencies: Vec<PathBuf>,
+    pub target_dir: PathBuf,
+    pub workspace: PathBuf,
     manifest: PathBuf,
-    workspace: PathBuf,
-    target_dir: PathBuf,
 }
 
 /// `cargo metadata`, as far as it matters here.
@@ -34,6 +36,12 @@ struct MetadataPackage {
     name: String,
     manifest_path: PathBuf,
     targets: Vec<Target>,
+    dependencies: Vec<Dependency>,
+}
+
+#[derive(Deserialize)]
+struct Dependency {
+    path: Option<PathBuf>,
 }
 
 #[derive(Deserialize)]
@@ -72,9 +80,11 @@ impl Package {
         if !package.targets.iter().any(Target::is_cdylib) {
             return Err(BuildError::NoCdylib(dir));
         }
+        let paths = package.dependencies.into_iter();
         Ok(Self {
             name: package.name,
             dir,
+            path_dependencies: paths.filter_map(|dependency| dependency.path).collect(),
             manifest,
             workspace: metadata.workspace_root,
             target_dir: metadata.target_directory,

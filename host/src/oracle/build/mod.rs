@@ -3,6 +3,7 @@
 mod cargo;
 mod command;
 mod debian;
+mod sources;
 mod target;
 
 use std::io::{self, Write};
@@ -14,11 +15,12 @@ use wit_component::ComponentEncoder;
 use crate::flow::Digest;
 
 pub use self::command::CommandError;
+pub use self::sources::{Found, Sources};
 pub use self::target::Attempt;
 
 const TARGET: &str = "wasm32-unknown-unknown";
 
-/// A component that was built.
+/// A component that lies where a host looks for it.
 #[derive(Debug)]
 pub struct Built {
     /// `<out>/<package>.wasm`
@@ -26,6 +28,34 @@ pub struct Built {
     pub digest: Digest,
     /// Bytes.
     pub size: u64,
+}
+
+/// A component that was built and lies nowhere yet.
+pub struct Component {
+    /// The package's.
+    pub name: String,
+    pub bytes: Vec<u8>,
+}
+
+impl Component {
+    /// Where it belongs in this directory.
+    pub fn path_in(&self, out_dir: &Path) -> PathBuf {
+        out_dir.join(format!("{}.wasm", self.name))
+    }
+
+    /// At once and whole, so that a watcher never sees half a file.
+    ///
+    /// # Errors
+    /// Nothing was written then.
+    pub fn put_into(&self, out_dir: &Path) -> Result<Built, BuildError> {
+        let path = self.path_in(out_dir);
+        write_whole(&path, &self.bytes).map_err(BuildError::io("write", &path))?;
+        Ok(Built {
+            path,
+            digest: Digest::of(&self.bytes),
+            size: self.bytes.len() as u64,
+        })
+    }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -69,7 +99,7 @@ impl BuildError {
 }
 
 /// Builds the crate in `crate_dir` and puts the component into `out_dir`, at
-/// once and whole, so that a watcher never sees half a file.
+/// once and whole.
 ///
 /// `progress` is told, line by line, what takes long.
 ///
@@ -80,20 +110,26 @@ pub async fn build(
     out_dir: &Path,
     progress: impl Fn(&str),
 ) -> Result<Built, BuildError> {
+    make(crate_dir, progress).await?.put_into(out_dir)
+}
+
+/// Builds the crate in `crate_dir`; where it was built for other components,
+/// what did not change is not built again.
+///
+/// # Errors
+/// The message names the remedy.
+pub async fn make(crate_dir: &Path, progress: impl Fn(&str)) -> Result<Component, BuildError> {
     let package = cargo::Package::find(crate_dir).await?;
     let toolchain = target::set_up(&package.dir, &progress).await?;
     let module_path = cargo::compile(&package, &toolchain, &progress).await?;
     let module = std::fs::read(&module_path).map_err(BuildError::io("read", &module_path))?;
-    let component = encode(&module).map_err(|error| BuildError::NotEncoded {
+    let bytes = encode(&module).map_err(|error| BuildError::NotEncoded {
         path: module_path,
         error: format!("{error:#}"),
     })?;
-    let path = out_dir.join(format!("{}.wasm", package.name));
-    write_whole(&path, &component).map_err(BuildError::io("write", &path))?;
-    Ok(Built {
-        path,
-        digest: Digest::of(&component),
-        size: component.len() as u64,
+    Ok(Component {
+        name: package.name,
+        bytes,
     })
 }
 
