@@ -169,18 +169,20 @@ pub enum SettingsError {
     )]
     NoPostgres,
     #[error("the URL of Postgres is not one: {0}")]
-    PostgresUrl(#[source] tokio_postgres::Error),
+    PostgresUrl(tokio_postgres::Error),
 }
 
 impl BackboneSettings {
     pub fn url(&self) -> Result<&str, SettingsError> {
-        self.redis_url.as_deref().ok_or(SettingsError::NoRedis)
+        let url = self.redis_url.as_deref().filter(|url| !url.is_empty());
+        url.ok_or(SettingsError::NoRedis)
     }
 }
 
 impl LedgerSettings {
     pub fn config(&self) -> Result<tokio_postgres::Config, SettingsError> {
-        if let Some(url) = &self.database_url {
+        let named = self.database_url.as_ref().filter(|url| !url.is_empty());
+        if let Some(url) = named {
             return url.parse().map_err(SettingsError::PostgresUrl);
         }
         let host = self

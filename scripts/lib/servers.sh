@@ -29,6 +29,7 @@ ensure_packages() {
     local missing=() sudo=()
     command -v redis-server >/dev/null || missing+=(redis-server)
     postgres_program initdb >/dev/null || missing+=(postgresql)
+    command -v curl >/dev/null || missing+=(curl)
     command -v cc >/dev/null || missing+=(gcc libc6-dev)
     if [ ${#missing[@]} -eq 0 ]; then return; fi
 

@@ -11,11 +11,10 @@ use tracing::{debug, warn};
 use super::{Admin, api};
 
 #[derive(Debug, thiserror::Error)]
-#[error("listen on {address}: {source}; --admin takes another address for the admin API")]
+#[error("listen on {address}: {cause}; --admin takes another address for the admin API")]
 pub struct BindError {
     address: SocketAddr,
-    #[source]
-    source: std::io::Error,
+    cause: std::io::Error,
 }
 
 /// Serves the admin API.
@@ -27,7 +26,7 @@ pub struct Server {
 
 impl Server {
     pub async fn bind(address: SocketAddr, admin: Admin) -> Result<Self, BindError> {
-        let failed = |source| BindError { address, source };
+        let failed = |cause| BindError { address, cause };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         Ok(Self {

@@ -220,13 +220,14 @@ pub struct Requeue {
 /// What a backbone's own library or the disk said.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 
-/// `backbone` says which one and where, such as `Redis at 127.0.0.1:6379`.
+/// `backbone` says which one and where, such as `Redis at 127.0.0.1:6379`. The
+/// text tells the cause, too.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("{backbone} did not answer; sending the same entries again is safe: {source}")]
-    Unreachable { backbone: String, source: Cause },
-    #[error("{backbone} refused: {source}")]
-    Refused { backbone: String, source: Cause },
+    #[error("{backbone} did not answer; sending the same entries again is safe: {cause}")]
+    Unreachable { backbone: String, cause: Cause },
+    #[error("{backbone} refused: {cause}")]
+    Refused { backbone: String, cause: Cause },
     /// It must not be used as it is; a person has to change something.
     #[error("{backbone} {what}")]
     Unfit { backbone: String, what: String },

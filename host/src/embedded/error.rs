@@ -70,18 +70,14 @@ impl From<rusqlite::Error> for Failed {
     }
 }
 
-/// Why a data directory was not opened.
+/// Why a data directory was not opened; the text tells the cause, too.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     #[error(
-        "the data directory {dir} cannot be written: {source}; make it writable, or name \
+        "the data directory {dir} cannot be written: {cause}; make it writable, or name \
          another with --data-dir"
     )]
-    NotWritable {
-        dir: PathBuf,
-        #[source]
-        source: io::Error,
-    },
+    NotWritable { dir: PathBuf, cause: io::Error },
     #[error(
         "the data directory {dir} is in use by process {holder}: stop that one first, or name \
          another directory with --data-dir"
@@ -102,10 +98,6 @@ pub enum OpenError {
          directory with --data-dir"
     )]
     Newer { file: PathBuf, what: String },
-    #[error("{file} cannot be opened: {source}; see whether its disk is full or read-only")]
-    Failed {
-        file: PathBuf,
-        #[source]
-        source: Failed,
-    },
+    #[error("{file} cannot be opened: {cause}; see whether its disk is full or read-only")]
+    Failed { file: PathBuf, cause: Failed },
 }

@@ -49,7 +49,7 @@ impl Database {
     /// # Errors
     /// What a person has to change; nothing was changed then.
     pub fn open(dir: &Path) -> Result<Self, OpenError> {
-        Self::open_in(dir, None)
+        Self::open_in(dir.to_owned(), None)
     }
 
     /// In a directory of its own that is removed with it.
@@ -58,14 +58,15 @@ impl Database {
     /// As [`Self::open`].
     pub fn ephemeral() -> Result<Self, OpenError> {
         let dir = tempfile::Builder::new().prefix("floodgate-").tempdir();
-        let dir = dir.map_err(|source| OpenError::NotWritable {
+        let dir = dir.map_err(|cause| OpenError::NotWritable {
             dir: std::env::temp_dir(),
-            source,
+            cause,
         })?;
-        Self::open_in(&dir.path().to_owned(), Some(dir))
+        Self::open_in(dir.path().to_owned(), Some(dir))
     }
 
-    fn open_in(dir: &Path, ephemeral: Option<TempDir>) -> Result<Self, OpenError> {
+    fn open_in(dir: PathBuf, ephemeral: Option<TempDir>) -> Result<Self, OpenError> {
+        let dir = dir.as_path();
         let lock = Lock::take(dir)?;
         let connection = open::open(dir)?;
         let shared = Shared {

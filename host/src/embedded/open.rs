@@ -31,9 +31,9 @@ pub(super) struct Lock {
 
 impl Lock {
     pub fn take(dir: &Path) -> Result<Self, OpenError> {
-        let not_writable = |source| OpenError::NotWritable {
+        let not_writable = |cause| OpenError::NotWritable {
             dir: dir.to_owned(),
-            source,
+            cause,
         };
         std::fs::create_dir_all(dir).map_err(not_writable)?;
         let file = File::options()
@@ -51,7 +51,7 @@ impl Lock {
                     holder: holder(&mut file),
                 });
             }
-            Err(TryLockError::Error(source)) => return Err(not_writable(source)),
+            Err(TryLockError::Error(cause)) => return Err(not_writable(cause)),
         }
         sign(&mut file).map_err(not_writable)?;
         Ok(Self { _file: file })
@@ -167,7 +167,7 @@ fn failed(file: &Path, error: &rusqlite::Error) -> OpenError {
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => damaged(file, error),
         _ => OpenError::Failed {
             file: file.to_owned(),
-            source: Failed::from(error),
+            cause: Failed::from(error),
         },
     }
 }

@@ -51,11 +51,10 @@ impl Default for Options {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("listen on {address}: {source}; --listen takes another address for the front end")]
+#[error("listen on {address}: {cause}; --listen takes another address for the front end")]
 pub struct BindError {
     pub address: SocketAddr,
-    #[source]
-    source: io::Error,
+    cause: io::Error,
 }
 
 /// The HTTP front end: HTTP/1.1, and HTTP/2 for clients that begin with it.
@@ -71,9 +70,9 @@ impl Server {
         options: Options,
         ingest: Arc<Ingest>,
     ) -> Result<Self, BindError> {
-        let error = |source| BindError {
+        let error = |cause| BindError {
             address: listen,
-            source,
+            cause,
         };
         let listener = TcpListener::bind(listen).await.map_err(error)?;
         let address = listener.local_addr().map_err(error)?;

@@ -26,6 +26,7 @@ mod admitting;
 mod backbone;
 mod contracts;
 mod delivering;
+mod dev;
 mod faults_of_entries;
 mod faults_of_servers;
 mod gate;

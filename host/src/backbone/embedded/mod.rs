@@ -82,10 +82,10 @@ impl Embedded {
 
     fn error(&self, failed: embedded::Failed) -> Error {
         let backbone = self.database.name().to_owned();
-        let source = failed.clone().into();
+        let cause = failed.clone().into();
         match failed.nature {
-            Nature::MayPass => Error::Unreachable { backbone, source },
-            Nature::Data | Nature::Broken => Error::Refused { backbone, source },
+            Nature::MayPass => Error::Unreachable { backbone, cause },
+            Nature::Data | Nature::Broken => Error::Refused { backbone, cause },
         }
     }
 

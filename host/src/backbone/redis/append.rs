@@ -36,11 +36,11 @@ pub(super) async fn append(
 }
 
 fn is_out_of_memory(error: &Error) -> bool {
-    let Error::Refused { source, .. } = error else {
+    let Error::Refused { cause, .. } = error else {
         return false;
     };
-    let source = source.downcast_ref::<RedisError>();
-    source.and_then(RedisError::code) == Some("OOM")
+    let cause = cause.downcast_ref::<RedisError>();
+    cause.and_then(RedisError::code) == Some("OOM")
 }
 
 /// At most `room` entries are open afterwards; the others are `refused`.

@@ -25,7 +25,7 @@ impl Server {
     pub fn new(url: &str) -> Result<Self, Error> {
         let invalid = |source: RedisError| Error::Refused {
             backbone: format!("Redis at {}", without_password(url)),
-            source: source.into(),
+            cause: source.into(),
         };
         let client = redis::Client::open(url).map_err(invalid)?;
         let config = AsyncConnectionConfig::new()
@@ -120,11 +120,11 @@ impl Server {
                         | ServerErrorKind::ClusterDown
                 )
             );
-        let source = source.into();
+        let cause = source.into();
         if away {
-            Error::Unreachable { backbone, source }
+            Error::Unreachable { backbone, cause }
         } else {
-            Error::Refused { backbone, source }
+            Error::Refused { backbone, cause }
         }
     }
 

@@ -89,6 +89,14 @@ impl Outbox for Shelf {
 
 #[async_trait]
 impl Ledger for Shelf {
+    async fn migrate(&self) -> Result<Vec<String>, Error> {
+        unimplemented!()
+    }
+
+    async fn latest(&self, _: Option<&FlowName>, _: u32) -> Result<Vec<KeptDecision>, Error> {
+        unimplemented!()
+    }
+
     async fn decision(&self, _: &FlowName, _: &str) -> Result<Option<KeptDecision>, Error> {
         unimplemented!()
     }

@@ -32,9 +32,10 @@ impl Floodgate {
         let mut command = supervised(&User::Current, directory.path(), "KILL");
         command
             .args([env!("CARGO_BIN_EXE_floodgate"), subcommand])
-            .args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
             .args(args);
         only(&mut command, env);
+        let ports = ["FLOODGATE_LISTEN", "FLOODGATE_ADMIN_LISTEN"];
+        command.envs(ports.map(|name| (name, "127.0.0.1:0")));
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = Supervised::spawn(command, directory.path()).unwrap();
         let child = process.child();
@@ -75,6 +76,11 @@ impl Floodgate {
     /// What it logged so far.
     pub fn stderr(&self) -> String {
         self.stderr.lock().unwrap().join("\n")
+    }
+
+    /// What it printed so far.
+    pub fn stdout(&self) -> String {
+        self.stdout.lock().unwrap().join("\n")
     }
 
     pub fn sigterm(&mut self) {

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::OnceCell;
 
 pub use self::floodgate::Floodgate;
-pub use self::http::request;
+pub use self::http::{request, try_request};
 pub use self::postgres::PrivatePostgres;
 pub use self::redis::PrivateRedis;
 
