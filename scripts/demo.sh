@@ -1,22 +1,27 @@
 #!/usr/bin/env bash
-# The whole story: private Redis and Postgres, Floodgate, 20 transactions, what
-# was kept and why; then another oracle is dropped in its place and 20 more are
-# posted. Works on copies; the checkout stays as it was.
+# The whole story: Floodgate in one process, 20 transactions, what was kept and
+# why; another oracle is dropped in its place and 20 more are posted; then it
+# is killed in the middle of a load, and nothing is lost. Works on copies; the
+# checkout stays as it was.
 #
-#   scripts/demo.sh [--keep]     --keep: stay up until Ctrl-C
+#   scripts/demo.sh [--servers] [--keep]
+#     --servers   on a private Redis and a private Postgres
+#     --keep      stay up until Ctrl-C
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=scripts/lib/servers.sh
 source scripts/lib/servers.sh
 
-keep=
-case "${1:-}" in
-    "") ;;
-    --keep) keep=yes ;;
-    *) echo "usage: scripts/demo.sh [--keep]" >&2; exit 2 ;;
-esac
+servers='' keep=''
+for argument in "$@"; do
+    case $argument in
+        --servers) servers=yes ;;
+        --keep) keep=yes ;;
+        *) echo "usage: scripts/demo.sh [--servers] [--keep]" >&2; exit 2 ;;
+    esac
+done
 
-ensure_packages
+if [ -n "$servers" ]; then ensure_packages; else ensure_compiler; fi
 cargo build --package floodgate
 
 work=$(mktemp -d)
@@ -32,59 +37,81 @@ clean_up() {
 trap clean_up EXIT
 
 say() { printf '\n== %s\n' "$*"; }
+floodgate() { target/debug/floodgate "$@"; }
 
-say "starting a private Redis and a private Postgres"
-start_servers
+# Until a command succeeds, for ten seconds.
+until_done() {
+    for _ in $(seq 100); do
+        if "$@"; then return; fi
+        if ! kill -0 "$floodgate_pid" 2>/dev/null; then break; fi
+        sleep 0.1
+    done
+    cat "$work/log" >&2
+    return 1
+}
 
-say "starting Floodgate with the flow transactions and the oracle mempool-risk"
+if [ -n "$servers" ]; then
+    say "starting a private Redis and a private Postgres"
+    start_servers
+    subcommand=serve
+else
+    export FLOODGATE_DATA_DIR=$work/data
+    subcommand=dev
+fi
+
+# Ports of its own; after a kill the same ones again.
+listen=127.0.0.1:$(free_port)
+admin=127.0.0.1:$(free_port)
+export FLOODGATE_ADMIN=http://$admin
+start_floodgate() {
+    target/debug/floodgate "$subcommand" --listen "$listen" --admin "$admin" \
+        --flows "$work/flows" --oracles "$work/oracles" >"$work/said" 2>>"$work/log" &
+    floodgate_pid=$!
+    until_done running
+}
+running() { floodgate oracles --json 2>/dev/null | grep -q '"digest": "'; }
+digest() { floodgate oracles --json | grep '"digest"' | head -n 1; }
+swapped() { [ "$(digest)" != "$before" ]; }
+
+say "floodgate $subcommand, with the flow transactions and the oracle mempool-risk"
 mkdir "$work/flows" "$work/oracles"
 cp flows/transactions.* "$work/flows/"
 cp plugins/dist/mempool-risk.wasm "$work/oracles/"
-target/debug/floodgate serve --listen 127.0.0.1:0 --admin 127.0.0.1:0 \
-    --flows "$work/flows" --oracles "$work/oracles" >"$work/addresses" 2>"$work/log" &
-floodgate_pid=$!
-for _ in $(seq 100); do
-    if grep -q '^admin on' "$work/addresses"; then break; fi
-    if ! kill -0 "$floodgate_pid" 2>/dev/null; then cat "$work/log" >&2; exit 1; fi
-    sleep 0.1
-done
-cat "$work/addresses"
-url=$(sed -n 's/^listening on //p' "$work/addresses")
-FLOODGATE_ADMIN=$(sed -n 's/^admin on //p' "$work/addresses")
-export FLOODGATE_ADMIN
+start_floodgate
+cat "$work/said"
 
-running() { target/debug/floodgate oracles --json | grep '"digest"' | head -n 1; }
-post_20() { target/debug/floodgate load --requests 20 --concurrency 4 --url "$url/transactions"; }
-for _ in $(seq 100); do
-    if [ -n "$(running)" ]; then break; fi
-    sleep 0.1
-done
-before=$(running)
+load() { floodgate load --url "http://$listen/transactions" "$@"; }
 
 say "posting 20 transactions"
-post_20
+load --requests 20 --concurrency 4
 say "what was kept, and why"
-psql "$DATABASE_URL" -c "SELECT left(id, 14) AS id, round(score::numeric, 3) AS score, label_name AS label,
-    array_to_string(reasons, ', ') AS reasons FROM decisions ORDER BY decided_at, id"
+floodgate decisions --max 5
 
 say "dropping uniform-risk in place of mempool-risk, with nothing restarted"
+before=$(digest)
 cp plugins/dist/uniform-risk.wasm "$work/oracles/.dropped"
 mv "$work/oracles/.dropped" "$work/oracles/mempool-risk.wasm"
-for _ in $(seq 100); do
-    if [ "$(running)" != "$before" ]; then break; fi
-    sleep 0.1
-done
-target/debug/floodgate oracles
-psql "$DATABASE_URL" -qc "CREATE TABLE demo_before AS SELECT id FROM decisions"
+until_done swapped
+say "posting 20 more, and what the other oracle kept"
+load --requests 20 --concurrency 4
+floodgate decisions --max 5
 
-say "posting 20 more"
-post_20
-say "what the other oracle kept"
-psql "$DATABASE_URL" -c "SELECT left(id, 14) AS id, round(score::numeric, 3) AS score, label_name AS label,
-    left(oracles->0->>'digest', 12) AS digest FROM decisions
-    WHERE id NOT IN (SELECT id FROM demo_before) ORDER BY decided_at, id"
+say "kill -9 in the middle of 10000 transactions"
+load --requests 10000 --concurrency 20 --seed 7 >"$work/load" 2>&1 &
+load_pid=$!
+sleep 0.5
+kill -9 "$floodgate_pid"
+wait "$floodgate_pid" 2>/dev/null || true
+wait "$load_pid" || true
+cat "$work/load"
+say "it starts again, and the same 10000 are sent again: what it had accepted is replayed, not judged twice"
+start_floodgate
+load --requests 10000 --concurrency 20 --seed 7
+say "nothing is open, nothing is dead"
+floodgate flows
+floodgate dead list
 
 if [ -n "$keep" ]; then
-    say "Floodgate stays up at $url (admin $FLOODGATE_ADMIN) until Ctrl-C"
+    say "Floodgate stays up at http://$listen (admin $FLOODGATE_ADMIN) until Ctrl-C"
     wait "$floodgate_pid"
 fi

@@ -2,6 +2,7 @@
 # Private servers for scripts: sourced, never run. Needs bash and `set -eu`.
 #
 #   ensure_packages     installs what is missing, or says what to install
+#   ensure_compiler     the same, of what a build needs
 #   start_servers       a Redis and a Postgres of our own on free ports of
 #                       127.0.0.1, in directories of their own; exports
 #                       REDIS_URL and DATABASE_URL
@@ -26,13 +27,21 @@ postgres_program() {
 }
 
 ensure_packages() {
-    local missing=() sudo=()
+    local missing=()
     command -v redis-server >/dev/null || missing+=(redis-server)
     postgres_program initdb >/dev/null || missing+=(postgresql)
     command -v curl >/dev/null || missing+=(curl)
     command -v cc >/dev/null || missing+=(gcc libc6-dev)
-    if [ ${#missing[@]} -eq 0 ]; then return; fi
+    install_packages "${missing[@]}"
+}
 
+ensure_compiler() {
+    command -v cc >/dev/null || install_packages gcc libc6-dev
+}
+
+install_packages() {
+    local missing=("$@") sudo=()
+    if [ ${#missing[@]} -eq 0 ]; then return; fi
     if [ "$(id -u)" -ne 0 ]; then
         if ! command -v sudo >/dev/null; then
             missing_packages "${missing[@]}"

@@ -76,7 +76,7 @@ impl Client {
             .with_context(|| format!("--admin {} is not an address", self.base))?;
         let response = self.http.request(request).await.with_context(|| {
             format!(
-                "no Floodgate answers at {}; start one (floodgate serve) or name it with --admin",
+                "no Floodgate answers at {}; start one (floodgate dev, or serve) or name it with --admin",
                 self.base
             )
         })?;

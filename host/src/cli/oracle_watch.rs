@@ -30,7 +30,7 @@ pub(super) struct Arguments {
     /// Directory of the oracle's crate
     #[arg(name = "crate")]
     crate_dir: PathBuf,
-    /// Directory for <package>.wasm; the one that a running floodgate looks at
+    /// Directory for <package>.wasm; the one that a running floodgate dev looks at
     #[arg(short, long, value_name = "DIR", default_value = "plugins/dist")]
     out: PathBuf,
     /// Entries to judge, one JSON body per line [default: sample.ndjson of the crate]

@@ -87,7 +87,7 @@ async fn list(json: JsonOption, admin: &AdminOption) -> anyhow::Result<()> {
         "state",
         "last error",
     ];
-    let none = "no worker runs an oracle; is one started (floodgate serve --role worker)?";
+    let none = "no worker runs an oracle; is one started (floodgate dev, or serve --role worker)?";
     print(&rows, json, &header, none, |row| {
         let oracle = &row.oracle;
         vec![

@@ -6,7 +6,6 @@ mod reload;
 mod waiting;
 
 use std::net::SocketAddr;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +14,7 @@ use arc_swap::ArcSwap;
 use futures_util::FutureExt;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -64,37 +63,32 @@ pub(super) async fn run(
         ..FlowSet::default()
     });
     let Ground { backbone, ledger } = ground;
-
-    // Requests stop first, then the workers, so that what was answered last is
-    // still drained; the admin API answers until the end.
-    let (stop_admission, stop_work, stop_admin) = (
-        CancellationToken::new(),
-        CancellationToken::new(),
-        CancellationToken::new(),
-    );
     let parts = Admin {
         flows: follow_flows.clone(),
         backbone: backbone.clone(),
         ledger: ledger.clone(),
     };
+    let stop = Stop::default();
     let mut work = JoinSet::new();
     let admin = admin::Server::bind(settings.admin, parts.clone()).await?;
     let front_end = match role.admits() {
-        true => Some(bind_front_end(&settings, &parts, &stop_work, &mut work).await?),
+        true => Some(bind_front_end(&settings, &parts, &stop.work, &mut work).await?),
         false => None,
     };
-    let mut fit = pin!(check_when_there(backbone.clone(), flows.clone()).fuse());
+    let mut fit = check_when_there(backbone.clone(), flows.clone())
+        .boxed()
+        .fuse();
     if let Ok(checked) = tokio::time::timeout(PATIENCE, &mut fit).await {
         checked?;
     }
-    let mut migrating = tokio::spawn(migrate_when_there(ledger.clone(), stop_work.clone()));
+    let mut migrating = tokio::spawn(migrate_when_there(ledger.clone(), stop.work.clone()));
     // What was pinned is known only once the ledger is up to date.
     let _ = tokio::time::timeout(PATIENCE, &mut migrating).await;
     let removed = draining::find(&parts, PATIENCE).await;
     in_force.send_modify(|flows| flows.draining = removed.into());
     let max_memory = max_memory(&follow_flows.borrow());
     let registry = match role.works() {
-        true => Some(start_worker(&settings, &parts, max_memory, &stop_work, &mut work).await?),
+        true => Some(start_worker(&settings, &parts, max_memory, &stop.work, &mut work).await?),
         false => None,
     };
     let reload = Reload {
@@ -105,7 +99,7 @@ pub(super) async fn run(
         registry: registry.clone(),
         max_memory,
     };
-    work.spawn(reload.run(stop_work.clone()));
+    work.spawn(reload.run(stop.work.clone()));
     tell(&Started {
         front_end: front_end.as_ref().map(|(server, _)| server.local_addr()),
         admin: admin.local_addr(),
@@ -113,36 +107,59 @@ pub(super) async fn run(
         oracles: registry.clone(),
     });
     let admission = front_end.map(|(server, ingest)| {
-        let stop = stop_work.clone();
+        let stopped = stop.work.clone();
         match registry {
             Some(registry) => work.spawn(waiting::follow_registry(
                 ingest,
                 follow_flows,
                 registry,
-                stop,
+                stopped,
             )),
-            None => work.spawn(waiting::follow_workers(ingest, parts, stop)),
+            None => work.spawn(waiting::follow_workers(ingest, parts, stopped)),
         };
-        tokio::spawn(server.run(stop_admission.clone()))
+        tokio::spawn(server.run(stop.admission.clone()))
     });
-    let admin = tokio::spawn(admin.run(stop_admin.clone()));
-
+    let running = Running {
+        admission,
+        work,
+        admin: tokio::spawn(admin.run(stop.admin.clone())),
+        stop,
+    };
     tokio::select! {
         signal = wait_for_signal() => signal?,
         Err(unfit) = &mut fit => return Err(unfit),
     }
     info!("stopping, waiting for requests and batches in flight; a second signal quits at once");
-    let drain = async {
-        stop_admission.cancel();
-        if let Some(admission) = admission {
+    until_drained(running.drain(), settings.drain).await
+}
+
+/// Requests stop first, then the workers, so that what was answered last is
+/// still drained; the admin API answers until the end.
+#[derive(Default)]
+struct Stop {
+    admission: CancellationToken,
+    work: CancellationToken,
+    admin: CancellationToken,
+}
+
+struct Running {
+    admission: Option<JoinHandle<()>>,
+    work: JoinSet<()>,
+    admin: JoinHandle<()>,
+    stop: Stop,
+}
+
+impl Running {
+    async fn drain(mut self) -> Result<(), JoinError> {
+        self.stop.admission.cancel();
+        if let Some(admission) = self.admission {
             admission.await?;
         }
-        stop_work.cancel();
-        while work.join_next().await.is_some() {}
-        stop_admin.cancel();
-        admin.await
-    };
-    until_drained(drain, settings.drain).await
+        self.stop.work.cancel();
+        while self.work.join_next().await.is_some() {}
+        self.stop.admin.cancel();
+        self.admin.await
+    }
 }
 
 /// For as long as `patience`, or until a second signal.

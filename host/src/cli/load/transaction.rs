@@ -6,7 +6,12 @@ use sha2::{Digest, Sha256};
 /// its number.
 pub(super) struct Transactions {
     seed: [u8; 16],
+    /// Unix seconds.
+    timestamp: i64,
 }
+
+/// Of transactions that are to be the same ones every time.
+const TIMESTAMP: i64 = 1_766_700_000;
 
 impl Transactions {
     pub fn new(seed: Option<u64>) -> Self {
@@ -15,6 +20,10 @@ impl Transactions {
                 || *uuid::Uuid::new_v4().as_bytes(),
                 |seed| u128::from(seed).to_be_bytes(),
             ),
+            timestamp: match seed {
+                Some(_) => TIMESTAMP,
+                None => jiff::Timestamp::now().as_second(),
+            },
         }
     }
 
@@ -39,7 +48,7 @@ impl Transactions {
             "value_eth": spread(2) as f64 / 1000.0,
             "gas_price_gwei": 1 + spread(4) % 200,
             "input_data": input,
-            "timestamp": jiff::Timestamp::now().as_second(),
+            "timestamp": self.timestamp,
         });
         Bytes::from(transaction.to_string())
     }
