@@ -52,8 +52,8 @@ pub struct DevSettings {
     #[arg(long, env = "FLOODGATE_DATA_DIR", default_value = "data")]
     pub data_dir: PathBuf,
 
-    /// Use a directory that is removed at the end
-    #[arg(long, conflicts_with = "data_dir")]
+    /// Use a directory of its own instead, which is removed at the end
+    #[arg(long)]
     pub ephemeral: bool,
 
     #[command(flatten)]

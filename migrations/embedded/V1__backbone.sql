@@ -1,6 +1,9 @@
 -- The embedded backbone. Times are Unix milliseconds. Rows whose entry is
 -- settled go when they are trimmed, those of ids when they expire.
 
+-- `floo`: a tool can tell what the file is.
+PRAGMA application_id = 0x666c6f6f;
+
 CREATE TABLE partitions (
     number   INTEGER PRIMARY KEY,
     flow     TEXT NOT NULL,

@@ -120,8 +120,8 @@ CREATE INDEX deliveries_waiting ON deliveries (flow, downstream, due_at)
 WHERE state = 'waiting';
 CREATE INDEX deliveries_given_up ON deliveries (flow) WHERE state = 'given-up';
 
--- For people, with the columns of the views on Postgres. What is no text or no
--- number in the body comes as it is.
+-- For people, with the columns of the views on Postgres and times as ISO 8601.
+-- What is no integer where one belongs is NULL; body has it as it came.
 
 CREATE VIEW transactions AS
 SELECT
@@ -130,9 +130,11 @@ SELECT
     body ->> '$.from_address'                                   AS from_address,
     body ->> '$.to_address'                                     AS to_address,
     body ->> '$.value_eth'                                      AS value_eth,
-    body ->> '$.gas_price_gwei'                                 AS gas_price_gwei,
+    CASE WHEN json_type(body, '$.gas_price_gwei') IN ('integer', 'real')
+         THEN CAST(body ->> '$.gas_price_gwei' AS INTEGER) END   AS gas_price_gwei,
     body ->> '$.input_data'                                     AS input_data,
-    body ->> '$.timestamp'                                      AS tx_timestamp,
+    CASE WHEN json_type(body, '$.timestamp') IN ('integer', 'real')
+         THEN CAST(body ->> '$.timestamp' AS INTEGER) END        AS tx_timestamp,
     score                                                       AS risk_score,
     label_name                                                  AS priority,
     inference_us / 1000.0                                       AS inference_time_ms,
@@ -155,7 +157,8 @@ WHERE flow = 'events';
 
 CREATE VIEW tasks AS
 SELECT
-    CAST(decisions.id AS INTEGER)                               AS id,
+    CASE WHEN decisions.id NOT GLOB '*[^0-9]*'
+         THEN CAST(decisions.id AS INTEGER) END                  AS id,
     body ->> '$.payload'                                        AS payload,
     'done'                                                      AS status,
     output                                                      AS result,

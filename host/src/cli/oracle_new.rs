@@ -29,7 +29,9 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         None => PathBuf::from(name.to_string()),
     };
     create(name, &dir)?;
-    let dir = dir.display();
+    let dir = dir.to_string_lossy();
+    // None can have a NUL; there is nothing else that cannot be quoted.
+    let dir = shlex::try_quote(&dir).unwrap_or_default();
     println!("{dir} has a rule (src/lib.rs), its tests, a sample and the SDK. What comes next:");
     println!("  (cd {dir} && cargo test)         # the rule, natively");
     println!("  floodgate oracle build {dir}     # makes plugins/dist/{name}.wasm");

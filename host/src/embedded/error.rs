@@ -1,5 +1,6 @@
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rusqlite::ErrorCode;
 
@@ -28,6 +29,24 @@ impl Failed {
         Self {
             nature: Nature::Broken,
             text: format!("the thread that writes has stopped: {why}"),
+        }
+    }
+
+    pub(super) fn silent(limit: Duration) -> Self {
+        Self {
+            nature: Nature::MayPass,
+            text: format!("not written within {limit:?}"),
+        }
+    }
+
+    pub(super) fn removed(file: &Path) -> Self {
+        Self {
+            nature: Nature::MayPass,
+            text: format!(
+                "{} was removed or replaced under the running process: stop it, nothing that it \
+                 writes can be found again",
+                file.display()
+            ),
         }
     }
 
@@ -74,18 +93,18 @@ impl From<rusqlite::Error> for Failed {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     #[error(
-        "the data directory {dir} cannot be written: {cause}; make it writable, or name \
-         another with --data-dir"
+        "the data directory {dir} cannot be used: {cause}; it has to be a directory that can be \
+         written, --data-dir names another"
     )]
-    NotWritable { dir: PathBuf, cause: io::Error },
+    Unusable { dir: PathBuf, cause: io::Error },
     #[error(
         "the data directory {dir} is in use by process {holder}: stop that one first, or name \
          another directory with --data-dir"
     )]
     InUse { dir: PathBuf, holder: String },
     #[error(
-        "{file} is not a database of Floodgate: move it away, or name another directory with \
-         --data-dir"
+        "{file} is not a database of Floodgate, or nothing of it can be recognised: move it away, \
+         put a copy back, or name another directory with --data-dir"
     )]
     NotOurs { file: PathBuf },
     #[error(

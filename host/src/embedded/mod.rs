@@ -7,23 +7,28 @@
 //! was committed.
 
 mod error;
+mod lock;
 mod open;
 mod readers;
 pub(crate) mod values;
+mod watched;
 mod writer;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rusqlite::Connection;
 use tempfile::TempDir;
 
-use self::open::Lock;
+use self::lock::Lock;
 use self::readers::Readers;
+use self::watched::Watched;
 use self::writer::Writer;
 
 pub use self::error::{Failed, Nature, OpenError};
+
+const PING: Duration = Duration::from_secs(2);
 
 /// A data directory, open. Clones share it; the last one closes it.
 #[derive(Clone)]
@@ -31,10 +36,11 @@ pub struct Database {
     shared: Arc<Shared>,
 }
 
-// In the order in which they are dropped: the lock outlives all connections.
+// In the order in which they are dropped: the connection that can write is the
+// last to close, which works the log into the file, and the lock outlives all.
 struct Shared {
-    writer: Writer,
     readers: Readers,
+    writer: Writer,
     dir: PathBuf,
     name: String,
     _lock: Lock,
@@ -58,7 +64,7 @@ impl Database {
     /// As [`Self::open`].
     pub fn ephemeral() -> Result<Self, OpenError> {
         let dir = tempfile::Builder::new().prefix("floodgate-").tempdir();
-        let dir = dir.map_err(|cause| OpenError::NotWritable {
+        let dir = dir.map_err(|cause| OpenError::Unusable {
             dir: std::env::temp_dir(),
             cause,
         })?;
@@ -70,8 +76,8 @@ impl Database {
         let lock = Lock::take(dir)?;
         let connection = open::open(dir)?;
         let shared = Shared {
-            writer: Writer::start(connection),
             readers: Readers::new(open::file(dir)),
+            writer: Writer::start(connection, Watched::new(open::file(dir))),
             dir: dir.to_owned(),
             name: format!("the data directory {}", dir.display()),
             _lock: lock,
@@ -101,6 +107,15 @@ impl Database {
         job: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, Failed> {
         self.shared.writer.write(job).await
+    }
+
+    /// Whether it can be written.
+    pub async fn ping(&self) -> Result<(), Failed> {
+        let write = self.write(|db| db.pragma_update(None, "user_version", 0));
+        match tokio::time::timeout(PING, write).await {
+            Ok(written) => written,
+            Err(_) => Err(Failed::silent(PING)),
+        }
     }
 
     /// Runs `job` on a connection that cannot write.

@@ -1,10 +1,9 @@
-use std::fs::{File, TryLockError};
-use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use refinery::error::Kind;
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, ErrorCode, OpenFlags, Row};
 use tracing::info;
 
 use super::{Failed, OpenError};
@@ -13,77 +12,51 @@ mod files {
     refinery::embed_migrations!("../migrations/embedded");
 }
 
-/// `floo`: tells a file of ours from another program's (PRAGMA application_id).
+/// `floo`: tells a file of ours from another program's. The first migration sets it.
 const APPLICATION_ID: i32 = 0x666c_6f6f;
 
 /// Pages of 4 KiB after which the log is worked into the file: rarer than
 /// SQLite's default of 1000, since every commit of ours is an fsync already.
 const CHECKPOINT: u32 = 4000;
 
+/// Bytes.
+const LARGEST_LOG: u32 = 64 << 20;
+
 pub(super) fn file(dir: &Path) -> PathBuf {
     dir.join("floodgate.db")
-}
-
-/// Held for as long as the process uses the directory; gone with it.
-pub(super) struct Lock {
-    _file: File,
-}
-
-impl Lock {
-    pub fn take(dir: &Path) -> Result<Self, OpenError> {
-        let not_writable = |cause| OpenError::NotWritable {
-            dir: dir.to_owned(),
-            cause,
-        };
-        std::fs::create_dir_all(dir).map_err(not_writable)?;
-        let file = File::options()
-            .create(true)
-            .truncate(false)
-            .read(true)
-            .write(true)
-            .open(dir.join("lock"));
-        let mut file = file.map_err(not_writable)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(OpenError::InUse {
-                    dir: dir.to_owned(),
-                    holder: holder(&mut file),
-                });
-            }
-            Err(TryLockError::Error(cause)) => return Err(not_writable(cause)),
-        }
-        sign(&mut file).map_err(not_writable)?;
-        Ok(Self { _file: file })
-    }
-}
-
-fn sign(file: &mut File) -> io::Result<()> {
-    file.set_len(0)?;
-    file.rewind()?;
-    write!(file, "{}", std::process::id())
-}
-
-fn holder(file: &mut File) -> String {
-    let mut holder = String::new();
-    match file.read_to_string(&mut holder) {
-        Ok(1..) => holder,
-        // It has only just taken the lock.
-        _ => "unknown".to_owned(),
-    }
 }
 
 /// The connection that writes, on a file that is sound and up to date.
 pub(super) fn open(dir: &Path) -> Result<Connection, OpenError> {
     let file = file(dir);
-    let connection = Connection::open(&file);
-    let mut connection = connection.map_err(|error| failed(&file, &error))?;
+    let failed = |error| failed(&file, &error);
+    look_for_a_log_of_nothing(&file)?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_CREATE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = Connection::open_with_flags(&file, flags).map_err(failed)?;
+    // Whatever is refused is left as it is, its log too.
+    let keep_log = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
+    connection.set_db_config(keep_log, true).map_err(failed)?;
     look(&file, &connection)?;
-    prepare(&connection).map_err(|error| failed(&file, &error))?;
+    prepare(&connection).map_err(failed)?;
     migrate(&file, &mut connection)?;
-    let marked = connection.pragma_update(None, "application_id", APPLICATION_ID);
-    marked.map_err(|error| failed(&file, &error))?;
+    connection.set_db_config(keep_log, false).map_err(failed)?;
+    let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
+    let done = connection.query_one(checkpoint, (), |_| Ok(()));
+    done.map_err(failed)?;
     Ok(connection)
+}
+
+/// SQLite would make a new file, and the log of the one that is missing would go.
+fn look_for_a_log_of_nothing(file: &Path) -> Result<(), OpenError> {
+    let size = |file: &Path| std::fs::metadata(file).map_or(0, |found| found.len());
+    let log = file.with_extension("db-wal");
+    if size(file) == 0 && size(&log) > 0 {
+        let what = format!("it is missing or empty, and {} is there", log.display());
+        return Err(damaged(file, &what));
+    }
+    Ok(())
 }
 
 /// A connection that cannot write.
@@ -108,6 +81,8 @@ fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "synchronous", "full")?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT)?;
+    // Somebody who reads for long lets the log grow; afterwards it is cut.
+    connection.pragma_update(None, "journal_size_limit", LARGEST_LOG)?;
     // In KiB where it is negative.
     connection.pragma_update(None, "cache_size", -32 * 1024)
 }
@@ -116,30 +91,22 @@ fn prepare(connection: &Connection) -> rusqlite::Result<()> {
 fn look(file: &Path, connection: &Connection) -> Result<(), OpenError> {
     let failed = |error| failed(file, &error);
     connection.busy_timeout(BUSY).map_err(failed)?;
-    let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
-    let tables = "SELECT count(*) FROM sqlite_master";
-    let tables: u32 = connection
-        .query_one(tables, (), |row| row.get(0))
-        .map_err(failed)?;
-    let owner = pragma("application_id").map_err(failed)?;
-    let begun = "SELECT count(*) FROM sqlite_master WHERE name = 'refinery_schema_history'";
-    let begun: u32 = connection
-        .query_one(begun, (), |row| row.get(0))
-        .map_err(failed)?;
-    // A first start that was killed half-way has not marked it yet.
-    if tables > 0 && owner != APPLICATION_ID && (owner != 0 || begun == 0) {
+    let number = |row: &Row<'_>| row.get::<_, i32>(0);
+    // A first start that was killed half-way has the table of migrations, empty.
+    let tables = "SELECT count(*) FROM sqlite_master
+        WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND name <> 'refinery_schema_history'";
+    let tables = connection.query_one(tables, (), number).map_err(failed)?;
+    let owner = connection.pragma_query_value(None, "application_id", number);
+    if tables > 0 && owner.map_err(failed)? != APPLICATION_ID {
         return Err(OpenError::NotOurs {
             file: file.to_owned(),
         });
     }
-    let check = |row: &rusqlite::Row<'_>| row.get::<_, String>(0);
-    let said = connection.pragma_query_value(None, "quick_check", check);
-    match said.map_err(failed)?.as_str() {
+    let said = connection.pragma_query_value(None, "quick_check", |row| row.get(0));
+    let said: String = said.map_err(failed)?;
+    match said.as_str() {
         "ok" => Ok(()),
-        what => Err(OpenError::Damaged {
-            file: file.to_owned(),
-            what: what.to_owned(),
-        }),
+        what => Err(damaged(file, &what)),
     }
 }
 
@@ -164,7 +131,10 @@ fn migrate(file: &Path, connection: &mut Connection) -> Result<(), OpenError> {
 
 fn failed(file: &Path, error: &rusqlite::Error) -> OpenError {
     match error.sqlite_error_code() {
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => damaged(file, error),
+        Some(ErrorCode::DatabaseCorrupt) => damaged(file, error),
+        Some(ErrorCode::NotADatabase) => OpenError::NotOurs {
+            file: file.to_owned(),
+        },
         _ => OpenError::Failed {
             file: file.to_owned(),
             cause: Failed::from(error),

@@ -1,10 +1,11 @@
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::JoinHandle;
 
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use super::Failed;
+use super::{Failed, Watched};
 
 /// Calls that are committed together at most: the first of them waits for the
 /// last.
@@ -23,11 +24,12 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub fn start(connection: Connection) -> Self {
+    pub fn start(connection: Connection, watched: Watched) -> Self {
         let (jobs, waiting) = mpsc::channel();
+        let run = move || run(&connection, &waiting, watched);
         Self {
             jobs: Some(jobs),
-            thread: Some(std::thread::spawn(move || run(&connection, &waiting))),
+            thread: Some(std::thread::spawn(run)),
         }
     }
 
@@ -59,17 +61,23 @@ impl Drop for Writer {
     }
 }
 
-fn run(connection: &Connection, waiting: &Receiver<Job>) {
+fn run(connection: &Connection, waiting: &Receiver<Job>, mut watched: Watched) {
     while let Ok(first) = waiting.recv() {
         let others = waiting.try_iter().take(GROUP - 1);
-        commit(connection, std::iter::once(first).chain(others));
+        let jobs = std::iter::once(first).chain(others);
+        // Whoever waits hears that nobody answers; the next are written again.
+        let group = AssertUnwindSafe(|| commit(connection, &mut watched, jobs));
+        if catch_unwind(group).is_err() {
+            roll_back(connection);
+        }
     }
 }
 
 /// All of them with one fsync.
-fn commit(connection: &Connection, jobs: impl Iterator<Item = Job>) {
-    if let Err(error) = connection.execute_batch("BEGIN IMMEDIATE") {
-        let failed = Failed::from(&error);
+fn commit(connection: &Connection, watched: &mut Watched, jobs: impl Iterator<Item = Job>) {
+    let begin = || connection.execute_batch("BEGIN IMMEDIATE");
+    let begun = watched.look().and_then(|()| Ok(begin()?));
+    if let Err(failed) = begun {
         for job in jobs {
             job(Err(failed.clone()))(Ok(()));
         }
@@ -87,12 +95,18 @@ fn commit(connection: &Connection, jobs: impl Iterator<Item = Job>) {
         true => Err(Failed::rolled_back()),
         false => connection.execute_batch("COMMIT").map_err(Failed::from),
     };
-    if committed.is_err() && !connection.is_autocommit() {
-        // Where that fails too, the next BEGIN says so.
-        let _ = connection.execute_batch("ROLLBACK");
+    if committed.is_err() {
+        roll_back(connection);
     }
     for reply in replies {
         reply(committed.clone());
+    }
+}
+
+fn roll_back(connection: &Connection) {
+    if !connection.is_autocommit() {
+        // Where that fails too, the next BEGIN says so.
+        let _ = connection.execute_batch("ROLLBACK");
     }
 }
 
@@ -101,16 +115,18 @@ fn in_savepoint<T>(
     job: impl FnOnce(&Connection) -> rusqlite::Result<T>,
 ) -> Result<T, Failed> {
     connection.prepare_cached("SAVEPOINT job")?.execute(())?;
-    match job(connection) {
-        Ok(done) => {
-            connection.prepare_cached("RELEASE job")?.execute(())?;
-            Ok(done)
-        }
-        Err(error) => {
-            if !connection.is_autocommit() {
-                connection.execute_batch("ROLLBACK TO job; RELEASE job")?;
-            }
-            Err(error.into())
-        }
+    let done = job(connection);
+    if connection.is_autocommit() {
+        return done.map_err(Failed::from);
     }
+    let end = match done {
+        Ok(_) => "RELEASE job",
+        Err(_) => "ROLLBACK TO job; RELEASE job",
+    };
+    if let Err(error) = connection.execute_batch(end) {
+        // What it wrote must not be committed with the others.
+        roll_back(connection);
+        return Err(error.into());
+    }
+    Ok(done?)
 }

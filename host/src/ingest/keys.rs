@@ -165,6 +165,12 @@ pub fn new_key(name: &str, flows: &[String]) -> (String, String) {
     (key, line)
 }
 
+/// Whether it is one that [`new_key`] made.
+pub fn is_key(text: &str) -> bool {
+    let secret = text.strip_prefix("fgk_");
+    secret.is_some_and(|secret| hex::decode(secret).is_ok_and(|secret| secret.len() == 32))
+}
+
 /// The line of a key that is for all flows.
 pub fn line_of(name: &str, key: &str) -> String {
     let hash = hex::encode(Sha256::digest(key.as_bytes()));

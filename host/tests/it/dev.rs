@@ -168,10 +168,18 @@ async fn what_stands_in_the_way_of_a_start_is_named_with_its_remedy() {
     assert!(said.contains(taken) && said.contains("--listen"), "{said}");
     std::fs::write(other.path().join("floodgate.db"), [b'x'; 10_000]).unwrap();
     let said = refused(other.path(), &[]).await;
-    assert!(said.contains("damaged") && said.contains("copy"), "{said}");
+    assert!(
+        said.contains("not a database of Floodgate") && said.contains("--data-dir"),
+        "{said}"
+    );
     let file = other.path().join("floodgate.db");
+    std::fs::remove_file(&file).unwrap();
+    std::fs::write(other.path().join("api-key"), "").unwrap();
+    let said = refused(other.path(), &[]).await;
+    assert!(said.contains("holds no API key"), "{said}");
+    std::fs::write(&file, "").unwrap();
     let said = refused(&file.join("data"), &[]).await;
-    assert!(said.contains("cannot be written"), "{said}");
+    assert!(said.contains("cannot be used"), "{said}");
 }
 
 #[tokio::test]

@@ -9,10 +9,17 @@ use crate::flow::{FlowName, Rate};
 /// started anew starts with full buckets.
 #[derive(Default)]
 pub(super) struct Buckets {
-    by_client: Mutex<HashMap<(FlowName, String), Bucket>>,
+    clients: Mutex<Clients>,
 }
 
-/// Those that are full again are dropped whenever there are so many.
+#[derive(Default)]
+struct Clients {
+    buckets: HashMap<(FlowName, String), Bucket>,
+    /// Those that are full again were dropped, and so many were left.
+    left: usize,
+}
+
+/// Fewer than that are not worth a look.
 const MANY: usize = 10_000;
 
 struct Bucket {
@@ -24,12 +31,11 @@ struct Bucket {
 impl Buckets {
     pub fn take(&self, flow: &FlowName, bucket: &str, rate: Rate) -> Tokens {
         let now = Instant::now();
-        let mut buckets = self
-            .by_client
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if buckets.len() >= MANY {
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        let Clients { buckets, left } = &mut *clients;
+        if buckets.len() >= MANY.max(*left * 2) {
             buckets.retain(|_, bucket| bucket.full_at > now);
+            *left = buckets.len();
         }
         let capacity = f64::from(rate.requests);
         let key = (flow.clone(), bucket.to_owned());

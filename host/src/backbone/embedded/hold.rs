@@ -17,6 +17,10 @@ const CLAIMABLE: &str = "SELECT position, ms, id, body, attributes,
 /// After a start: nobody who held anything lives.
 pub(super) fn hand_back_everything(db: &Connection) -> rusqlite::Result<()> {
     db.execute(&format!("{HAND_BACK} WHERE due IS NULL"), [now()])?;
+    // The clock was put back: what was recorded in what is now the future
+    // waits as long as it was to wait.
+    let put_back = "UPDATE pending SET due = ?1 + due - since, since = ?1 WHERE since > ?1";
+    db.execute(put_back, [now()])?;
     Ok(())
 }
 

@@ -313,7 +313,7 @@ impl Backbone for Embedded {
     }
 
     async fn ping(&self) -> Result<(), Error> {
-        self.read(|db| db.query_one("SELECT 1", (), |_| Ok(())))
-            .await
+        let pinged = self.database.ping().await;
+        pinged.map_err(|failed| self.error(failed))
     }
 }

@@ -105,13 +105,23 @@ pub(super) fn trim(
         Some(position) => position,
         None => last_read(db, partition)?.saturating_add(1),
     };
+    let mut behind = db.prepare_cached(
+        "SELECT position, ms FROM log WHERE partition = ?1 AND position < ?2
+         ORDER BY position LIMIT ?3",
+    )?;
+    let behind = behind.query_map(params![partition, needed, TRIMMED], |row| {
+        Ok((row.get(0)?, row.get(1)?))
+    })?;
+    let behind: Vec<(i64, i64)> = behind.collect::<Result<_, _>>()?;
+    // Without a time to retain it does not matter what the clock did.
     let before = now.saturating_sub(millis(retain));
-    let log = "DELETE FROM log WHERE position IN (
-        SELECT position FROM log
-        WHERE partition = ?1 AND position < ?2 AND ms <= ?3 ORDER BY position LIMIT ?4)";
-    let mut dropped = db
-        .prepare_cached(log)?
-        .execute(params![partition, needed, before, TRIMMED])?;
+    let old = |(_, ms): &&(i64, i64)| retain.is_zero() || *ms <= before;
+    let old = behind.iter().take_while(old);
+    let mut dropped = old.clone().count();
+    if let Some((last, _)) = old.last() {
+        db.prepare_cached("DELETE FROM log WHERE partition = ?1 AND position <= ?2")?
+            .execute((partition, last))?;
+    }
     for table in ["ids", "idempotency_keys"] {
         let expired = format!(
             "DELETE FROM {table} WHERE (partition, hash) IN (

@@ -1,11 +1,10 @@
-use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
+use tempfile::NamedTempFile;
 
-use crate::ingest::keys::{line_of, new_key};
+use crate::ingest::keys::{is_key, line_of, new_key};
 use crate::settings::KeySettings;
 
 /// Where nobody named any API key, one is made for the flows that ask for one
@@ -19,17 +18,24 @@ pub(super) fn offer(dir: &Path, settings: &mut KeySettings) -> anyhow::Result<Op
         Ok(key) => key.trim().to_owned(),
         Err(error) if error.kind() == ErrorKind::NotFound => {
             let (key, _) = new_key("dev", &[]);
-            let file = OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .mode(0o600)
-                .open(&path);
-            let written = file.and_then(|mut file| writeln!(file, "{key}"));
-            written.with_context(|| format!("write {}", path.display()))?;
+            write(dir, &path, &key).with_context(|| format!("write {}", path.display()))?;
             key
         }
         Err(error) => return Err(error).with_context(|| format!("read {}", path.display())),
     };
+    ensure!(
+        is_key(&key),
+        "{} holds no API key: remove it, and another one is made",
+        path.display()
+    );
     settings.keys = Some(line_of("dev", &key));
     Ok(Some(key))
+}
+
+/// Whole or not at all, and for this user only.
+fn write(dir: &Path, path: &Path, key: &str) -> anyhow::Result<()> {
+    let mut file = NamedTempFile::new_in(dir)?;
+    writeln!(file, "{key}")?;
+    file.persist(path)?;
+    Ok(())
 }

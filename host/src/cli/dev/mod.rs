@@ -31,7 +31,7 @@ pub(super) async fn run(settings: DevSettings) -> anyhow::Result<()> {
     };
     let ground = Ground {
         backbone: Arc::new(backbone::Embedded::new(database.clone()).await?),
-        ledger: Arc::new(ledger::Embedded::new(database)),
+        ledger: Arc::new(ledger::Embedded::new(database).await?),
     };
     let tell = |started: &host::Started| welcome.tell(started);
     host::run(settings, Role::All, ground, tell).await

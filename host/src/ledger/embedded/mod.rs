@@ -31,8 +31,14 @@ pub struct Embedded {
 }
 
 impl Embedded {
-    pub fn new(database: Database) -> Self {
-        Self { database }
+    /// What a process had in hand that was killed is free: it was the only one.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub async fn new(database: Database) -> Result<Self, Error> {
+        let ledger = Self { database };
+        ledger.write(outbox::release_everything).await?;
+        Ok(ledger)
     }
 
     async fn write<T: Send + 'static>(
@@ -187,7 +193,7 @@ impl Ledger for Embedded {
     }
 
     async fn ping(&self) -> Result<(), Error> {
-        self.read(|db| db.query_one("SELECT 1", (), |_| Ok(())))
-            .await
+        let pinged = self.database.ping().await;
+        pinged.map_err(|failed| self.error(&failed))
     }
 }

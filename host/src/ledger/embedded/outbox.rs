@@ -172,6 +172,13 @@ impl Outbox for Embedded {
     }
 }
 
+pub(super) fn release_everything(db: &Connection) -> rusqlite::Result<()> {
+    let free = "UPDATE deliveries SET leased_by = NULL, leased_until = NULL
+        WHERE leased_by IS NOT NULL";
+    db.execute(free, ())?;
+    Ok(())
+}
+
 fn take_up(
     db: &Connection,
     route: &Route,

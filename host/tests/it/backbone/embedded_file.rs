@@ -126,7 +126,7 @@ fn database(prepare: &str) -> Vec<u8> {
 #[tokio::test]
 async fn a_file_that_is_no_database_or_of_another_program_is_refused_and_left_alone() {
     let error = refused(&[b'x'; 5000]);
-    assert!(matches!(error, OpenError::Damaged { .. }), "{error}");
+    assert!(matches!(error, OpenError::NotOurs { .. }), "{error}");
     let error = refused(&database("CREATE TABLE notes (text)"));
     assert!(matches!(error, OpenError::NotOurs { .. }), "{error}");
 }
@@ -169,8 +169,122 @@ async fn a_directory_that_cannot_be_made_is_an_error_that_names_it() {
     std::fs::write(&file, "").unwrap();
     let error = Database::open(&file.join("data")).err().unwrap();
     let said = error.to_string();
-    assert!(matches!(error, OpenError::NotWritable { .. }), "{said}");
+    assert!(matches!(error, OpenError::Unusable { .. }), "{said}");
     assert!(said.contains("--data-dir"), "{said}");
+}
+
+/// All files of a directory that Floodgate has something to do with.
+fn contents(dir: &Path) -> Vec<(String, Vec<u8>)> {
+    let files = ["floodgate.db", "floodgate.db-wal"].map(str::to_owned);
+    let read = |name: String| Some((name.clone(), std::fs::read(dir.join(name)).ok()?));
+    files.into_iter().filter_map(read).collect()
+}
+
+#[tokio::test]
+async fn what_a_killed_process_left_damaged_is_refused_with_its_log_and_left_alone() {
+    let rig = Rig::embedded().await;
+    let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
+    rig.fill(500).await;
+    rig.file().query_one(checkpoint, (), |_| Ok(())).unwrap();
+    rig.read("w", 100).await;
+    let killed = image(rig.dir());
+    let file = killed.path().join("floodgate.db");
+    let mut bytes = std::fs::read(&file).unwrap();
+    bytes[40_000..80_000].fill(0x5a);
+    std::fs::write(&file, bytes).unwrap();
+    let before = contents(killed.path());
+    let error = Database::open(killed.path()).err().unwrap();
+    assert!(matches!(error, OpenError::Damaged { .. }), "{error}");
+    assert!(contents(killed.path()) == before, "it was left alone");
+}
+
+#[tokio::test]
+async fn a_log_whose_file_is_missing_or_empty_is_not_taken_for_a_new_directory() {
+    let rig = Rig::embedded().await;
+    rig.fill(3).await;
+    let killed = image(rig.dir());
+    let file = killed.path().join("floodgate.db");
+    std::fs::remove_file(&file).unwrap();
+    for _ in 0..2 {
+        let before = contents(killed.path());
+        let error = Database::open(killed.path()).err().unwrap();
+        assert!(matches!(error, OpenError::Damaged { .. }), "{error}");
+        assert!(contents(killed.path()) == before, "it was left alone");
+        std::fs::write(&file, "").unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_clean_stop_leaves_one_file_that_holds_everything() {
+    let dir = tempfile::tempdir().unwrap();
+    let database = Database::open(dir.path()).unwrap();
+    let write = |db: &Connection| db.execute("INSERT INTO sequences VALUES ('f', 7)", ());
+    database.write(write).await.unwrap();
+    let read = |db: &Connection| db.query_one("SELECT next FROM sequences", (), |row| row.get(0));
+    assert_eq!(database.read::<i64>(read).await.unwrap(), 7);
+    drop(database);
+    let names: Vec<String> = contents(dir.path())
+        .into_iter()
+        .map(|(name, _)| name)
+        .collect();
+    assert_eq!(names, ["floodgate.db"]);
+    let file = Connection::open(dir.path().join("floodgate.db")).unwrap();
+    assert_eq!(read(&file).unwrap(), 7);
+}
+
+#[tokio::test]
+async fn once_its_file_is_removed_nothing_is_taken_any_more() {
+    let rig = Rig::embedded().await;
+    rig.fill(1).await;
+    std::fs::remove_file(rig.dir().join("floodgate.db")).unwrap();
+    let limits = AppendLimits { max_backlog: 1000 };
+    let mut next = 1;
+    let error = support::eventually_some(Duration::from_secs(10), "it is noticed", async || {
+        next += 1;
+        let group = [entry(&next.to_string(), "{}")];
+        let appended = rig.backbone.append(&rig.partition, limits, &group);
+        appended.await.err()
+    })
+    .await;
+    assert!(error.to_string().contains("removed"), "{error}");
+    assert!(rig.backbone.ping().await.is_err());
+}
+
+#[tokio::test]
+async fn while_somebody_else_writes_the_ping_fails_and_later_it_does_not() {
+    let rig = Rig::embedded().await;
+    let tool = rig.file();
+    tool.execute_batch("BEGIN IMMEDIATE").unwrap();
+    assert!(rig.backbone.ping().await.is_err());
+    tool.execute_batch("ROLLBACK").unwrap();
+    rig.backbone.ping().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_call_that_panics_or_fails_takes_no_other_with_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let database = Database::open(dir.path()).unwrap();
+    let insert = |flow: &'static str| {
+        let database = database.clone();
+        async move {
+            let insert = move |db: &Connection| {
+                db.execute("INSERT INTO sequences VALUES (?1, 1)", [flow])?;
+                match flow {
+                    "panics" => panic!("as a test wants it"),
+                    "fails" => Err(rusqlite::Error::InvalidQuery),
+                    _ => Ok(()),
+                }
+            };
+            database.write(insert).await.is_ok()
+        }
+    };
+    let done = tokio::join!(insert("a"), insert("fails"), insert("b"));
+    assert_eq!(done, (true, false, true));
+    assert!(!insert("panics").await);
+    assert!(insert("c").await);
+    let kept = "SELECT group_concat(flow, ' ') FROM (SELECT flow FROM sequences ORDER BY flow)";
+    let kept = move |db: &Connection| db.query_one(kept, (), |row| row.get(0));
+    assert_eq!(database.read::<String>(kept).await.unwrap(), "a b c");
 }
 
 /// As on a full disk: no call of that commit was done, and the next one that

@@ -31,13 +31,13 @@ impl Rig {
     }
 
     pub async fn embedded() -> Self {
-        Self::in_dir(tempfile::tempdir().unwrap())
+        Self::in_dir(tempfile::tempdir().unwrap()).await
     }
 
-    fn in_dir(dir: TempDir) -> Self {
+    async fn in_dir(dir: TempDir) -> Self {
         let database = Database::open(dir.path()).unwrap();
         Self {
-            ledger: Box::new(Embedded::new(database)),
+            ledger: Box::new(Embedded::new(database).await.unwrap()),
             server: Server::File(dir),
         }
     }
