@@ -12,6 +12,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// commit failed that is about to succeed.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Two flows that append as much as they can leave room for all the others.
+const POOL: usize = 32;
+
 /// One Redis server: a pool for calls that answer at once.
 #[derive(Clone)]
 pub(super) struct Server {
@@ -33,7 +36,7 @@ impl Server {
             .set_response_timeout(Some(RESPONSE_TIMEOUT));
         let manager = Manager::new_with_config(url, config).map_err(invalid)?;
         let pool = Pool::builder(manager)
-            .max_size(16)
+            .max_size(POOL)
             .runtime(Runtime::Tokio1)
             .timeouts(Timeouts {
                 wait: Some(CONNECT_TIMEOUT),

@@ -236,5 +236,5 @@ async fn a_taken_address_is_named_with_the_remedy() {
         error.starts_with(&format!("listen on {}: ", front.address)),
         "{error}"
     );
-    assert!(error.contains("choose another one"), "{error}");
+    assert!(error.contains("takes another address"), "{error}");
 }

@@ -5,19 +5,23 @@
 --       3.. per entry: body hash (16 bytes), id, body, API key's name or ''
 -- Reply one word per entry, with spaces between: n<stream id> new,
 --       r<stream id> replayed, c conflict, f backlog full
--- Cost  O(entries), two commands for a known entry, three for a new one
+-- Cost  O(entries), one command for all of them and two for each new one
 --
 -- Redis refuses for want of memory only before a script's first write, so a
 -- group is never cut in half.
 local room = tonumber(ARGV[1]) - tonumber(redis.call('GET', KEYS[2]) or '0')
+-- One call for all: looking them up one by one costs a tenth of the whole.
+local known = redis.call('MGET', unpack(KEYS, 3))
+-- The same id may come twice in one group.
+local set_here = {}
 local added = 0
 local outcome = {}
 for k = 3, #KEYS do
   local a = 3 + (k - 3) * 4
-  local known = redis.call('GET', KEYS[k])
-  if known then
-    local same = string.sub(known, 1, 16) == ARGV[a]
-    outcome[#outcome + 1] = same and 'r' .. string.match(known, '^[%d-]+', 18) or 'c'
+  local value = known[k - 2] or set_here[KEYS[k]]
+  if value then
+    local same = string.sub(value, 1, 16) == ARGV[a]
+    outcome[#outcome + 1] = same and 'r' .. string.match(value, '^[%d-]+', 18) or 'c'
   elseif added >= room then
     outcome[#outcome + 1] = 'f'
   else
@@ -27,7 +31,9 @@ for k = 3, #KEYS do
     else
       stream_id = redis.call('XADD', KEYS[1], '*', 'id', ARGV[a + 1], 'body', ARGV[a + 2], 'key', ARGV[a + 3])
     end
-    redis.call('SET', KEYS[k], ARGV[a] .. 'w' .. stream_id, 'PX', ARGV[2])
+    value = ARGV[a] .. 'w' .. stream_id
+    set_here[KEYS[k]] = value
+    redis.call('SET', KEYS[k], value, 'PX', ARGV[2])
     added = added + 1
     outcome[#outcome + 1] = 'n' .. stream_id
   end
