@@ -1,0 +1,184 @@
+//! P6: how long a request takes at half of what P1 reaches, when requests
+//! arrive at a constant rate whatever became of those before: each is measured
+//! from when it was to be sent, so none is left out because another was late.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, ensure};
+use hdrhistogram::Histogram;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
+use tokio_postgres::NoTls;
+
+use super::plot;
+use super::report::{Figure, Target};
+use super::site::Site;
+use super::wrk::load;
+
+const CONNECTIONS: u32 = 64;
+
+/// What is sent: the n-th transaction at `begun` + n / `rate`.
+struct Schedule {
+    address: String,
+    per_second: f64,
+    begun: Instant,
+    count: u32,
+}
+
+impl Schedule {
+    fn at(&self, number: u32) -> Instant {
+        self.begun + Duration::from_secs_f64(f64::from(number) / self.per_second)
+    }
+}
+
+/// Microseconds.
+pub struct Latency {
+    pub accepted: Histogram<u64>,
+    pub stored: Histogram<u64>,
+}
+
+pub async fn measure(duration: Duration, plot: Option<&Path>) -> anyhow::Result<Vec<Figure>> {
+    let mut site = Site::start("transactions", "uniform-risk", &[]).await?;
+    // When a row was committed, and not when its transaction began.
+    let (client, connection) = tokio_postgres::connect(&site.postgres.url(), NoTls).await?;
+    tokio::spawn(connection);
+    client
+        .batch_execute("ALTER SYSTEM SET track_commit_timestamp = on")
+        .await?;
+    drop(client);
+    site.postgres.restart().await?;
+    let half = {
+        let api = site.serve("api")?;
+        api.until_ready("/transactions").await?;
+        let url = format!("{}/transactions", api.url);
+        load(&url, "transactions.lua", 256, duration)
+            .await?
+            .per_second
+            / 2.0
+    };
+    let host = site.serve("all")?;
+    host.until_ready("/transactions").await?;
+    site.until_empty().await?;
+    let address = host.url.strip_prefix("http://").context("its address")?;
+    let latency = constant_rate(address, half, duration, &site).await?;
+    if let Some(path) = plot {
+        plot::draw(&latency, half, path)?;
+    }
+    let ms = |of: &Histogram<u64>, quantile| of.value_at_quantile(quantile) as f64 / 1000.0;
+    let Latency { accepted, stored } = &latency;
+    let (fast, slow) = (Target::AtMost(10.0), Target::AtMost(50.0));
+    Ok(vec![
+        Figure::told("P6", "arriving at a constant rate", half, "/s"),
+        Figure::told("P6", "answered, p50", ms(accepted, 0.5), "ms"),
+        Figure::of("P6", "answered, p99", ms(accepted, 0.99), "ms", fast),
+        Figure::told("P6", "answered, p99.9", ms(accepted, 0.999), "ms"),
+        Figure::told("P6", "decision stored, p50", ms(stored, 0.5), "ms"),
+        Figure::of("P6", "decision stored, p99", ms(stored, 0.99), "ms", slow),
+        Figure::told("P6", "decision stored, p99.9", ms(stored, 0.999), "ms"),
+    ])
+}
+
+async fn constant_rate(
+    address: &str,
+    per_second: f64,
+    duration: Duration,
+    site: &Site,
+) -> anyhow::Result<Latency> {
+    let begun = Instant::now() + Duration::from_millis(200);
+    let begun_at = SystemTime::now().duration_since(UNIX_EPOCH)? + Duration::from_millis(200);
+    let schedule = Arc::new(Schedule {
+        address: address.to_owned(),
+        per_second,
+        begun,
+        count: (per_second * duration.as_secs_f64()) as u32,
+    });
+    let mut connections = JoinSet::new();
+    for first in 0..CONNECTIONS {
+        connections.spawn(send(schedule.clone(), first));
+    }
+    let mut accepted = Histogram::new(3)?;
+    while let Some(seen) = connections.join_next().await {
+        accepted.add(seen??)?;
+    }
+    site.until_empty().await?;
+    Ok(Latency {
+        accepted,
+        stored: stored(site, &schedule, begun_at).await?,
+    })
+}
+
+/// Every so many-th of the schedule, on one connection, in turn.
+async fn send(schedule: Arc<Schedule>, first: u32) -> anyhow::Result<Histogram<u64>> {
+    let mut stream = TcpStream::connect(&schedule.address).await?;
+    stream.set_nodelay(true)?;
+    let mut latency = Histogram::new(3)?;
+    let mut answer = vec![0; 4096];
+    for number in (first..schedule.count).step_by(CONNECTIONS as usize) {
+        let at = schedule.at(number);
+        sleep_until(at).await;
+        stream
+            .write_all(request(&schedule.address, number).as_bytes())
+            .await?;
+        read_answer(&mut stream, &mut answer).await?;
+        latency.record(at.elapsed().as_micros() as u64)?;
+    }
+    Ok(latency)
+}
+
+fn request(host: &str, number: u32) -> String {
+    let body = format!(
+        r#"{{"tx_hash":"0x{number:064x}","from_address":"0x52908400098527886e0f7030069857d2e4169ee7","to_address":"0x8617e340b3d01fa5f11f306f4090fd50e238070d","value_eth":12.5,"gas_price_gwei":30,"input_data":"0xa9059cbb0000000000000000000000008617e340b3d01fa5f11f306f4090fd50e238070d0000000000000000000000000000000000000000000000000000000000000001","timestamp":1766700000}}"#
+    );
+    let length = body.len();
+    format!(
+        "POST /transactions HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+    )
+}
+
+/// Answers are short; the next one is asked for when this one is whole.
+async fn read_answer(stream: &mut TcpStream, buffer: &mut [u8]) -> anyhow::Result<()> {
+    let mut filled = 0;
+    loop {
+        let read = stream.read(&mut buffer[filled..]).await?;
+        ensure!(read > 0, "the connection was closed");
+        filled += read;
+        let mut headers = [httparse::EMPTY_HEADER; 32];
+        let mut answer = httparse::Response::new(&mut headers);
+        let httparse::Status::Complete(head) = answer.parse(&buffer[..filled])? else {
+            continue;
+        };
+        ensure!(answer.code == Some(202), "answered {:?}", answer.code);
+        let mut headers = answer.headers.iter();
+        let length = headers.find(|header| header.name.eq_ignore_ascii_case("content-length"));
+        let length: usize =
+            std::str::from_utf8(length.context("content-length")?.value)?.parse()?;
+        if filled >= head + length {
+            return Ok(());
+        }
+    }
+}
+
+/// From when each was to be sent until its decision was committed.
+async fn stored(
+    site: &Site,
+    schedule: &Schedule,
+    begun_at: Duration,
+) -> anyhow::Result<Histogram<u64>> {
+    let (client, connection) = tokio_postgres::connect(&site.postgres.url(), NoTls).await?;
+    tokio::spawn(connection);
+    let of_this_load = "SELECT id, extract(epoch FROM pg_xact_commit_timestamp(xmin))::float8
+        FROM decisions WHERE id LIKE '0x0000000000000000000000000000%'";
+    let mut latency = Histogram::new(3)?;
+    for row in client.query(of_this_load, &[]).await? {
+        let (id, committed): (&str, f64) = (row.get(0), row.get(1));
+        let number = u32::from_str_radix(&id[id.len() - 8..], 16)?;
+        let sent = begun_at.as_secs_f64() + f64::from(number) / schedule.per_second;
+        latency.record(((committed - sent).max(0.0) * 1e6) as u64)?;
+    }
+    ensure!(!latency.is_empty(), "nothing was kept");
+    Ok(latency)
+}
