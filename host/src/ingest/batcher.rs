@@ -18,9 +18,11 @@ use crate::backbone::{AppendLimits, Appended, Backbone, NewEntry, Partition};
 const MAX_GROUP: usize = 128;
 /// Bytes of body after which a group is large enough.
 const MAX_GROUP_BYTES: usize = 1 << 20;
-/// Calls under way at once. Those that Redis reads in one turn of its event loop
-/// share an fsync; with two, large batches waited for one half of the time.
-pub(super) const IN_FLIGHT: usize = 8;
+/// Calls under way at once: one on the wire while the other is being made durable.
+pub(super) const IN_FLIGHT: usize = 2;
+/// The same, of groups that are full. Those that Redis reads in one turn of its
+/// event loop share an fsync; smaller ones had better gather.
+pub(super) const FULL_IN_FLIGHT: usize = 8;
 /// Entries that wait for a group: as many as the default of connections, so
 /// that only multiplexed clients can overrun it.
 pub(super) const QUEUE: usize = 10_000;
@@ -168,14 +170,16 @@ fn chunks(entries: Vec<NewEntry>) -> Vec<Vec<NewEntry>> {
 async fn gather(line: Arc<Line>, mut queued: mpsc::Receiver<Queued>) {
     let watching = tokio::spawn(watch_backlog(Arc::clone(&line)));
     let mut calls = JoinSet::new();
-    let mut next = None;
-    loop {
-        if calls.len() < IN_FLIGHT
-            && let Some(first) = next.take()
-        {
-            let (group, left) = group(first, &mut queued);
-            next = left;
-            calls.spawn(Arc::clone(&line).commit(group));
+    let mut group = Group::default();
+    let mut open = true;
+    while open || !group.is_empty() {
+        group.fill(&mut queued);
+        let most = match group.is_full() {
+            true => FULL_IN_FLIGHT,
+            false => IN_FLIGHT,
+        };
+        if !group.is_empty() && calls.len() < most {
+            calls.spawn(Arc::clone(&line).commit(group.take()));
             continue;
         }
         tokio::select! {
@@ -183,15 +187,15 @@ async fn gather(line: Arc<Line>, mut queued: mpsc::Receiver<Queued>) {
             Some(call) = calls.join_next(), if !calls.is_empty() => {
                 // Who is queued would only wait for the next call to fail as well.
                 if !matches!(call, Ok(Ok(()))) {
-                    let waiting = next.take().into_iter();
+                    let waiting = std::mem::take(&mut group).into_all();
                     for queued in waiting.chain(std::iter::from_fn(|| queued.try_recv().ok())) {
                         let _gone = queued.answer.send(Err(Away));
                     }
                 }
             }
-            first = queued.recv(), if next.is_none() && calls.len() < IN_FLIGHT => {
-                let Some(first) = first else { break };
-                next = Some(first);
+            first = queued.recv(), if open && !group.is_full() => match first {
+                Some(first) => group.push(first),
+                None => open = false,
             }
         }
     }
@@ -199,22 +203,55 @@ async fn gather(line: Arc<Line>, mut queued: mpsc::Receiver<Queued>) {
     watching.abort();
 }
 
-/// What is queued by now, up to the size of a group, and what was taken from
-/// the queue and is for the next one.
-fn group(first: Queued, queued: &mut mpsc::Receiver<Queued>) -> (Vec<Queued>, Option<Queued>) {
-    let size = |queued: &Queued| -> usize { queued.entries.iter().map(|e| e.body.len()).sum() };
-    let (mut count, mut bytes) = (first.entries.len(), size(&first));
-    let mut group = vec![first];
-    while count < MAX_GROUP && bytes < MAX_GROUP_BYTES {
-        let Ok(next) = queued.try_recv() else { break };
-        if count + next.entries.len() > MAX_GROUP {
-            return (group, Some(next));
-        }
-        count += next.entries.len();
-        bytes += size(&next);
-        group.push(next);
+/// What is appended next.
+#[derive(Default)]
+struct Group {
+    waiting: Vec<Queued>,
+    entries: usize,
+    bytes: usize,
+    /// What came behind them and does not fit; it is the first of the next.
+    left: Option<Queued>,
+}
+
+impl Group {
+    fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
     }
-    (group, None)
+
+    fn is_full(&self) -> bool {
+        self.left.is_some() || self.entries >= MAX_GROUP || self.bytes >= MAX_GROUP_BYTES
+    }
+
+    /// With what is queued by now.
+    fn fill(&mut self, queued: &mut mpsc::Receiver<Queued>) {
+        while !self.is_full()
+            && let Ok(next) = queued.try_recv()
+        {
+            self.push(next);
+        }
+    }
+
+    fn push(&mut self, next: Queued) {
+        if !self.is_empty() && self.entries + next.entries.len() > MAX_GROUP {
+            self.left = Some(next);
+            return;
+        }
+        self.entries += next.entries.len();
+        self.bytes += next.entries.iter().map(|e| e.body.len()).sum::<usize>();
+        self.waiting.push(next);
+    }
+
+    fn take(&mut self) -> Vec<Queued> {
+        let group = std::mem::take(self);
+        if let Some(left) = group.left {
+            self.push(left);
+        }
+        group.waiting
+    }
+
+    fn into_all(self) -> impl Iterator<Item = Queued> {
+        self.waiting.into_iter().chain(self.left)
+    }
 }
 
 impl Line {

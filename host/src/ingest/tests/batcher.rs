@@ -77,7 +77,14 @@ async fn groups_gather_while_calls_are_under_way_up_to_128() {
     let (backbone, batcher) = start();
     let mut asked = fill_the_calls(&backbone, &batcher).await;
     asked.extend(ask(&batcher, (0..300).map(|number| entry(number, 1)).collect()).await);
-    assert_eq!(backbone.groups(), [1; IN_FLIGHT], "no call more");
+    backbone.until_calls_began(IN_FLIGHT + 2).await;
+    let full = backbone.groups();
+    assert_eq!(full[..IN_FLIGHT], [1; IN_FLIGHT], "those that came alone");
+    assert_eq!(
+        full[IN_FLIGHT..],
+        [128, 128],
+        "no other call that is not full"
+    );
     backbone.release();
     for outcome in within_deadline(join_all(asked)).await {
         assert!(matches!(outcome, Ok(Appended::New(_))));
@@ -126,7 +133,7 @@ async fn the_same_entry_twice_in_a_group_is_appended_once() {
 async fn a_failed_call_refuses_its_group_and_all_who_wait_at_once() {
     let (backbone, batcher) = start();
     let mut asked = fill_the_calls(&backbone, &batcher).await;
-    asked.extend(ask(&batcher, (0..300).map(|number| entry(number, 1)).collect()).await);
+    asked.extend(ask(&batcher, (0..100).map(|number| entry(number, 1)).collect()).await);
     backbone.set_away(true);
     backbone.release();
     for outcome in within_deadline(join_all(asked)).await {
