@@ -19,7 +19,9 @@ use super::report::{Figure, Target};
 use super::site::Site;
 use super::wrk::load;
 
-const CONNECTIONS: u32 = 64;
+/// So many that a free one is there when a request is due, up to a latency of
+/// some 50 ms: with too few of them this would measure its own queue.
+const CONNECTIONS: u32 = 1024;
 
 /// What is sent: the n-th transaction at `begun` + n / `rate`.
 struct Schedule {
