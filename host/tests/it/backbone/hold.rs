@@ -87,6 +87,7 @@ async fn the_last_attempt_leaves_the_entry_with_its_worker_to_be_buried(rig: Rig
         let recorded = rig.record("w", &held[0], &RETRY).await;
         assert_eq!(recorded, Recorded::Retried { attempts });
         held = rig.claim_some("w").await;
+        assert_eq!(held[0].deliveries, attempts + 1);
     }
     let recorded = rig.record("w", &held[0], &RETRY).await;
     assert!(matches!(recorded, Recorded::Exhausted { attempts: 3, .. }));
