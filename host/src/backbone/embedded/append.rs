@@ -2,8 +2,8 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::ids::Id;
 use super::partition;
-use super::rows::stream_id;
 use crate::backbone::{AppendLimits, Appended, NewEntry, Partition, Requeue, StreamId};
 use crate::embedded::now;
 use crate::embedded::values::{attributes, millis, signed, to_json};
@@ -21,7 +21,8 @@ pub(super) fn append(
     let mut added = 0;
     let mut appended = Vec::with_capacity(group.len());
     for entry in group {
-        appended.push(match known(db, partition, &entry.id)? {
+        let key = Id::new(partition, &entry.id);
+        appended.push(match key.known(db)? {
             Some(known) if known.body_hash == entry.body_hash => {
                 Appended::Replayed(known.stream_id)
             }
@@ -29,10 +30,10 @@ pub(super) fn append(
             None if added >= room => Appended::BacklogFull,
             None => {
                 added += 1;
-                let key = entry.key.as_deref();
-                let attributes = key.map(|key| to_json(&[("key", key)])).transpose()?;
+                let name = entry.key.as_deref();
+                let attributes = name.map(|name| to_json(&[("key", name)])).transpose()?;
                 let arrival = Arrival {
-                    partition,
+                    key,
                     ms,
                     id: &entry.id,
                     body: &entry.body,
@@ -56,7 +57,8 @@ pub(super) fn requeue(
     dead: &Requeue,
 ) -> rusqlite::Result<bool> {
     let partition = partition::number(db, partition)?;
-    let known = known(db, partition, &dead.id)?;
+    let key = Id::new(partition, &dead.id);
+    let known = key.known(db)?;
     if let Some(known) = &known {
         if known.state != "dead" || known.stream_id != dead.stream_id {
             return Ok(false);
@@ -66,7 +68,7 @@ pub(super) fn requeue(
     }
     let (_, ms) = open_and_next_ms(db, partition)?;
     let arrival = Arrival {
-        partition,
+        key,
         ms,
         id: &dead.id,
         body: &dead.body,
@@ -78,30 +80,9 @@ pub(super) fn requeue(
     Ok(true)
 }
 
-/// What the log knows by the name of an id.
-struct Known {
-    body_hash: BodyHash,
-    state: String,
-    stream_id: StreamId,
-}
-
-fn known(db: &Connection, partition: i64, id: &str) -> rusqlite::Result<Option<Known>> {
-    let known = "SELECT body_hash, state, ms, position FROM ids
-        WHERE partition = ?1 AND hash = ?2 AND (expires IS NULL OR expires > ?3)";
-    db.prepare_cached(known)?
-        .query_one(params![partition, sha256_16(id.as_bytes()), now()], |row| {
-            Ok(Known {
-                body_hash: BodyHash(row.get("body_hash")?),
-                state: row.get("state")?,
-                stream_id: stream_id(row)?,
-            })
-        })
-        .optional()
-}
-
 /// An entry as it becomes a row.
 struct Arrival<'a> {
-    partition: i64,
+    key: Id,
     ms: i64,
     id: &'a str,
     body: &'a [u8],
@@ -111,20 +92,15 @@ struct Arrival<'a> {
 
 impl Arrival<'_> {
     fn insert(&self, db: &Connection) -> rusqlite::Result<StreamId> {
+        let Id { partition, hash } = self.key;
         let log =
             "INSERT INTO log (partition, ms, id, body, attributes) VALUES (?1, ?2, ?3, ?4, ?5)";
-        let row = params![self.partition, self.ms, self.id, self.body, self.attributes];
+        let row = params![partition, self.ms, self.id, self.body, self.attributes];
         let position = db.prepare_cached(log)?.insert(row)?;
         let id = "INSERT OR REPLACE INTO ids (partition, hash, body_hash, state, ms, position)
             VALUES (?1, ?2, ?3, 'open', ?4, ?5)";
-        let (hash, body_hash) = (sha256_16(self.id.as_bytes()), self.body_hash.0);
-        db.prepare_cached(id)?.execute(params![
-            self.partition,
-            hash,
-            body_hash,
-            self.ms,
-            position
-        ])?;
+        let row = params![partition, hash, self.body_hash.0, self.ms, position];
+        db.prepare_cached(id)?.execute(row)?;
         Ok(StreamId {
             ms: self.ms.unsigned_abs(),
             seq: position.unsigned_abs(),

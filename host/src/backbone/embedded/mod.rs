@@ -8,6 +8,7 @@
 mod append;
 mod buckets;
 mod hold;
+mod ids;
 mod inspect;
 mod partition;
 mod read;

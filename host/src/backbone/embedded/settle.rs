@@ -3,12 +3,12 @@ use std::time::Duration;
 
 use rusqlite::{Connection, params};
 
+use super::ids::Id;
 use super::partition;
 use super::rows::last_read;
 use crate::backbone::{Outcomes, Partition, SAFETY, StreamId};
 use crate::embedded::now;
 use crate::embedded::values::{millis, signed};
-use crate::flow::sha256_16;
 use crate::ledger::Stored;
 
 /// Rows that one trim drops: what waits behind it is committed in between.
@@ -80,7 +80,7 @@ fn acknowledge<'e>(
     for (stream_id, id, outcome) in entries {
         let position = signed(stream_id.seq);
         open += drop.execute((position, partition))?;
-        let hash = sha256_16(id.as_bytes());
+        let Id { hash, .. } = Id::new(partition, id);
         know.execute(params![partition, hash, state, outcome, expires, position])?;
     }
     Ok(open)

@@ -1,12 +1,11 @@
 use bytes::Bytes;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 
-use super::rows::{last_read, stream_id};
+use super::ids::{Id, Known};
+use super::rows::last_read;
 use super::{inspect, partition};
-use crate::backbone::{Fate, OpenEntry, Partition, RETRY, StreamId, Trace};
-use crate::embedded::now;
+use crate::backbone::{Fate, OpenEntry, Partition, RETRY, Trace};
 use crate::embedded::values::signed;
-use crate::flow::sha256_16;
 
 /// Where counting what is ahead ends, as on Redis.
 const FAR: i64 = 100_000;
@@ -67,12 +66,6 @@ pub(super) fn fate(db: &Connection, partition: &Partition, id: &str) -> rusqlite
     })
 }
 
-struct Known {
-    state: String,
-    stream_id: StreamId,
-    outcome: Option<String>,
-}
-
 /// The number of the partition, and what is known by the name of the id.
 fn known(
     db: &Connection,
@@ -82,17 +75,6 @@ fn known(
     let Some(number) = partition::known(db, partition)? else {
         return Ok(None);
     };
-    let known = "SELECT state, ms, position, outcome FROM ids
-        WHERE partition = ?1 AND hash = ?2 AND (expires IS NULL OR expires > ?3)";
-    let known = db
-        .prepare_cached(known)?
-        .query_one(params![number, sha256_16(id.as_bytes()), now()], |row| {
-            Ok(Known {
-                state: row.get("state")?,
-                stream_id: stream_id(row)?,
-                outcome: row.get("outcome")?,
-            })
-        })
-        .optional()?;
+    let known = Id::new(number, id).known(db)?;
     Ok(known.map(|known| (number, known)))
 }
