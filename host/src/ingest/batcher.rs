@@ -43,7 +43,7 @@ struct Queued {
     entries: Vec<NewEntry>,
     answer: oneshot::Sender<Result<Vec<Appended>, Away>>,
     /// Their bytes of the queue, given back when they are taken from there.
-    _room: OwnedSemaphorePermit,
+    room: OwnedSemaphorePermit,
 }
 
 /// The outcome of a call is unknown; the same entries may be sent again.
@@ -139,7 +139,7 @@ impl Batcher {
         let queued = Queued {
             entries,
             answer,
-            _room: room,
+            room,
         };
         self.queue
             .try_send(queued)
@@ -237,7 +237,7 @@ impl Group {
             return;
         }
         self.entries += next.entries.len();
-        self.bytes += next.entries.iter().map(|e| e.body.len()).sum::<usize>();
+        self.bytes += next.room.num_permits();
         self.waiting.push(next);
     }
 
