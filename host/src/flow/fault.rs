@@ -1,3 +1,6 @@
+use std::str::FromStr;
+
+use serde::de::value::{Error as ValueError, StrDeserializer};
 use serde::{Deserialize, Serialize};
 
 use super::Digest;
@@ -60,6 +63,15 @@ impl FaultKind {
             Self::Delivery => "delivery",
             Self::Crash => "crash",
         }
+    }
+}
+
+impl FromStr for FaultKind {
+    type Err = ValueError;
+
+    /// The inverse of [`FaultKind::as_str`].
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::deserialize(StrDeserializer::new(text))
     }
 }
 

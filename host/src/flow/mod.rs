@@ -126,6 +126,16 @@ pub enum Label {
     Low,
 }
 
+impl Label {
+    /// As it is kept, whatever the flow calls it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::High => "high",
+            Self::Low => "low",
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 pub struct Decide {
     pub combine: Combine,

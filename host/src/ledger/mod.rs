@@ -63,6 +63,12 @@ pub struct DeadLetter {
     pub last_at: u64,
 }
 
+/// A guest may write a NUL into its error; Postgres has no text with one, and
+/// many a tool takes it for the end.
+fn storable(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
+}
+
 /// A dead letter as it is kept.
 #[derive(Clone, Debug)]
 pub struct Buried {

@@ -36,6 +36,18 @@ pub enum DeliveryState {
     GivenUp,
 }
 
+impl DeliveryState {
+    /// From the columns of `deliveries`.
+    pub(super) fn of(state: &str, in_flight: bool) -> Self {
+        match state {
+            "delivered" => Self::Delivered,
+            "given-up" => Self::GivenUp,
+            _ if in_flight => Self::InFlight,
+            _ => Self::Waiting,
+        }
+    }
+}
+
 /// Which downstream of which flow.
 #[derive(Clone, Debug)]
 pub struct Route {

@@ -3,13 +3,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use rusqlite::{Connection, Row, params};
-use serde::Deserialize;
-use serde::de::value::{Error as ValueError, StrDeserializer};
 
 use super::{ms, parse_digest};
 use crate::embedded::values::{attributes, from_json, signed, unreadable};
-use crate::flow::{BodyHash, EntryFault, FaultKind, FlowName};
-use crate::ledger::{Buried, DeadFilter, DeadLetter};
+use crate::flow::{BodyHash, EntryFault, FlowName};
+use crate::ledger::{Buried, DeadFilter, DeadLetter, storable};
 
 /// Once more dead, a letter has another generation and the first time it had.
 /// A decision of the same body is what the entry came for: nothing is buried
@@ -56,11 +54,6 @@ pub(super) fn bury(db: &Connection, letters: &[DeadLetter]) -> rusqlite::Result<
     Ok(())
 }
 
-/// A guest may write a NUL into its error; many a tool takes it for the end.
-fn storable(text: &str) -> String {
-    text.replace('\0', "\u{fffd}")
-}
-
 /// A filter that is NULL lets everything pass, and so does a limit below 0.
 const DEAD: &str = "SELECT * FROM dead_letters
     WHERE (?1 IS NULL OR flow = ?1)
@@ -87,7 +80,11 @@ pub(super) fn dead(db: &Connection, filter: &DeadFilter) -> rusqlite::Result<Vec
 fn buried(row: &Row<'_>) -> rusqlite::Result<Buried> {
     let oracle: (Option<String>, Option<String>) = (row.get("oracle")?, row.get("digest")?);
     let fault = EntryFault {
-        kind: fault_kind(row.get_ref("fault")?.as_str()?)?,
+        kind: row
+            .get_ref("fault")?
+            .as_str()?
+            .parse()
+            .map_err(unreadable)?,
         error: row.get("error")?,
         oracle: match oracle {
             (Some(name), Some(text)) => Some((name, parse_digest(&text)?)),
@@ -118,10 +115,6 @@ fn buried(row: &Row<'_>) -> rusqlite::Result<Buried> {
         letter,
         generation: row.get("generation")?,
     })
-}
-
-fn fault_kind(text: &str) -> rusqlite::Result<FaultKind> {
-    FaultKind::deserialize(StrDeserializer::<ValueError>::new(text)).map_err(unreadable)
 }
 
 /// Whether it was there, of that generation.

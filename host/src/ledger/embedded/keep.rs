@@ -68,7 +68,7 @@ fn insert(db: &Connection, by: &DecidedBy, row: &Decided) -> rusqlite::Result<bo
         entry.body_str(),
         row.body_hash.0,
         decision.score,
-        decision.label.map(label),
+        decision.label.map(Label::as_str),
         decision.label_name,
         to_json(&decision.reasons)?,
         decision.output,
@@ -92,13 +92,6 @@ fn insert(db: &Connection, by: &DecidedBy, row: &Decided) -> rusqlite::Result<bo
         }
     }
     Ok(true)
-}
-
-fn label(label: Label) -> &'static str {
-    match label {
-        Label::High => "high",
-        Label::Low => "low",
-    }
 }
 
 pub(super) fn body_hashes(

@@ -228,16 +228,10 @@ fn redeliver(db: &Connection, generation: i64) -> rusqlite::Result<bool> {
 }
 
 fn kept(row: &Row<'_>) -> rusqlite::Result<KeptDelivery> {
-    let in_flight: bool = row.get("in_flight")?;
-    let state = match row.get_ref("state")?.as_str()? {
-        "delivered" => DeliveryState::Delivered,
-        "given-up" => DeliveryState::GivenUp,
-        _ if in_flight => DeliveryState::InFlight,
-        _ => DeliveryState::Waiting,
-    };
+    let state = row.get_ref("state")?.as_str()?;
     Ok(KeptDelivery {
         name: row.get("downstream")?,
-        state,
+        state: DeliveryState::of(state, row.get("in_flight")?),
         attempts: row.get("attempts")?,
         error: row.get("error")?,
         ended_at: row

@@ -3,15 +3,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use deadpool_postgres::Client;
 use jiff::Timestamp;
-use serde::Deserialize;
-use serde::de::value::{Error as ValueError, StrDeserializer};
 use tokio_postgres::Row;
 use tokio_postgres::types::Json;
 
 use super::keep::{DECIDED_OR_DEAD, attributes};
 use super::timestamp;
-use crate::flow::{BodyHash, Digest, EntryFault, FaultKind, FlowName};
-use crate::ledger::{Buried, DeadFilter, DeadLetter, Error, Stored};
+use crate::flow::{BodyHash, Digest, EntryFault, FlowName};
+use crate::ledger::{Buried, DeadFilter, DeadLetter, Error, Stored, storable};
 
 const BURY: &str = include_str!("queries/bury.sql");
 const DEAD: &str = include_str!("queries/dead.sql");
@@ -92,11 +90,6 @@ pub(super) async fn bury(client: &mut Client, letters: &[DeadLetter]) -> Result<
     Ok(Stored::new(buried.collect()))
 }
 
-/// A guest may write a NUL into its error; Postgres has no text with one.
-fn storable(text: &str) -> String {
-    text.replace('\0', "\u{fffd}")
-}
-
 pub(super) async fn dead(client: &Client, filter: &DeadFilter) -> Result<Vec<Buried>, Error> {
     let statement = client.prepare_cached(DEAD).await?;
     let rows = client
@@ -122,7 +115,10 @@ fn buried(row: &Row) -> Result<Buried, Error> {
         _ => None,
     };
     let fault = EntryFault {
-        kind: fault_kind(row.try_get("fault")?)?,
+        kind: row
+            .try_get::<_, &str>("fault")?
+            .parse()
+            .map_err(unreadable)?,
         error: row.try_get("error")?,
         oracle,
     };
@@ -149,10 +145,6 @@ fn buried(row: &Row) -> Result<Buried, Error> {
         letter,
         generation: row.try_get("generation")?,
     })
-}
-
-fn fault_kind(text: &str) -> Result<FaultKind, Error> {
-    FaultKind::deserialize(StrDeserializer::<ValueError>::new(text)).map_err(unreadable)
 }
 
 fn count(row: &Row, column: &str) -> Result<u32, Error> {

@@ -80,7 +80,7 @@ async fn insert(
                 &bodies,
                 &hashes,
                 &scores,
-                &maybe(|row| row.decision.label.map(label)),
+                &maybe(|row| row.decision.label.map(Label::as_str)),
                 &maybe(|row| row.decision.label_name.as_deref()),
                 &reasons,
                 &maybe(|row| row.decision.output.as_deref()),
@@ -124,13 +124,6 @@ pub(super) fn attributes(attributes: &[(String, String)]) -> Result<Option<Strin
 
 fn json(value: &impl Serialize) -> Result<String, Error> {
     serde_json::to_string(value).map_err(|error| Error::Data(error.to_string()))
-}
-
-fn label(label: Label) -> &'static str {
-    match label {
-        Label::High => "high",
-        Label::Low => "low",
-    }
 }
 
 pub(super) async fn kept_before(

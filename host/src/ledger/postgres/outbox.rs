@@ -193,12 +193,7 @@ fn kept(row: &Row) -> Result<KeptDelivery, Error> {
     let ended_at: Option<Timestamp> = row.try_get("ended_at")?;
     Ok(KeptDelivery {
         name: row.try_get("downstream")?,
-        state: match row.try_get("state")? {
-            "delivered" => DeliveryState::Delivered,
-            "given-up" => DeliveryState::GivenUp,
-            _ if row.try_get("in_flight")? => DeliveryState::InFlight,
-            _ => DeliveryState::Waiting,
-        },
+        state: DeliveryState::of(row.try_get("state")?, row.try_get("in_flight")?),
         attempts: attempts(row)?,
         error: row.try_get("error")?,
         ended_at: ended_at.and_then(|at| u64::try_from(at.as_millisecond()).ok()),
