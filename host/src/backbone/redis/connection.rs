@@ -1,9 +1,11 @@
 use std::time::Duration;
 
-use deadpool_redis::{Manager, Pool, PoolError, Runtime, Timeouts};
+use deadpool::Runtime;
+use deadpool::managed::{PoolError, QueueMode, Timeouts};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, ErrorKind, RedisError, ServerErrorKind};
 
+use super::pool::{Connection, Manager, Pool};
 use super::{Error, leave};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -34,9 +36,10 @@ impl Server {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_TIMEOUT))
             .set_response_timeout(Some(RESPONSE_TIMEOUT));
-        let manager = Manager::new_with_config(url, config).map_err(invalid)?;
+        let manager = Manager::new(url, config).map_err(invalid)?;
         let pool = Pool::builder(manager)
             .max_size(POOL)
+            .queue_mode(QueueMode::Lifo)
             .runtime(Runtime::Tokio1)
             .timeouts(Timeouts {
                 wait: Some(CONNECT_TIMEOUT),
@@ -57,7 +60,7 @@ impl Server {
         })
     }
 
-    pub async fn connection(&self) -> Result<deadpool_redis::Connection, Error> {
+    pub async fn connection(&self) -> Result<Connection, Error> {
         self.pool.get().await.map_err(|error| {
             let source = match error {
                 PoolError::Backend(source) => source,
@@ -125,6 +128,7 @@ impl Server {
             );
         let cause = source.into();
         if away {
+            self.pool.manager().doubt();
             Error::Unreachable { backbone, cause }
         } else {
             Error::Refused { backbone, cause }

@@ -13,6 +13,7 @@ mod keys;
 mod leave;
 mod memory;
 mod parse;
+mod pool;
 mod rate;
 mod read;
 mod reports;
