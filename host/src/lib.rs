@@ -21,4 +21,5 @@ pub mod prove;
 pub mod settings;
 pub mod stand_in;
 mod watch;
+mod whole_file;
 pub mod worker;

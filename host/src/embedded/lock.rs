@@ -1,11 +1,10 @@
 use std::fs::{DirBuilder, File, TryLockError};
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
-use tempfile::NamedTempFile;
-
 use super::OpenError;
+use crate::whole_file;
 
 /// Held on the directory itself for as long as the process uses it, so that
 /// nothing in it can be removed and the lock with it; gone with the process.
@@ -42,10 +41,8 @@ impl Lock {
 
 /// Whoever stands in the way can be named.
 fn sign(dir: &Path) -> io::Result<()> {
-    let mut file = NamedTempFile::new_in(dir)?;
-    write!(file, "{}", std::process::id())?;
-    file.persist(dir.join("pid"))?;
-    Ok(())
+    let pid = std::process::id().to_string();
+    whole_file::write_unsynced(&dir.join("pid"), 0o600, pid.as_bytes())
 }
 
 fn holder(dir: &Path) -> String {

@@ -1,7 +1,7 @@
 //! Compiled components on disk, so that a restart does not compile again.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
@@ -10,6 +10,7 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use crate::flow::Digest;
+use crate::whole_file;
 
 /// A directory that belongs to this user alone. Compiled code is run as it
 /// is, so whoever can write here can run code as this process.
@@ -78,22 +79,22 @@ impl Cache {
     /// A cache that cannot be written to costs time, nothing else.
     pub(super) fn put(&self, digest: Digest, component: &Component) {
         let path = self.path(digest);
-        match self.write(&path, component) {
+        match write(&path, component) {
             Ok(()) => debug!(path = %path.display(), "component compiled and cached"),
             Err(error) => {
                 warn!(path = %path.display(), error = format!("{error:#}"), "compiled component not cached");
             }
         }
     }
+}
 
-    fn write(&self, path: &Path, component: &Component) -> wasmtime::Result<()> {
-        let code = component.serialize()?;
-        let mut file = tempfile::NamedTempFile::new_in(&self.dir)?;
-        file.write_all(&code)?;
-        file.write_all(Digest::of(&code).to_string().as_bytes())?;
-        file.persist(path)?;
-        Ok(())
-    }
+fn write(path: &Path, component: &Component) -> wasmtime::Result<()> {
+    let mut file = component.serialize()?;
+    let seal = Digest::of(&file).to_string();
+    file.extend_from_slice(seal.as_bytes());
+    // The seal tells if the disk did not get all of it.
+    whole_file::write_unsynced(path, 0o600, &file)?;
+    Ok(())
 }
 
 fn unsealed(file: &[u8]) -> Option<&[u8]> {

@@ -1,11 +1,11 @@
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 use std::path::Path;
 
 use anyhow::{Context, ensure};
-use tempfile::NamedTempFile;
 
 use crate::ingest::keys::{is_key, line_of, new_key};
 use crate::settings::KeySettings;
+use crate::whole_file;
 
 /// Where nobody named any API key, one is made for the flows that ask for one
 /// and kept beside the data, so that it can be shown at each start.
@@ -18,7 +18,8 @@ pub(super) fn offer(dir: &Path, settings: &mut KeySettings) -> anyhow::Result<Op
         Ok(key) => key.trim().to_owned(),
         Err(error) if error.kind() == ErrorKind::NotFound => {
             let (key, _) = new_key("dev", &[]);
-            write(dir, &path, &key).with_context(|| format!("write {}", path.display()))?;
+            let written = whole_file::write(&path, 0o600, format!("{key}\n").as_bytes());
+            written.with_context(|| format!("write {}", path.display()))?;
             key
         }
         Err(error) => return Err(error).with_context(|| format!("read {}", path.display())),
@@ -30,12 +31,4 @@ pub(super) fn offer(dir: &Path, settings: &mut KeySettings) -> anyhow::Result<Op
     );
     settings.keys = Some(line_of("dev", &key));
     Ok(Some(key))
-}
-
-/// Whole or not at all, and for this user only.
-fn write(dir: &Path, path: &Path, key: &str) -> anyhow::Result<()> {
-    let mut file = NamedTempFile::new_in(dir)?;
-    writeln!(file, "{key}")?;
-    file.persist(path)?;
-    Ok(())
 }

@@ -6,13 +6,13 @@ mod debian;
 mod sources;
 mod target;
 
-use std::io::{self, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use wit_component::ComponentEncoder;
 
 use crate::flow::Digest;
+use crate::whole_file;
 
 pub use self::command::CommandError;
 pub use self::sources::{Found, Sources};
@@ -49,7 +49,10 @@ impl Component {
     /// Nothing was written then.
     pub fn put_into(&self, out_dir: &Path) -> Result<Built, BuildError> {
         let path = self.path_in(out_dir);
-        write_whole(&path, &self.bytes).map_err(BuildError::io("write", &path))?;
+        // Whoever runs the host is to read it.
+        std::fs::create_dir_all(out_dir)
+            .and_then(|()| whole_file::write(&path, 0o644, &self.bytes))
+            .map_err(BuildError::io("write", &path))?;
         Ok(Built {
             path,
             digest: Digest::of(&self.bytes),
@@ -143,18 +146,4 @@ fn encode(module: &[u8]) -> anyhow::Result<Vec<u8>> {
         .validate(true)
         .module(module)?
         .encode()
-}
-
-fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let dir = path.parent().unwrap_or(Path::new("."));
-    std::fs::create_dir_all(dir)?;
-    let mut file = tempfile::Builder::new()
-        .prefix(".building-")
-        // Temporary files are private; whoever runs the host is to read this one.
-        .permissions(std::fs::Permissions::from_mode(0o644))
-        .tempfile_in(dir)?;
-    file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    file.persist(path)?;
-    Ok(())
 }
