@@ -53,6 +53,17 @@ impl Client {
         self.call(Method::GET, &path, Bytes::new()).await
     }
 
+    /// The rows of this flow or of all, at most `max`.
+    pub async fn rows<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        flow: Option<&str>,
+        max: u32,
+    ) -> anyhow::Result<Vec<T>> {
+        let max = max.to_string();
+        self.get(path, &[("flow", flow), ("max", Some(&max))]).await
+    }
+
     pub async fn post<B: Serialize, T: DeserializeOwned>(
         &self,
         path: &str,

@@ -19,14 +19,9 @@ pub(super) struct Arguments {
 }
 
 pub(super) async fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let max = arguments.max.to_string();
-    let parameters = [
-        ("flow", arguments.flow.as_deref()),
-        ("max", Some(max.as_str())),
-    ];
-    let rows: Vec<Kept> = Client::new(&arguments.admin)
-        .get("/decisions", &parameters)
-        .await?;
+    let client = Client::new(&arguments.admin);
+    let flow = arguments.flow.as_deref();
+    let rows: Vec<Kept> = client.rows("/decisions", flow, arguments.max).await?;
     let header = [
         "flow",
         "id",

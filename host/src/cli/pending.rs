@@ -13,7 +13,7 @@ pub(super) struct Arguments {
     flow: Option<String>,
     /// At most so many, oldest first
     #[arg(long, default_value_t = 100)]
-    max: usize,
+    max: u32,
     #[command(flatten)]
     json: JsonOption,
     #[command(flatten)]
@@ -21,14 +21,9 @@ pub(super) struct Arguments {
 }
 
 pub(super) async fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let max = arguments.max.to_string();
-    let parameters = [
-        ("flow", arguments.flow.as_deref()),
-        ("max", Some(max.as_str())),
-    ];
-    let rows: Vec<PendingEntry> = Client::new(&arguments.admin)
-        .get("/pending", &parameters)
-        .await?;
+    let client = Client::new(&arguments.admin);
+    let flow = arguments.flow.as_deref();
+    let rows: Vec<PendingEntry> = client.rows("/pending", flow, arguments.max).await?;
     let header = [
         "flow",
         "stream id",
