@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use super::{Admin, Error, dead, health, oracles, pending, rehearse, why};
+use super::{Admin, Error, dead, decisions, health, oracles, pending, rehearse, why};
 
 /// The largest body of a call; filters and digests are short.
 const MAX_BODY: usize = 64 * 1024;
@@ -23,7 +23,7 @@ pub(super) async fn answer(admin: &Admin, request: Request<Incoming>) -> Respons
         ["healthz"] if get => health::answer(admin).await,
         ["flows"] if get => reply(pending::flows(admin).await),
         ["flows", name, "kept"] if get => reply(pending::kept_since(admin, name, &query).await),
-        ["decisions"] if get => reply(why::latest(admin, &query).await),
+        ["decisions"] if get => reply(decisions::latest(admin, &query).await),
         ["pending"] if get => reply(pending::pending(admin, &query).await),
         ["why", flow, id] if get => reply(why::why(admin, flow, &decoded(id)).await),
         ["oracles"] if get => reply(oracles::list(admin).await),

@@ -3,6 +3,7 @@
 
 mod api;
 mod dead;
+mod decisions;
 mod health;
 mod oracles;
 mod pending;

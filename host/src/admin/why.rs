@@ -1,10 +1,9 @@
-use super::api::Query;
-use super::oracles;
-use super::pending::{max, pending_entry, timestamp};
-use super::types::{DecidedBy, Delivery, Kept, Why};
-use super::{Admin, Error};
+use super::decisions::decided_by;
+use super::pending::{pending_entry, timestamp};
+use super::types::{Delivery, Why};
+use super::{Admin, Error, oracles};
 use crate::backbone::{Partition, Trace};
-use crate::flow::{Flow, Judged};
+use crate::flow::Flow;
 use crate::ledger::{DeadFilter, DeliveryState};
 
 /// What became of an entry, from wherever it is known: the ledger's word
@@ -60,37 +59,6 @@ pub(super) async fn why(admin: &Admin, flow: &str, id: &str) -> Result<Why, Erro
             received_at: timestamp(stream_id.ms),
         },
     })
-}
-
-fn decided_by(oracles: Vec<Judged>) -> Vec<DecidedBy> {
-    let by = oracles.into_iter().map(|judged| DecidedBy {
-        name: judged.name.to_string(),
-        digest: judged.digest.to_string(),
-        score: judged.score,
-    });
-    by.collect()
-}
-
-/// The decisions that were kept last.
-pub(super) async fn latest(admin: &Admin, query: &Query<'_>) -> Result<Vec<Kept>, Error> {
-    let max = max(query)?;
-    let flow = query
-        .get("flow")
-        .map(|name| admin.flow(&name))
-        .transpose()?;
-    let name = flow.as_ref().map(|flow| &flow.name);
-    let latest = admin.ledger.latest(name, max).await?;
-    let kept = latest.into_iter().map(|decision| Kept {
-        flow: decision.flow.to_string(),
-        id: decision.id.to_string(),
-        label: decision.outcome.label.map(|label| label.to_string()),
-        score: decision.outcome.score,
-        reasons: decision.outcome.reasons,
-        oracles: decided_by(decision.outcome.oracles),
-        received_at: timestamp(decision.received_at),
-        decided_at: timestamp(decision.outcome.decided_at),
-    });
-    Ok(kept.collect())
 }
 
 async fn deliveries(admin: &Admin, flow: &Flow, id: &str) -> Result<Vec<Delivery>, Error> {

@@ -1,0 +1,36 @@
+use super::api::Query;
+use super::pending::{max, timestamp};
+use super::types::{DecidedBy, Kept};
+use super::{Admin, Error};
+use crate::flow::Judged;
+
+/// The decisions that were kept last.
+pub(super) async fn latest(admin: &Admin, query: &Query<'_>) -> Result<Vec<Kept>, Error> {
+    let max = max(query)?;
+    let flow = query
+        .get("flow")
+        .map(|name| admin.flow(&name))
+        .transpose()?;
+    let name = flow.as_ref().map(|flow| &flow.name);
+    let latest = admin.ledger.latest(name, max).await?;
+    let kept = latest.into_iter().map(|decision| Kept {
+        flow: decision.flow.to_string(),
+        id: decision.id.to_string(),
+        label: decision.outcome.label.map(|label| label.to_string()),
+        score: decision.outcome.score,
+        reasons: decision.outcome.reasons,
+        oracles: decided_by(decision.outcome.oracles),
+        received_at: timestamp(decision.received_at),
+        decided_at: timestamp(decision.outcome.decided_at),
+    });
+    Ok(kept.collect())
+}
+
+pub(super) fn decided_by(oracles: Vec<Judged>) -> Vec<DecidedBy> {
+    let by = oracles.into_iter().map(|judged| DecidedBy {
+        name: judged.name.to_string(),
+        digest: judged.digest.to_string(),
+        score: judged.score,
+    });
+    by.collect()
+}
