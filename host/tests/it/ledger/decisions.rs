@@ -54,14 +54,8 @@ async fn a_decision_comes_back_as_it_was_made_and_the_body_byte_for_byte(rig: Ri
 }
 
 async fn without_a_verdict_there_is_neither_score_nor_label(rig: Rig) {
-    let mut unjudged = decided(1, "x", "{}");
-    unjudged.decision.score = None;
-    unjudged.decision.label = None;
-    unjudged.decision.label_name = None;
-    unjudged.decision.reasons.clear();
-    unjudged.decision.oracles.clear();
-    unjudged.decision.output = Some("done".to_owned());
-    rig.ledger.keep(&by("f"), &[unjudged]).await.unwrap();
+    let made = unjudged(1, "x");
+    rig.ledger.keep(&by("f"), &[made]).await.unwrap();
     let outcome = rig.decision("x").await.outcome;
     assert_eq!((outcome.score, outcome.label), (None, None));
     assert_eq!((outcome.reasons.len(), outcome.oracles.len()), (0, 0));

@@ -53,14 +53,8 @@ async fn a_kept_decision_can_be_explained_from_its_row() {
 #[tokio::test]
 async fn a_flow_without_oracles_has_neither_score_nor_label() {
     let rig = Rig::postgres().await;
-    let mut unjudged = decided(1, "x", "{}");
-    unjudged.decision.score = None;
-    unjudged.decision.label = None;
-    unjudged.decision.label_name = None;
-    unjudged.decision.reasons.clear();
-    unjudged.decision.oracles.clear();
-    unjudged.decision.output = Some("done".to_owned());
-    rig.ledger.keep(&by("f"), &[unjudged]).await.unwrap();
+    let made = unjudged(1, "x");
+    rig.ledger.keep(&by("f"), &[made]).await.unwrap();
     let row = row(rig.client(), "x").await;
     assert_eq!(row.get::<_, Option<f64>>("score"), None);
     assert_eq!(row.get::<_, Option<&str>>("label"), None);
