@@ -2,95 +2,22 @@
 
 use std::time::Duration;
 
-use floodgate::stand_in::{Options, StandIn};
-use hyper::StatusCode;
+use floodgate::stand_in::Options;
 use serde_json::{Value, json};
-use tokio::task::JoinHandle;
 
-use crate::host::{DEADLINE, Site};
+use crate::downstream::{Downstream, id, post, posting, unreliable};
+use crate::host::DEADLINE;
 use crate::services::Service;
 use crate::support::{self, eventually};
-
-/// A stand-in of this process.
-struct Downstream {
-    url: String,
-    serving: JoinHandle<()>,
-}
-
-impl Drop for Downstream {
-    fn drop(&mut self) {
-        self.serving.abort();
-    }
-}
-
-impl Downstream {
-    async fn start(options: Options) -> Self {
-        Self::at("127.0.0.1:0", options).await
-    }
-
-    async fn at(address: &str, options: Options) -> Self {
-        let stand_in = StandIn::bind(address.parse().unwrap(), options)
-            .await
-            .unwrap();
-        Self {
-            url: format!("http://{}", stand_in.local_addr().unwrap()),
-            serving: tokio::spawn(stand_in.run()),
-        }
-    }
-
-    async fn stats(&self) -> Value {
-        let url = format!("{}/stats", self.url);
-        let (_, _, answer) = support::request("GET", &url, &[], String::new()).await;
-        serde_json::from_slice(&answer).unwrap()
-    }
-}
-
-/// The flow `posting` with short times, before a downstream at `url`.
-async fn posting(url: &str, attempts: u32) -> Site {
-    let site = Service::site(&["posting"]).await;
-    site.rewrite_flow("posting", |text| {
-        text.replace("http://localhost:8080", url)
-            .replace("timeout = \"30s\"", "timeout = \"500ms\"")
-            .replace("quiet = \"60s\"", "quiet = \"700ms\"")
-            .replace("first = \"1s\"", "first = \"50ms\"")
-            .replace("attempts = 10", &format!("attempts = {attempts}"))
-    });
-    site
-}
-
-fn id(number: usize) -> String {
-    format!("00000000-0000-4000-8000-{number:012}")
-}
-
-fn body(number: usize) -> Value {
-    json!({
-        "id": id(number), "amount": 100.5, "currency": "usd", "description": "rent",
-        "timestamp": "2026-01-02T03:04:05Z", "metadata": {},
-    })
-}
 
 fn path(number: usize) -> String {
     format!("/api/transactions/{}", id(number))
 }
 
-async fn post(service: &Service, number: usize) {
-    let (status, _, answer) = service.post("/api/transactions", &body(number)).await;
-    assert_eq!(status, StatusCode::OK, "{answer}");
-    assert_eq!(answer["status"], "pending");
-}
-
 #[tokio::test]
 async fn each_arrives_exactly_once_while_the_service_fails_and_workers_are_killed() {
     const COUNT: usize = 150;
-    let downstream = Downstream::start(Options {
-        slow: 0.3,
-        slow_for: Duration::from_millis(600),
-        fail_before: 0.2,
-        fail_after: 0.2,
-        write_late: true,
-        ..Options::default()
-    })
-    .await;
+    let downstream = Downstream::start(unreliable()).await;
     let front = Service::front_end_on(posting(&downstream.url, 100).await).await;
     let mut worker = front.site.serve("worker");
     for number in 0..COUNT {
@@ -173,7 +100,7 @@ async fn what_is_given_up_is_a_dead_letter_that_can_be_requeued() {
         "{page}"
     );
     drop(downstream);
-    let downstream = eventually_bound(&address).await;
+    let downstream = Downstream::eventually_at(&address).await;
     let url = format!("{}/dead/requeue", service.admin);
     let which = json!({"fault": "delivery"}).to_string();
     let json = [("content-type", "application/json")];
@@ -184,20 +111,6 @@ async fn what_is_given_up_is_a_dead_letter_that_can_be_requeued() {
         crate::host::get(&service.admin, "/dead").await,
         serde_json::json!([])
     );
-}
-
-/// The port may be in use for a moment longer.
-async fn eventually_bound(address: &str) -> Downstream {
-    support::eventually_some(DEADLINE, "the port is free", async || {
-        let stand_in = StandIn::bind(address.parse().unwrap(), Options::default())
-            .await
-            .ok()?;
-        Some(Downstream {
-            url: format!("http://{address}"),
-            serving: tokio::spawn(stand_in.run()),
-        })
-    })
-    .await
 }
 
 #[tokio::test]

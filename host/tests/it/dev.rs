@@ -8,10 +8,10 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use floodgate::stand_in::{Options, StandIn};
 use hyper::StatusCode;
 use serde_json::{Value, json};
 
+use crate::downstream::{self, Downstream, posting_on, unreliable};
 use crate::host::{DEADLINE, Ground, Host, MEMPOOL_RISK, Site, UNIFORM_RISK, transaction};
 use crate::services::Service;
 use crate::support::{self, Floodgate, eventually};
@@ -79,43 +79,15 @@ async fn killed_in_mid_load_it_loses_nothing_and_decides_nothing_twice() {
 
 #[tokio::test]
 async fn killed_in_mid_delivery_it_delivers_each_once() {
-    let options = Options {
-        slow: 0.3,
-        slow_for: Duration::from_millis(600),
-        fail_before: 0.2,
-        fail_after: 0.2,
-        write_late: true,
-        ..Options::default()
-    };
-    let stand_in = StandIn::bind("127.0.0.1:0".parse().unwrap(), options);
-    let stand_in = stand_in.await.unwrap();
-    let downstream = format!("http://{}", stand_in.local_addr().unwrap());
-    let serving = tokio::spawn(stand_in.run());
-    let stats = async || -> Value {
-        let url = format!("{downstream}/stats");
-        let (_, _, answer) = support::request("GET", &url, &[], String::new()).await;
-        serde_json::from_slice(&answer).unwrap()
-    };
-    let site = Service::site_on(Ground::embedded().await, &["posting"]);
-    site.rewrite_flow("posting", |text| {
-        text.replace("http://localhost:8080", &downstream)
-            .replace("timeout = \"30s\"", "timeout = \"500ms\"")
-            .replace("quiet = \"60s\"", "quiet = \"700ms\"")
-            .replace("first = \"1s\"", "first = \"50ms\"")
-            .replace("attempts = 10", "attempts = 100")
-    });
+    let downstream = Downstream::start(unreliable()).await;
+    let site = posting_on(Ground::embedded().await, &downstream.url, 100);
     let mut service = Service::start_on(site).await;
     for number in 0..60 {
-        let body = json!({
-            "id": format!("00000000-0000-4000-8000-{number:012}"), "amount": 1, "currency": "eur",
-            "description": "rent", "timestamp": "2026-01-02T03:04:05Z",
-        });
-        let (status, _, answer) = service.post("/api/transactions", &body).await;
-        assert_eq!(status, StatusCode::OK, "{answer}");
+        downstream::post(&service, number).await;
     }
     for part in [15, 30] {
         eventually(DEADLINE, "a part is there", async || {
-            stats().await["accepted"].as_u64() > Some(part)
+            downstream.stats().await["accepted"].as_u64() > Some(part)
         })
         .await;
         service.floodgate.kill();
@@ -127,13 +99,12 @@ async fn killed_in_mid_delivery_it_delivers_each_once() {
         page["processed_count"] == 60 && page["queue_depth"] == 0
     })
     .await;
-    let stats = stats().await;
+    let stats = downstream.stats().await;
     assert_eq!(
         (&stats["accepted"], &stats["duplicates"]),
         (&json!(60), &json!(0)),
         "{stats}"
     );
-    serving.abort();
 }
 
 /// How it ends and what it says, with these arguments and this directory.

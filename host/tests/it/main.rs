@@ -27,6 +27,7 @@ mod backbone;
 mod contracts;
 mod delivering;
 mod dev;
+mod downstream;
 mod faults_of_entries;
 mod faults_of_servers;
 mod gate;
