@@ -1,6 +1,9 @@
 //! What each part of the way of an entry costs, so that a change shows where:
-//! admit, reply, judge by size of the batch; append, settle and keep by size of
-//! the group, against a Redis and a Postgres of its own that fsync.
+//! admit, reply, judge by size of the batch and against the same crate native;
+//! append, settle and keep by size of the group, against a Redis and a Postgres
+//! of its own that fsync.
+
+mod judging;
 
 use std::hint::black_box;
 use std::path::Path;
@@ -12,13 +15,14 @@ use bytes::Bytes;
 use criterion::{BatchSize, Criterion, Throughput};
 use floodgate::backbone::{self, AppendLimits, Backbone, NewEntry, Partition, StreamId};
 use floodgate::flow::{
-    BodyHash, Decision, Digest, Entry, Filled, Flow, FlowName, Judged, Label, Name, OracleLimits,
-    OracleSettings, Values,
+    BodyHash, Decision, Digest, Entry, Filled, Flow, FlowName, Judged, Label, Name, OracleSettings,
+    Values,
 };
 use floodgate::ledger::{self, Decided, DecidedBy, Ledger};
-use floodgate::oracle::{Engine, EngineOptions, Oracle};
 use floodgate::prove::servers::{Postgres, Redis};
 use tokio::runtime::Runtime;
+
+use self::judging::{LIMITS, as_the_guest_sees_it, transaction};
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
@@ -41,14 +45,6 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A body of about 450 bytes.
-fn transaction(number: u64) -> String {
-    let spender = "8617e340b3d01fa5f11f306f4090fd50e238070d";
-    format!(
-        r#"{{"tx_hash":"0x{number:064x}","from_address":"0x52908400098527886e0f7030069857d2e4169ee7","to_address":"0x{spender}","value_eth":12.5,"gas_price_gwei":30,"input_data":"0xa9059cbb{spender:0>64}{number:064x}","timestamp":1766700000}}"#
-    )
-}
-
 fn event(number: u64) -> String {
     format!(
         r#"{{"event_id":"00000000-0000-4000-8000-{number:012}","occurred_at":"2026-01-02T03:04:05Z","user_id":"u1","event_type":"login","properties":{{"n":{number}}}}}"#
@@ -68,7 +64,7 @@ impl Values for Receipt {
 
 fn admit(criterion: &mut Criterion, transactions: &Flow, events: &Flow) {
     let mut group = criterion.benchmark_group("admit");
-    let body = Bytes::from(transaction(7));
+    let body = transaction(7).body;
     group.bench_function(
         "a transaction: parse, normalise, check, identify",
         |bencher| {
@@ -95,34 +91,33 @@ fn admit(criterion: &mut Criterion, transactions: &Flow, events: &Flow) {
 }
 
 fn judge(criterion: &mut Criterion) -> anyhow::Result<()> {
-    let engine = Engine::new(&EngineOptions::default())?;
-    let component = std::fs::read(format!("{ROOT}/plugins/dist/mempool-risk.wasm"))?;
-    let oracle = Oracle::load(&engine, &component)?;
+    let oracle = judging::oracle()?;
     let settings = Arc::new(OracleSettings::default());
-    let limits = OracleLimits {
-        memory: 64 << 20,
-        timeout: Duration::from_millis(100),
-    };
-    let entries: Vec<Entry> = (0..256).map(entry).collect();
-    let mut group = criterion.benchmark_group("judge in a fresh instance");
+    let entries: Vec<Entry> = (0..256).map(transaction).collect();
+    let mut group = criterion.benchmark_group("judge");
     for size in [1, 16, 64, 256] {
         let batch: Vec<&Entry> = entries.iter().take(size).collect();
+        // What a bench measures must not be the cost of failing.
+        let answers = oracle.judge(&batch, &settings, LIMITS)?;
+        answers.into_iter().collect::<Result<Vec<_>, _>>()?;
         group.throughput(Throughput::Elements(size as u64));
-        group.bench_function(format!("a batch of {size}"), |bencher| {
-            bencher.iter(|| black_box(oracle.judge(&batch, &settings, limits)));
-        });
+        group.bench_function(
+            format!("a batch of {size}, in a fresh instance"),
+            |bencher| {
+                bencher.iter(|| black_box(oracle.judge(&batch, &settings, LIMITS)));
+            },
+        );
     }
+    let native: Vec<_> = entries.iter().map(as_the_guest_sees_it).collect();
+    for answer in mempool_risk::judge_batch(&native) {
+        answer.map_err(anyhow::Error::msg)?;
+    }
+    group.throughput(Throughput::Elements(native.len() as u64));
+    group.bench_function("a batch of 256, native", |bencher| {
+        bencher.iter(|| black_box(mempool_risk::judge_batch(&native)));
+    });
     group.finish();
     Ok(())
-}
-
-fn entry(number: u64) -> Entry {
-    Entry {
-        id: format!("0x{number:064x}").into(),
-        body: transaction(number).into(),
-        received_at: 1_766_700_000_123,
-        attributes: Vec::new(),
-    }
 }
 
 /// Ids that were never there.
@@ -130,7 +125,7 @@ fn group_of(size: u64, next: &mut u64) -> Vec<NewEntry> {
     let numbers = *next..*next + size;
     *next += size;
     let new = |number| {
-        let Entry { id, body, .. } = entry(number);
+        let Entry { id, body, .. } = transaction(number);
         NewEntry {
             id,
             body_hash: BodyHash::of(&body),
@@ -198,7 +193,7 @@ fn keep(criterion: &mut Criterion, runtime: &Runtime) -> anyhow::Result<()> {
 }
 
 fn decided(number: u64) -> Decided {
-    let entry = entry(number);
+    let entry = transaction(number);
     Decided {
         stream_id: StreamId {
             ms: 1_766_700_000_123,

@@ -9,6 +9,8 @@ mod accept;
 mod bare;
 mod drain;
 mod judge;
+#[path = "../judging/mod.rs"]
+mod judging;
 mod latency;
 mod memory;
 mod plot;
