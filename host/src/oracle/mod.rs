@@ -13,6 +13,7 @@ mod health;
 #[cfg(test)]
 mod hostile_tests;
 mod judge;
+mod loader;
 mod notebook;
 mod registry;
 mod seat;

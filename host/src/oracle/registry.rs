@@ -15,6 +15,7 @@ use tracing::{error, warn};
 use super::component::{LoadError, Oracle};
 use super::engine::Engine;
 use super::health::Condition;
+use super::loader::Loader;
 use super::notebook::{self, Note};
 use super::seat::{Seat, Seated};
 use super::status::{Observation, OracleStatus};
@@ -47,7 +48,7 @@ pub struct RegistryOptions {
 /// whoever holds an [`Oracle`] finishes with it.
 pub struct Registry {
     dir: PathBuf,
-    engine: Arc<Engine>,
+    loader: Loader,
     ledger: Arc<dyn Ledger>,
     seats: ArcSwap<Seats>,
     changes: watch::Sender<u64>,
@@ -64,17 +65,6 @@ type Seats = BTreeMap<Arc<str>, Arc<Seat>>;
 pub enum RegistryError {
     #[error("oracle directory {dir}: {error}; create it, or name another one with --oracle-dir")]
     Directory { dir: PathBuf, error: std::io::Error },
-}
-
-/// Why a digest of the past cannot be brought into force.
-#[derive(Debug, thiserror::Error)]
-enum FetchError {
-    #[error("{digest} is not stored in the ledger: drop its file again")]
-    NotStored { digest: Digest },
-    #[error("{digest} does not load any more: {error}")]
-    Load { digest: Digest, error: LoadError },
-    #[error(transparent)]
-    Ledger(#[from] ledger::Error),
 }
 
 /// What the host did about an oracle that fails everything.
@@ -105,7 +95,10 @@ impl Registry {
         let (watcher, stirred) = stirs(&options.dir);
         let registry = Arc::new(Self {
             dir: options.dir,
-            engine: options.engine,
+            loader: Loader {
+                engine: options.engine,
+                ledger: Arc::clone(&options.ledger),
+            },
             ledger: options.ledger,
             seats: ArcSwap::default(),
             changes: watch::Sender::new(0),
@@ -243,7 +236,7 @@ impl Registry {
         }
         self.read_history(seat).await.ok();
         for digest in seat.before(broken) {
-            match self.fetched(seat, digest).await {
+            match self.loader.fetched(seat, digest).await {
                 Ok(()) => return Some(digest),
                 Err(error) => {
                     warn!(name = &*seat.name, digest = format!("{digest:.12}"), %error, "cannot go back to it")
@@ -310,7 +303,7 @@ impl Registry {
         }
         let oracle = match seat.kept(digest) {
             Some(kept) => kept,
-            None => match self.load(&seat.name, bytes.clone()).await {
+            None => match self.loader.load(&seat.name, bytes.clone()).await {
                 Ok(oracle) => oracle,
                 Err(error) => {
                     let name = &seat.name;
@@ -331,21 +324,10 @@ impl Registry {
         }
     }
 
-    async fn load(&self, name: &Arc<str>, bytes: Bytes) -> Result<Arc<Oracle>, LoadError> {
-        let engine = Arc::clone(&self.engine);
-        let name = Arc::clone(name);
-        let loading =
-            tokio::task::spawn_blocking(move || Ok(Oracle::load(&engine, &bytes)?.named(name)));
-        let oracle = loading
-            .await
-            .unwrap_or_else(|error| Err(LoadError::Invalid(error.to_string())))?;
-        Ok(Arc::new(oracle))
-    }
-
     /// Brings into force what should be, from the ledger if need be.
     async fn fill(&self, seat: &Arc<Seat>) {
         if let Some(missing) = self.seat(seat) {
-            match self.fetched(seat, missing).await {
+            match self.loader.fetched(seat, missing).await {
                 Ok(()) => _ = self.seat(seat),
                 Err(error) => seat.failed(error.to_string()),
             }
@@ -362,18 +344,6 @@ impl Registry {
                 None
             }
         }
-    }
-
-    /// Has a digest in memory, from the ledger if need be.
-    async fn fetched(&self, seat: &Arc<Seat>, digest: Digest) -> Result<(), FetchError> {
-        if seat.kept(digest).is_some() {
-            return Ok(());
-        }
-        let bytes = self.ledger.component(digest).await?;
-        let bytes = bytes.ok_or(FetchError::NotStored { digest })?;
-        let loaded = self.load(&seat.name, bytes).await;
-        seat.keep(loaded.map_err(|error| FetchError::Load { digest, error })?);
-        Ok(())
     }
 
     async fn read_history(&self, seat: &Seat) -> Result<(), ledger::Error> {
