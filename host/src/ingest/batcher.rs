@@ -18,11 +18,10 @@ use crate::backbone::{AppendLimits, Appended, Backbone, NewEntry, Partition};
 const MAX_GROUP: usize = 128;
 /// Bytes of body after which a group is large enough.
 const MAX_GROUP_BYTES: usize = 1 << 20;
-/// Calls under way at once: one on the wire while the other is being made durable.
-pub(super) const IN_FLIGHT: usize = 2;
-/// The same, of groups that are full. Those that Redis reads in one turn of its
-/// event loop share an fsync; smaller ones had better gather.
-pub(super) const FULL_IN_FLIGHT: usize = 8;
+/// Calls under way at once, of groups that are full: smaller ones gather behind
+/// one, because each costs the backbone an fsync. More of them serve this flow
+/// and cost its neighbours.
+pub(super) const IN_FLIGHT: usize = 4;
 /// Entries that wait for a group: as many as the default of connections, so
 /// that only multiplexed clients can overrun it.
 pub(super) const QUEUE: usize = 10_000;
@@ -174,11 +173,11 @@ async fn gather(line: Arc<Line>, mut queued: mpsc::Receiver<Queued>) {
     let mut open = true;
     while open || !group.is_empty() {
         group.fill(&mut queued);
-        let most = match group.is_full() {
-            true => FULL_IN_FLIGHT,
-            false => IN_FLIGHT,
+        let goes = match calls.len() {
+            0 => !group.is_empty(),
+            under_way => group.is_full() && under_way < IN_FLIGHT,
         };
-        if !group.is_empty() && calls.len() < most {
+        if goes {
             calls.spawn(Arc::clone(&line).commit(group.take()));
             continue;
         }

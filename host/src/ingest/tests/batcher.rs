@@ -48,17 +48,14 @@ async fn ask(
     asked
 }
 
-/// As many calls under way as there may be, of one entry each.
-async fn fill_the_calls(
+/// One call under way, of one entry.
+async fn occupy(
     backbone: &FakeBackbone,
     batcher: &Arc<Batcher>,
 ) -> Vec<Pin<Box<dyn Future<Output = Outcome>>>> {
     backbone.hold();
-    let mut asked = Vec::new();
-    for call in 1..=IN_FLIGHT {
-        asked.extend(ask(batcher, vec![entry(1_000_000 + call, 1)]).await);
-        backbone.until_calls_began(call).await;
-    }
+    let asked = ask(batcher, vec![entry(1_000_000, 1)]).await;
+    backbone.until_calls_began(1).await;
     asked
 }
 
@@ -73,29 +70,41 @@ async fn a_lone_request_does_not_wait_for_company() {
 }
 
 #[tokio::test]
-async fn groups_gather_while_calls_are_under_way_up_to_128() {
+async fn groups_gather_while_a_call_is_under_way_up_to_128() {
     let (backbone, batcher) = start();
-    let mut asked = fill_the_calls(&backbone, &batcher).await;
+    let mut asked = occupy(&backbone, &batcher).await;
     asked.extend(ask(&batcher, (0..300).map(|number| entry(number, 1)).collect()).await);
-    backbone.until_calls_began(IN_FLIGHT + 2).await;
-    let full = backbone.groups();
-    assert_eq!(full[..IN_FLIGHT], [1; IN_FLIGHT], "those that came alone");
+    backbone.until_calls_began(3).await;
     assert_eq!(
-        full[IN_FLIGHT..],
-        [128, 128],
-        "no other call that is not full"
+        backbone.groups(),
+        [1, 128, 128],
+        "what is not full waits behind the first"
     );
     backbone.release();
     for outcome in within_deadline(join_all(asked)).await {
         assert!(matches!(outcome, Ok(Appended::New(_))));
     }
-    assert_eq!(backbone.groups()[IN_FLIGHT..], [128, 128, 44]);
+    assert_eq!(backbone.groups(), [1, 128, 128, 44]);
+}
+
+#[tokio::test]
+async fn full_groups_are_under_way_beside_each_other_up_to_a_bound() {
+    let (backbone, batcher) = start();
+    let mut asked = occupy(&backbone, &batcher).await;
+    let more = (0..128 * (IN_FLIGHT + 1)).map(|number| entry(number, 1));
+    asked.extend(ask(&batcher, more.collect()).await);
+    backbone.until_calls_began(IN_FLIGHT).await;
+    tokio::task::yield_now().await;
+    assert_eq!(backbone.groups().len(), IN_FLIGHT);
+    backbone.release();
+    within_deadline(join_all(asked)).await;
+    assert_eq!(backbone.groups()[1..], [128; IN_FLIGHT + 1]);
 }
 
 #[tokio::test]
 async fn a_group_of_large_bodies_is_smaller() {
     let (backbone, batcher) = start();
-    let mut asked = fill_the_calls(&backbone, &batcher).await;
+    let mut asked = occupy(&backbone, &batcher).await;
     asked.extend(
         ask(
             &batcher,
@@ -106,7 +115,7 @@ async fn a_group_of_large_bodies_is_smaller() {
     backbone.release();
     within_deadline(join_all(asked)).await;
     assert_eq!(
-        backbone.groups()[IN_FLIGHT..],
+        backbone.groups()[1..],
         [3, 2],
         "a mebibyte is reached with the third"
     );
@@ -115,12 +124,12 @@ async fn a_group_of_large_bodies_is_smaller() {
 #[tokio::test]
 async fn the_same_entry_twice_in_a_group_is_appended_once() {
     let (backbone, batcher) = start();
-    let mut asked = fill_the_calls(&backbone, &batcher).await;
+    let mut asked = occupy(&backbone, &batcher).await;
     asked.extend(ask(&batcher, vec![entry(1, 1), entry(1, 1), entry(1, 2)]).await);
     backbone.release();
     let outcomes = within_deadline(join_all(asked)).await;
     assert!(matches!(
-        outcomes[IN_FLIGHT..],
+        outcomes[1..],
         [
             Ok(Appended::New(_)),
             Ok(Appended::Replayed(_)),
@@ -132,7 +141,7 @@ async fn the_same_entry_twice_in_a_group_is_appended_once() {
 #[tokio::test]
 async fn a_failed_call_refuses_its_group_and_all_who_wait_at_once() {
     let (backbone, batcher) = start();
-    let mut asked = fill_the_calls(&backbone, &batcher).await;
+    let mut asked = occupy(&backbone, &batcher).await;
     asked.extend(ask(&batcher, (0..100).map(|number| entry(number, 1)).collect()).await);
     backbone.set_away(true);
     backbone.release();
@@ -141,7 +150,7 @@ async fn a_failed_call_refuses_its_group_and_all_who_wait_at_once() {
     }
     assert_eq!(
         backbone.groups(),
-        [1; IN_FLIGHT],
+        [1],
         "nobody waited for another call to fail"
     );
     backbone.set_away(false);
@@ -152,7 +161,7 @@ async fn a_failed_call_refuses_its_group_and_all_who_wait_at_once() {
 #[tokio::test]
 async fn a_full_queue_refuses_exactly_what_does_not_fit() {
     let (backbone, batcher) = start();
-    let mut asked = fill_the_calls(&backbone, &batcher).await;
+    let mut asked = occupy(&backbone, &batcher).await;
     asked.extend(
         ask(
             &batcher,
@@ -166,13 +175,13 @@ async fn a_full_queue_refuses_exactly_what_does_not_fit() {
     for outcome in within_deadline(join_all(asked)).await {
         assert!(matches!(outcome, Ok(Appended::New(_))));
     }
-    assert_eq!(backbone.len(), QUEUE + IN_FLIGHT);
+    assert_eq!(backbone.len(), QUEUE + 1);
 }
 
 #[tokio::test]
 async fn large_bodies_fill_the_queue_by_their_bytes_until_they_leave_it() {
     let (backbone, batcher) = start();
-    let mut asked = fill_the_calls(&backbone, &batcher).await;
+    let mut asked = occupy(&backbone, &batcher).await;
     let size = 1 << 20;
     let large = (0..QUEUE_BYTES / size).map(|number| entry(number, size));
     asked.extend(ask(&batcher, large.collect()).await);
@@ -187,11 +196,11 @@ async fn large_bodies_fill_the_queue_by_their_bytes_until_they_leave_it() {
 #[tokio::test]
 async fn what_is_queued_is_appended_though_everybody_left() {
     let (backbone, batcher) = start();
-    let mut asked = fill_the_calls(&backbone, &batcher).await;
+    let mut asked = occupy(&backbone, &batcher).await;
     asked.extend(ask(&batcher, (0..3).map(|number| entry(number, 1)).collect()).await);
     drop(asked);
     drop(batcher);
     backbone.release();
-    backbone.until_calls_began(IN_FLIGHT + 1).await;
-    assert_eq!(backbone.groups()[IN_FLIGHT..], [3]);
+    backbone.until_calls_began(2).await;
+    assert_eq!(backbone.groups()[1..], [3]);
 }
