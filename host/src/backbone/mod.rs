@@ -29,8 +29,8 @@ pub const LEASE: Duration = Duration::from_secs(30);
 /// Who holds entries between two attempts, as if it were a worker.
 const RETRY: &str = "retry";
 
-/// How long the id of a dead entry stays known, and on Redis that of an open
-/// one: longer than any outage a person would leave alone, and not for ever.
+/// How long the id of a dead entry stays known: longer than any outage a person
+/// would leave alone, and not for ever.
 const SAFETY: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// A worker's view of one partition: one at a time reads, and what it read is

@@ -3,11 +3,15 @@ use std::time::Duration;
 
 use redis::{RedisError, Script};
 
+use super::Keys;
 use super::connection::Server;
 use super::memory::Memory;
-use super::{Keys, SAFETY};
+use super::script::Call;
 use crate::backbone::{AppendLimits, Appended, Error, NewEntry, Requeue};
 use crate::flow::BodyHash;
+
+/// Of the command, about, without the body: id, its key, hashes.
+const PER_ENTRY: usize = 160;
 
 static APPEND: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/append.lua")));
 static CLAIM_KEY: LazyLock<Script> =
@@ -51,11 +55,13 @@ async fn append_with(
     refused: Appended,
     group: &[NewEntry],
 ) -> Result<Vec<Appended>, Error> {
-    let mut call = APPEND.prepare_invoke();
-    call.key(&keys.stream).key(&keys.open);
-    call.arg(room).arg(SAFETY.as_millis() as u64);
+    let ids = group.iter().map(|entry| keys.id(&entry.id));
+    let bytes: usize = group.iter().map(|entry| entry.body.len() + PER_ENTRY).sum();
+    let mut call = Call::of(&APPEND, 2 + group.len(), PER_ENTRY + bytes);
+    call.arg(&keys.stream).arg(&keys.open);
+    ids.for_each(|id| _ = call.arg(id));
+    call.arg(room);
     for entry in group {
-        call.key(keys.id(&entry.id));
         call.arg(&entry.body_hash.0[..])
             .arg(&*entry.id)
             .arg(&entry.body[..])
@@ -63,7 +69,7 @@ async fn append_with(
     }
     let mut connection = server.connection().await?;
     let outcome: String = call
-        .invoke_async(&mut *connection)
+        .run(&mut *connection)
         .await
         .map_err(|source| server.error(source))?;
     let appended: Option<Vec<_>> = outcome
@@ -113,8 +119,7 @@ pub(super) async fn requeue(server: &Server, keys: &Keys, dead: &Requeue) -> Res
     call.arg(dead.stream_id.to_string())
         .arg(&dead.body_hash.0[..])
         .arg(&*dead.id)
-        .arg(&dead.body[..])
-        .arg(SAFETY.as_millis() as u64);
+        .arg(&dead.body[..]);
     for (name, value) in &dead.attributes {
         call.arg(name).arg(value);
     }

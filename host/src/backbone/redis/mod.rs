@@ -17,6 +17,7 @@ mod pool;
 mod rate;
 mod read;
 mod reports;
+mod script;
 mod settle;
 mod suspects;
 mod trace;

@@ -1,11 +1,15 @@
 -- Appends a group of entries with one commit, each once.
 --
 -- KEYS  1 stream, 2 open counter, 3.. one id key per entry
--- ARGV  1 most open entries, 2 safety time of an id key in ms,
---       3.. per entry: body hash (16 bytes), id, body, API key's name or ''
+-- ARGV  1 most open entries, 2.. per entry: body hash (16 bytes), id, body,
+--       API key's name or ''
 -- Reply one word per entry, with spaces between: n<stream id> new,
 --       r<stream id> replayed, c conflict, f backlog full
--- Cost  O(entries), one command for all of them and two for each new one
+-- Cost  O(entries), one command for each new one and two for all of them
+--
+-- The id key of an open entry does not expire; settling gives it its time. One
+-- without that time whose entry is gone is of an entry that somebody else
+-- trimmed, and stands in nobody's way.
 --
 -- Redis refuses for want of memory only before a script's first write, so a
 -- group is never cut in half.
@@ -14,18 +18,29 @@ local room = tonumber(ARGV[1]) - tonumber(redis.call('GET', KEYS[2]) or '0')
 local known = redis.call('MGET', unpack(KEYS, 3))
 -- The same id may come twice in one group.
 local set_here = {}
+local set = {}
 local added = 0
 local outcome = {}
+
+local function is_lost(key, value, stream_id)
+  return string.sub(value, 17, 17) == 'w'
+    and #redis.call('XRANGE', KEYS[1], stream_id, stream_id) == 0
+    and redis.call('PTTL', key) == -1
+end
+
 for k = 3, #KEYS do
-  local a = 3 + (k - 3) * 4
-  local value = known[k - 2] or set_here[KEYS[k]]
+  local a = 2 + (k - 3) * 4
+  local value = set_here[KEYS[k]] or known[k - 2]
+  local stream_id = value and string.match(value, '^[%d-]+', 18)
+  if value and not set_here[KEYS[k]] and is_lost(KEYS[k], value, stream_id) then
+    value = nil
+  end
   if value then
     local same = string.sub(value, 1, 16) == ARGV[a]
-    outcome[#outcome + 1] = same and 'r' .. string.match(value, '^[%d-]+', 18) or 'c'
+    outcome[#outcome + 1] = same and 'r' .. stream_id or 'c'
   elseif added >= room then
     outcome[#outcome + 1] = 'f'
   else
-    local stream_id
     if ARGV[a + 3] == '' then
       stream_id = redis.call('XADD', KEYS[1], '*', 'id', ARGV[a + 1], 'body', ARGV[a + 2])
     else
@@ -33,12 +48,14 @@ for k = 3, #KEYS do
     end
     value = ARGV[a] .. 'w' .. stream_id
     set_here[KEYS[k]] = value
-    redis.call('SET', KEYS[k], value, 'PX', ARGV[2])
+    set[#set + 1] = KEYS[k]
+    set[#set + 1] = value
     added = added + 1
     outcome[#outcome + 1] = 'n' .. stream_id
   end
 end
 if added > 0 then
+  redis.call('MSET', unpack(set))
   redis.call('INCRBY', KEYS[2], added)
 end
 return table.concat(outcome, ' ')

@@ -1,0 +1,36 @@
+use redis::aio::ConnectionLike;
+use redis::{Cmd, ErrorKind, FromRedisValue, RedisResult, Script, ServerErrorKind, ToRedisArgs};
+
+/// A call of a script with hundreds of arguments: a `ScriptInvocation` keeps
+/// each in an allocation of its own and copies them all when it is sent.
+pub(super) struct Call<'s> {
+    script: &'s Script,
+    command: Cmd,
+}
+
+impl<'s> Call<'s> {
+    /// Its first arguments are `keys` keys; `bytes` is about what all of them take.
+    pub fn of(script: &'s Script, keys: usize, bytes: usize) -> Self {
+        let mut command = Cmd::with_capacity(8 * keys, bytes);
+        command.arg("EVALSHA").arg(script.get_hash()).arg(keys);
+        Self { script, command }
+    }
+
+    pub fn arg(&mut self, arg: impl ToRedisArgs) -> &mut Self {
+        self.command.arg(arg);
+        self
+    }
+
+    pub async fn run<T: FromRedisValue>(
+        &self,
+        connection: &mut impl ConnectionLike,
+    ) -> RedisResult<T> {
+        match self.command.query_async(connection).await {
+            Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
+                self.script.load_async(connection).await?;
+                self.command.query_async(connection).await
+            }
+            answer => answer,
+        }
+    }
+}
