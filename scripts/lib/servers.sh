@@ -81,7 +81,7 @@ start_redis() {
     # Redis, after whatever still wants to drain.
     setsid redis-server --port "$port" --bind 127.0.0.1 \
         --dir "$servers_redis_directory" --logfile "$servers_redis_directory/log" \
-        --save '' --appendonly yes --appendfsync always \
+        --save '' --appendonly yes --appendfsync always --auto-aof-rewrite-min-size 1gb \
         --maxmemory-policy noeviction >/dev/null </dev/null &
     servers_redis_pid=$!
     for _ in $(seq 100); do

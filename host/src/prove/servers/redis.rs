@@ -67,6 +67,7 @@ impl Redis {
             .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1"])
             .args(["--databases", "2048", "--save", ""])
             .args(["--appendonly", "yes", "--appendfsync", "always"])
+            .args(["--auto-aof-rewrite-min-size", "1gb"])
             .args(["--maxmemory-policy", "noeviction", "--dir"])
             .arg(directory)
             .stdout(Stdio::from(log.try_clone()?))
