@@ -39,6 +39,7 @@ impl PartitionWorker {
             lease,
             deliveries,
             alone,
+            done: _until_the_end,
         } = batch;
         let (suspects, others): (Vec<_>, Vec<_>) = deliveries
             .into_iter()

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
@@ -20,6 +20,13 @@ const LANES: usize = 2;
 
 /// Batches read ahead of the lanes.
 const READ_AHEAD: usize = 1;
+
+/// Batches of a reader that are not done yet.
+const UNDER_WAY: usize = LANES + READ_AHEAD;
+
+/// How long what is appended may gather behind a batch that was not full: a
+/// small batch costs as many round trips and fsyncs as a full one.
+const GATHER: Duration = Duration::from_millis(10);
 
 /// How long a reader rests when the backbone is away.
 const AWAY: Duration = Duration::from_millis(500);
@@ -42,6 +49,8 @@ pub(super) struct Batch {
     pub deliveries: Vec<Delivery>,
     /// Came back from an earlier attempt: each is judged in a batch of its own.
     pub alone: bool,
+    /// Says to the reader, when it is dropped, that the batch is done.
+    pub done: Option<OwnedSemaphorePermit>,
 }
 
 impl PartitionWorker {
@@ -168,7 +177,16 @@ impl PartitionWorker {
                 return;
             }
         };
+        let under_way = Arc::new(Semaphore::new(UNDER_WAY));
+        let mut full = true;
         while self.until_it_can_work().await {
+            if !full {
+                let all_done = under_way.acquire_many(UNDER_WAY as u32);
+                let _gathered = tokio::time::timeout(GATHER, all_done).await;
+            }
+            let Ok(done) = Arc::clone(&under_way).acquire_owned().await else {
+                return;
+            };
             let Ok(room) = batches.reserve().await else {
                 return;
             };
@@ -177,7 +195,10 @@ impl PartitionWorker {
             }
             let asked = BootTime::now();
             match reader.read(BATCH).await {
-                Ok(deliveries) => self.hand_over(room, deliveries, asked, false),
+                Ok(deliveries) => {
+                    full = deliveries.len() == BATCH;
+                    self.hand_over(room, deliveries, asked, Some(done));
+                }
                 Err(error) => self.rest(&error).await,
             }
         }
@@ -200,7 +221,7 @@ impl PartitionWorker {
                 .await;
             let full = matches!(&claimed, Ok(deliveries) if deliveries.len() == BATCH);
             match claimed {
-                Ok(deliveries) => self.hand_over(room, deliveries, asked, true),
+                Ok(deliveries) => self.hand_over(room, deliveries, asked, None),
                 Err(error) => {
                     drop(room);
                     self.rest(&error).await;
@@ -217,14 +238,15 @@ impl PartitionWorker {
         room: mpsc::Permit<'_, Batch>,
         deliveries: Vec<Delivery>,
         asked: BootTime,
-        alone: bool,
+        done: Option<OwnedSemaphorePermit>,
     ) {
         let (lease, deliveries) = self.held.take(deliveries, asked);
         if !deliveries.is_empty() {
             room.send(Batch {
                 lease,
                 deliveries,
-                alone,
+                alone: done.is_none(),
+                done,
             });
         }
     }
