@@ -23,11 +23,16 @@ use super::wrk::load;
 /// some 50 ms: with too few of them this would measure its own queue.
 const CONNECTIONS: u32 = 1024;
 
+/// What is not measured: the first requests find nothing in its caches.
+const WARM_UP: Duration = Duration::from_secs(1);
+
 /// What is sent: the n-th transaction at `begun` + n / `rate`.
 struct Schedule {
     address: String,
     per_second: f64,
     begun: Instant,
+    /// The first that is measured.
+    first: u32,
     count: u32,
 }
 
@@ -90,17 +95,26 @@ async fn constant_rate(
     duration: Duration,
     site: &Site,
 ) -> anyhow::Result<Latency> {
-    let begun = Instant::now() + Duration::from_millis(200);
-    let begun_at = SystemTime::now().duration_since(UNIX_EPOCH)? + Duration::from_millis(200);
+    // Connected before anything is due: a thousand at once are more than a
+    // listener takes without asking some to come back a second later.
+    let mut streams = Vec::new();
+    for _ in 0..CONNECTIONS {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        streams.push(stream);
+    }
+    let begun = Instant::now();
+    let begun_at = SystemTime::now().duration_since(UNIX_EPOCH)?;
     let schedule = Arc::new(Schedule {
         address: address.to_owned(),
         per_second,
         begun,
-        count: (per_second * duration.as_secs_f64()) as u32,
+        first: (per_second * WARM_UP.as_secs_f64()) as u32,
+        count: (per_second * (WARM_UP + duration).as_secs_f64()) as u32,
     });
     let mut connections = JoinSet::new();
-    for first in 0..CONNECTIONS {
-        connections.spawn(send(schedule.clone(), first));
+    for (first, stream) in (0..).zip(streams) {
+        connections.spawn(send(schedule.clone(), stream, first));
     }
     let mut accepted = Histogram::new(3)?;
     while let Some(seen) = connections.join_next().await {
@@ -114,9 +128,11 @@ async fn constant_rate(
 }
 
 /// Every so many-th of the schedule, on one connection, in turn.
-async fn send(schedule: Arc<Schedule>, first: u32) -> anyhow::Result<Histogram<u64>> {
-    let mut stream = TcpStream::connect(&schedule.address).await?;
-    stream.set_nodelay(true)?;
+async fn send(
+    schedule: Arc<Schedule>,
+    mut stream: TcpStream,
+    first: u32,
+) -> anyhow::Result<Histogram<u64>> {
     let mut latency = Histogram::new(3)?;
     let mut answer = vec![0; 4096];
     for number in (first..schedule.count).step_by(CONNECTIONS as usize) {
@@ -126,7 +142,9 @@ async fn send(schedule: Arc<Schedule>, first: u32) -> anyhow::Result<Histogram<u
             .write_all(request(&schedule.address, number).as_bytes())
             .await?;
         read_answer(&mut stream, &mut answer).await?;
-        latency.record(at.elapsed().as_micros() as u64)?;
+        if number >= schedule.first {
+            latency.record(at.elapsed().as_micros() as u64)?;
+        }
     }
     Ok(latency)
 }
@@ -178,6 +196,9 @@ async fn stored(
     for row in client.query(of_this_load, &[]).await? {
         let (id, committed): (&str, f64) = (row.get(0), row.get(1));
         let number = u32::from_str_radix(&id[id.len() - 8..], 16)?;
+        if number < schedule.first {
+            continue;
+        }
         let sent = begun_at.as_secs_f64() + f64::from(number) / schedule.per_second;
         latency.record(((committed - sent).max(0.0) * 1e6) as u64)?;
     }
