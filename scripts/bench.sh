@@ -4,6 +4,7 @@
 # as long again for the build.
 #
 #   scripts/bench.sh [--rounds 3] [--seconds 8s] [--only P1,P6] [--plot docs/latency.svg]
+#   scripts/bench.sh --growth   what an entry costs with more of everything
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=scripts/lib/servers.sh

@@ -8,6 +8,7 @@
 mod accept;
 mod bare;
 mod drain;
+mod growth;
 mod judge;
 #[path = "../judging/mod.rs"]
 mod judging;
@@ -48,6 +49,9 @@ struct Arguments {
     /// How long P7 watches the memory grow
     #[arg(long, default_value = "60s", value_parser = humantime::parse_duration)]
     soak: Duration,
+    /// Instead: what an entry costs with more of a backlog, readers, bytes, connections
+    #[arg(long)]
+    growth: bool,
     /// Cargo passes it to every bench.
     #[arg(long, hide = true)]
     bench: bool,
@@ -61,6 +65,10 @@ async fn main() -> anyhow::Result<ExitCode> {
     let arguments = Arguments::parse();
     if arguments.bare {
         bare::serve().await?;
+    }
+    if arguments.growth {
+        growth::measure().await?;
+        return Ok(ExitCode::SUCCESS);
     }
     let mut report = Report::new();
     for round in 1..=arguments.rounds {

@@ -30,7 +30,19 @@ pub async fn load(
     connections: u32,
     duration: Duration,
 ) -> anyhow::Result<Load> {
+    load_of(url, script, connections, duration, None).await
+}
+
+/// As [`load`], with bodies of so many bytes.
+pub async fn load_of(
+    url: &str,
+    script: &str,
+    connections: u32,
+    duration: Duration,
+    body: Option<usize>,
+) -> anyhow::Result<Load> {
     let output = tokio::process::Command::new("wrk")
+        .env("BODY_BYTES", body.unwrap_or_default().to_string())
         .args(["-t1", "-c", &connections.to_string()])
         .args(["-d", &format!("{}s", duration.as_secs().max(1))])
         .args(["-s", &format!("{SCRIPTS}/{script}"), url])
