@@ -20,13 +20,14 @@ mod site;
 mod swap;
 mod wrk;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
 
 use self::report::{Figure, Report};
+use self::site::ROOT;
 
 /// Measures P1 to P8 of the design.
 #[derive(Debug, Parser)]
@@ -62,7 +63,11 @@ struct Arguments {
 
 #[tokio::main]
 async fn main() -> anyhow::Result<ExitCode> {
-    let arguments = Arguments::parse();
+    let mut arguments = Arguments::parse();
+    // Cargo starts a bench in its package's directory, whoever called it where.
+    let root = Path::new(ROOT).canonicalize()?;
+    arguments.json = root.join(arguments.json);
+    arguments.plot = arguments.plot.map(|plot| root.join(plot));
     if arguments.bare {
         bare::serve().await?;
     }

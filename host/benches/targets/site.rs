@@ -11,7 +11,8 @@ use floodgate::flow::FlowName;
 use floodgate::prove::servers::{Postgres, Redis};
 use tempfile::TempDir;
 
-const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+/// Of the repository.
+pub const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
 /// New ones for each measurement: none finds what another left.
 pub struct Site {
