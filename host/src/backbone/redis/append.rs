@@ -10,7 +10,8 @@ use super::script::Call;
 use crate::backbone::{AppendLimits, Appended, Error, NewEntry, Requeue};
 use crate::flow::BodyHash;
 
-/// Of the command, about, without the body: id, its key, hashes.
+/// About what an entry adds to the command besides its body, in bytes: its id,
+/// the key of that, two hashes.
 const PER_ENTRY: usize = 160;
 
 static APPEND: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/append.lua")));
@@ -55,11 +56,12 @@ async fn append_with(
     refused: Appended,
     group: &[NewEntry],
 ) -> Result<Vec<Appended>, Error> {
-    let ids = group.iter().map(|entry| keys.id(&entry.id));
-    let bytes: usize = group.iter().map(|entry| entry.body.len() + PER_ENTRY).sum();
-    let mut call = Call::of(&APPEND, 2 + group.len(), PER_ENTRY + bytes);
+    let bytes: usize = group.iter().map(|entry| PER_ENTRY + entry.body.len()).sum();
+    let mut call = Call::of(&APPEND, 2 + group.len(), 3 + 5 * group.len(), bytes);
     call.arg(&keys.stream).arg(&keys.open);
-    ids.for_each(|id| _ = call.arg(id));
+    for entry in group {
+        call.arg(keys.id(&entry.id));
+    }
     call.arg(room);
     for entry in group {
         call.arg(&entry.body_hash.0[..])

@@ -9,9 +9,10 @@ pub(super) struct Call<'s> {
 }
 
 impl<'s> Call<'s> {
-    /// Its first arguments are `keys` keys; `bytes` is about what all of them take.
-    pub fn of(script: &'s Script, keys: usize, bytes: usize) -> Self {
-        let mut command = Cmd::with_capacity(8 * keys, bytes);
+    /// The first `keys` of its arguments are keys. There is room for `args` of
+    /// them, with `bytes` in all.
+    pub fn of(script: &'s Script, keys: usize, args: usize, bytes: usize) -> Self {
+        let mut command = Cmd::with_capacity(3 + args, bytes);
         command.arg("EVALSHA").arg(script.get_hash()).arg(keys);
         Self { script, command }
     }
