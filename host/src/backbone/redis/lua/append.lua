@@ -32,7 +32,7 @@ for k = 3, #KEYS do
   local a = 2 + (k - 3) * 4
   local value = set_here[KEYS[k]] or known[k - 2]
   local stream_id = value and string.match(value, '^[%d-]+', 18)
-  if value and not set_here[KEYS[k]] and is_lost(KEYS[k], value, stream_id) then
+  if value and is_lost(KEYS[k], value, stream_id) then
     value = nil
   end
   if value then
