@@ -31,7 +31,7 @@ const RETRY: &str = "retry";
 
 /// How long the id of a dead entry stays known: longer than any outage a person
 /// would leave alone, and not for ever.
-const SAFETY: Duration = Duration::from_secs(7 * 24 * 3600);
+const DEAD_FOR: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// A worker's view of one partition: one at a time reads, and what it read is
 /// this worker's until its lease runs out.

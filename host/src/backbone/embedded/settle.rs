@@ -6,7 +6,7 @@ use rusqlite::{Connection, params};
 use super::ids::Id;
 use super::partition;
 use super::rows::last_read;
-use crate::backbone::{Outcomes, Partition, SAFETY, StreamId};
+use crate::backbone::{DEAD_FOR, Outcomes, Partition, StreamId};
 use crate::embedded::now;
 use crate::embedded::values::{millis, signed};
 use crate::ledger::Stored;
@@ -52,7 +52,7 @@ pub(super) fn settle_dead(
     let entries = entries
         .iter()
         .map(|(stream_id, id)| (*stream_id, &**id, None));
-    let dead = acknowledge(db, partition, "dead", SAFETY, entries)?;
+    let dead = acknowledge(db, partition, "dead", DEAD_FOR, entries)?;
     db.prepare_cached(
         "UPDATE partitions SET open = open - ?2, dead = dead + ?2 WHERE number = ?1",
     )?

@@ -27,8 +27,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{
-    AppendLimits, Appended, Backbone, Delivery, Depth, Error, Failed, Fate, FaultRecord, LEASE,
-    Landmark, NewEntry, Outcomes, Partition, Pending, RETRY, Reader, Recorded, Requeue, SAFETY,
+    AppendLimits, Appended, Backbone, DEAD_FOR, Delivery, Depth, Error, Failed, Fate, FaultRecord,
+    LEASE, Landmark, NewEntry, Outcomes, Partition, Pending, RETRY, Reader, Recorded, Requeue,
     StreamId, Tokens, Trace,
 };
 use crate::flow::{BodyHash, FlowName, Rate, Retry};

@@ -5,7 +5,7 @@ use redis::Script;
 use tracing::error;
 
 use super::connection::Server;
-use super::{GROUP, Keys, SAFETY};
+use super::{DEAD_FOR, GROUP, Keys};
 use crate::backbone::{Error, Outcomes};
 use crate::ledger::Stored;
 
@@ -32,7 +32,7 @@ pub(super) async fn settle(
 ) -> Result<(), Error> {
     let (state, known_for, outcomes) = match how {
         As::Decided { remember, outcomes } => ("s", remember, Some(outcomes)),
-        As::Dead => ("d", SAFETY, None),
+        As::Dead => ("d", DEAD_FOR, None),
     };
     let outcome = |stream_id| outcomes?.get(stream_id);
     for group in stored.entries().chunks(GROUP_SIZE) {
