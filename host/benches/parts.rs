@@ -22,7 +22,7 @@ use floodgate::ledger::{self, Decided, DecidedBy, Ledger};
 use floodgate::prove::servers::{Postgres, Redis};
 use tokio::runtime::Runtime;
 
-use self::judging::{LIMITS, as_the_guest_sees_it, transaction};
+use self::judging::{LIMITS, as_the_guest_sees_it, new, transaction};
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
@@ -124,15 +124,6 @@ fn judge(criterion: &mut Criterion) -> anyhow::Result<()> {
 fn group_of(size: u64, next: &mut u64) -> Vec<NewEntry> {
     let numbers = *next..*next + size;
     *next += size;
-    let new = |number| {
-        let Entry { id, body, .. } = transaction(number);
-        NewEntry {
-            id,
-            body_hash: BodyHash::of(&body),
-            body,
-            key: None,
-        }
-    };
     numbers.map(new).collect()
 }
 

@@ -1,9 +1,11 @@
-//! What judging is measured with: a shipped rule, as a component and native.
+//! What is measured: transactions, and a shipped rule that judges them, as a
+//! component and native.
 
 use std::time::Duration;
 
 use anyhow::Context;
-use floodgate::flow::{Entry, OracleLimits};
+use floodgate::backbone::NewEntry;
+use floodgate::flow::{BodyHash, Entry, OracleLimits};
 use floodgate::oracle::{Engine, EngineOptions, Oracle};
 
 const COMPONENT: &str = concat!(
@@ -36,6 +38,17 @@ pub fn transaction(number: u64) -> Entry {
         body: body.into(),
         received_at: 1_766_700_000_123,
         attributes: Vec::new(),
+    }
+}
+
+/// The same as it is appended.
+pub fn new(number: u64) -> NewEntry {
+    let Entry { id, body, .. } = transaction(number);
+    NewEntry {
+        id,
+        body_hash: BodyHash::of(&body),
+        body,
+        key: None,
     }
 }
 

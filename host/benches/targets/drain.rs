@@ -22,24 +22,35 @@ pub async fn measure(duration: Duration) -> anyhow::Result<Vec<Figure>> {
         load(&url, "transactions.lua", 256, duration).await?;
     }
     let limit = read_loop(&site.redis.url()).await?;
-    let before = site.depth().await?.open;
-    let _worker = site.serve("worker")?;
-    // Starting it is no part of draining.
-    let (begun, left) = loop {
-        let left = site.depth().await?.open;
-        if left < before {
-            break (Instant::now(), left);
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    };
-    let seconds = (site.until_empty().await? - begun).as_secs_f64();
-    let drained = left as f64 / seconds;
+    let drained = drained(&site, 1, Duration::MAX).await?;
     let target = Target::AtLeast(0.35);
     Ok(vec![
         Figure::told("P3", "a loop that reads and acknowledges", limit, "/s"),
         Figure::told("P3", "backlog drained, 20 % kept", drained, "/s"),
         Figure::of("P3", "against the loop", drained / limit, "times", target),
     ])
+}
+
+/// Entries per second, by so many workers, for so long or until nothing is left.
+pub async fn drained(site: &Site, workers: usize, at_most: Duration) -> anyhow::Result<f64> {
+    let before = site.depth().await?.open;
+    let _workers: Vec<_> = (0..workers)
+        .map(|_| site.serve("worker"))
+        .collect::<Result<_, _>>()?;
+    // Starting them is no part of draining.
+    let (begun, first) = loop {
+        let left = site.depth().await?.open;
+        if left < before {
+            break (Instant::now(), left);
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    };
+    let mut left = first;
+    while left > 0 && begun.elapsed() < at_most {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        left = site.depth().await?.open;
+    }
+    Ok((first - left) as f64 / begun.elapsed().as_secs_f64())
 }
 
 /// Entries per second, through a group of its own.

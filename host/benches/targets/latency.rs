@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 use tokio_postgres::NoTls;
 
+use super::judging::transaction;
 use super::plot;
 use super::report::{Figure, Target};
 use super::site::Site;
@@ -150,9 +151,8 @@ async fn send(
 }
 
 fn request(host: &str, number: u32) -> String {
-    let body = format!(
-        r#"{{"tx_hash":"0x{number:064x}","from_address":"0x52908400098527886e0f7030069857d2e4169ee7","to_address":"0x8617e340b3d01fa5f11f306f4090fd50e238070d","value_eth":12.5,"gas_price_gwei":30,"input_data":"0xa9059cbb0000000000000000000000008617e340b3d01fa5f11f306f4090fd50e238070d0000000000000000000000000000000000000000000000000000000000000001","timestamp":1766700000}}"#
-    );
+    let body = transaction(number.into()).body;
+    let body = String::from_utf8_lossy(&body);
     let length = body.len();
     format!(
         "POST /transactions HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"

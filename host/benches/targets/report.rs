@@ -136,11 +136,7 @@ impl Report {
     }
 
     pub fn print(&self) {
-        let mut table = Table::new();
-        let header = ["", "what", "median", "least", "most", "", "target", ""];
-        table
-            .load_preset(presets::UTF8_HORIZONTAL_ONLY)
-            .set_header(header);
+        let mut table = table(["", "what", "median", "least", "most", "", "target", ""]);
         let mut rows: Vec<&Row> = self.rows.iter().collect();
         rows.sort_by_key(|row| row.figure.name);
         for row in rows {
@@ -195,6 +191,14 @@ impl Report {
         std::fs::write(path, serde_json::to_string_pretty(&report)?)?;
         Ok(())
     }
+}
+
+pub fn table<const N: usize>(header: [&str; N]) -> Table {
+    let mut table = Table::new();
+    table
+        .load_preset(presets::UTF8_HORIZONTAL_ONLY)
+        .set_header(header);
+    table
 }
 
 fn cores() -> usize {

@@ -79,12 +79,18 @@ impl Site {
     }
 
     pub async fn depth(&self) -> anyhow::Result<Depth> {
-        let backbone = backbone::Redis::new(&self.redis.url())?;
-        let partition = Partition {
+        Ok(self.backbone()?.depth(&self.partition()).await?)
+    }
+
+    pub fn backbone(&self) -> anyhow::Result<backbone::Redis> {
+        Ok(backbone::Redis::new(&self.redis.url())?)
+    }
+
+    pub fn partition(&self) -> Partition {
+        Partition {
             flow: FlowName::new(self.flow),
             index: 0,
-        };
-        Ok(backbone.depth(&partition).await?)
+        }
     }
 
     /// Until nothing is open; when that was.

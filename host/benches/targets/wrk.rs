@@ -42,7 +42,7 @@ pub async fn load_of(
     body: Option<usize>,
 ) -> anyhow::Result<Load> {
     let output = tokio::process::Command::new("wrk")
-        .env("BODY_BYTES", body.unwrap_or_default().to_string())
+        .envs(body.map(|bytes| ("BODY_BYTES", bytes.to_string())))
         .args(["-t1", "-c", &connections.to_string()])
         .args(["-d", &format!("{}s", duration.as_secs().max(1))])
         .args(["-s", &format!("{SCRIPTS}/{script}"), url])
