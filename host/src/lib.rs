@@ -1,7 +1,7 @@
 //! Floodgate: JSON transactions in over HTTP, judged by sandboxed WebAssembly
 //! oracles, decided once, kept in Postgres.
 //!
-//! Dependencies point one way: [`flow`] and [`embedded`] know nobody; [`backbone`], [`oracle`]
+//! Dependencies point one way: [`flow`], [`embedded`] and [`metrics`] know nobody; [`backbone`], [`oracle`]
 //! and [`ledger`] know `flow`'s types; [`ingest`], [`worker`] and [`deliver`] join them;
 //! [`admin`] and [`cli`] sit on top, and [`prove`] attacks all of it from outside.
 
@@ -16,6 +16,7 @@ mod http_client;
 pub mod import;
 pub mod ingest;
 pub mod ledger;
+pub mod metrics;
 pub mod oracle;
 pub mod prove;
 pub mod settings;

@@ -1,0 +1,90 @@
+//! Every metric that there is. `docs/METRICS.md` is made of it.
+
+use metrics::{Counter, Gauge, Histogram, Unit};
+
+use super::{Metric, Named};
+
+macro_rules! table {
+    ($($handle:ident $metric:ident $name:literal [$($label:literal),*] $unit:ident $help:literal;)*) => {
+        $(
+            #[doc = $help]
+            pub static $metric: Named<$handle, { <[&str]>::len(&[$($label),*]) }> =
+                Named::new($name, &[$($label),*], Unit::$unit, $help);
+        )*
+
+        pub static TABLE: &[&Metric] = &[$(&$metric.metric),*];
+    };
+}
+
+table! {
+    Counter ENTRIES_ACCEPTED "floodgate_entries_accepted_total" ["flow"] Count
+        "Entries appended, durable and new.";
+    Counter ENTRIES_REPLAYED "floodgate_entries_replayed_total" ["flow"] Count
+        "Entries sent again with the same body: answered as the first time, nothing was added.";
+    Counter REQUESTS_REFUSED "floodgate_requests_refused_total" ["flow", "reason"] Count
+        "POSTs answered with a problem, by the code of its type, such as `backlog-full`. A reason appears with its first refusal.";
+    Histogram REQUEST_DURATION "floodgate_request_duration_seconds" ["flow"] Seconds
+        "From the head of a POST to its answer, accepted or refused; the body's way over the network is in it.";
+    Histogram APPEND_GROUP_ENTRIES "floodgate_append_group_entries" ["flow"] Count
+        "Entries of one append to the backbone: one group, one commit.";
+    Histogram APPEND_DURATION "floodgate_append_duration_seconds" ["flow"] Seconds
+        "One append to the backbone, whatever came of it.";
+    Histogram READ_BATCH_ENTRIES "floodgate_read_batch_entries" ["flow"] Count
+        "Entries of a batch that a worker read or took over.";
+    Counter ENTRIES_JUDGED "floodgate_entries_judged_total" ["flow", "oracle", "digest"] Count
+        "Entries that the oracle gave a verdict of. The digest's first 12 digits.";
+    Histogram JUDGE_DURATION "floodgate_judge_duration_seconds" ["flow", "oracle", "digest"] Seconds
+        "One call of the oracle with a batch, or with a part of one that failed; making its instance is in it.";
+    Counter ORACLE_FAULTS "floodgate_oracle_faults_total" ["flow", "oracle", "digest", "fault"] Count
+        "Entries that the oracle failed, whether it or the entry was to blame.";
+    Counter ENTRY_FAULTS "floodgate_entry_faults_total" ["flow", "fault"] Count
+        "Faults recorded of entries: each used up an attempt.";
+    Counter DECISIONS "floodgate_decisions_total" ["flow", "label"] Count
+        "Entries decided and settled, kept or not: `high`, `low`, or `none` in a flow without oracles.";
+    Histogram DECIDED_AFTER "floodgate_decided_after_seconds" ["flow"] Seconds
+        "From received to settled with a decision: received by the backbone's clock, settled by the worker's.";
+    Histogram LEDGER_DURATION "floodgate_ledger_duration_seconds" ["call"] Seconds
+        "One call of the ledger, whatever came of it. A call appears when it is first made.";
+    Counter LEDGER_FAULTS "floodgate_ledger_faults_total" ["call"] Count
+        "Calls of the ledger that failed.";
+    Counter DELIVERIES "floodgate_deliveries_total" ["flow", "downstream"] Count
+        "Decisions delivered.";
+    Histogram DELIVERY_DURATION "floodgate_delivery_duration_seconds" ["flow", "downstream"] Seconds
+        "One attempt to deliver: asking, and posting where that was needed.";
+    Counter DELIVERY_FAULTS "floodgate_delivery_faults_total" ["flow", "downstream", "fault"] Count
+        "Attempts to deliver that failed: `not-connected` uses up nothing, `refused` was answered, of `unknown` nobody knows.";
+    Gauge BREAKER_OPEN "floodgate_breaker_open" ["downstream"] Count
+        "1 while it is left alone because it does not answer: a downstream by its name, or `ledger`, without which nothing is read. Flows that call their downstreams the same add up.";
+    Counter DEAD_LETTERS_BURIED "floodgate_dead_letters_buried_total" ["flow", "fault"] Count
+        "Entries that became dead letters, by their last fault; decisions given up on the way to a downstream are those of `delivery`.";
+    Counter ORACLE_SWAPS "floodgate_oracle_swaps_total" ["oracle"] Count
+        "Times that another digest came into force, by a file, a choice or going back; the first one of a process is none.";
+    Counter ORACLE_SWAPS_REFUSED "floodgate_oracle_swaps_refused_total" ["oracle"] Count
+        "Components that were not taken: a file that does not load, a chosen digest that cannot be had. What was in force stays.";
+    Counter ENTRIES_LOST "floodgate_entries_lost_total" ["flow"] Count
+        "Open entries that are gone from the backbone: somebody else trimmed or emptied it. A person has to look.";
+    Gauge ENTRIES_OPEN "floodgate_entries_open" ["flow"] Count
+        "Entries appended and neither settled nor dead.";
+    Gauge ENTRIES_WAITING "floodgate_entries_waiting" ["flow"] Count
+        "Of those, the ones that no worker has read yet.";
+    Gauge ENTRIES_PENDING "floodgate_entries_pending" ["flow"] Count
+        "Of those, the ones that were delivered and are not settled.";
+    Gauge ENTRIES_RETRYING "floodgate_entries_retrying" ["flow"] Count
+        "Of the pending ones, those that wait for their next attempt.";
+    Gauge PENDING_BY_DELIVERIES "floodgate_pending_by_deliveries" ["flow", "deliveries"] Count
+        "Pending entries by how often they were delivered, `1` to `4` and `5+`; of each partition the 1000 oldest are looked at.";
+    Gauge OLDEST_WAITING_AGE "floodgate_oldest_waiting_age_seconds" ["flow"] Seconds
+        "Since the oldest entry that nobody has read was received; 0 where there is none.";
+    Gauge OLDEST_PENDING_AGE "floodgate_oldest_pending_age_seconds" ["flow"] Seconds
+        "Since the oldest pending entry was received; 0 where there is none.";
+    Gauge DEAD_LETTERS "floodgate_dead_letters" ["flow"] Count
+        "Entries that are dead now: buried and not requeued.";
+    Gauge BACKBONE_MEMORY_USED "floodgate_backbone_memory_used_bytes" [] Bytes
+        "Redis' `used_memory`; of the embedded backbone the size of its file. Absent where Redis hides it.";
+    Gauge BACKBONE_MEMORY_LIMIT "floodgate_backbone_memory_limit_bytes" [] Bytes
+        "Redis' `maxmemory`: at 80 % of it entries are refused. 0: there is no limit.";
+    Gauge PART_UP "floodgate_part_up" ["part"] Count
+        "1 where it answers: `redis`, `postgres`. In `floodgate dev` both are the database file.";
+    Gauge BUILD_INFO "floodgate_build_info" ["version"] Count
+        "Always 1.";
+}
