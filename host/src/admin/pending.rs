@@ -39,7 +39,7 @@ pub(super) async fn flows(admin: &Admin) -> Result<Vec<FlowStatus>, Error> {
             status.pending += depth.pending;
             status.retrying += depth.retrying;
             status.lost += depth.lost;
-            let oldest = depth.oldest.map(|age| age.as_millis() as u64);
+            let oldest = depth.oldest().map(|age| age.as_millis() as u64);
             status.oldest_ms = status.oldest_ms.max(oldest);
         }
         if state == "running" || status.open > 0 {

@@ -19,8 +19,9 @@ pub use self::embedded::Embedded;
 pub use self::redis::Redis;
 pub use self::stream_id::{NotAStreamId, StreamId};
 pub use self::types::{
-    AppendLimits, Appended, Cause, Delivery, Depth, Error, Failed, Fate, FaultRecord, Landmark,
-    NewEntry, OpenEntry, Outcomes, Partition, Payload, Pending, Recorded, Requeue, Tokens, Trace,
+    AppendLimits, Appended, ByDeliveries, Cause, Delivery, Depth, Error, Failed, Fate, FaultRecord,
+    Landmark, MemoryUse, NewEntry, OpenEntry, Outcomes, Partition, Payload, Pending, Recorded,
+    Requeue, Tokens, Trace,
 };
 
 /// How long a worker's hold on an entry lasts without being renewed.
@@ -166,6 +167,13 @@ pub trait Backbone: Send + Sync {
     async fn requeue(&self, partition: &Partition, dead: &Requeue) -> Result<bool, Error>;
 
     async fn depth(&self, partition: &Partition) -> Result<Depth, Error>;
+
+    /// How often the `max` oldest pending entries were delivered.
+    async fn by_deliveries(&self, partition: &Partition, max: usize)
+    -> Result<ByDeliveries, Error>;
+
+    /// `None` where it does not say.
+    async fn memory(&self) -> Result<Option<MemoryUse>, Error>;
 
     /// `None` where the partition was never prepared, or nothing is left of it.
     async fn landmark(&self, partition: &Partition) -> Result<Option<Landmark>, Error>;

@@ -1,6 +1,7 @@
 //! What goes into a backbone and comes out of it.
 
 use std::collections::HashMap;
+use std::ops::AddAssign;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -190,12 +191,47 @@ pub struct Depth {
     pub retrying: u64,
     /// Gone from the log while they were open, ever: somebody trimmed it.
     pub lost: u64,
-    /// Since the oldest open entry was appended.
-    pub oldest: Option<Duration>,
+    /// Since the oldest entry was appended that nobody has read.
+    pub oldest_waiting: Option<Duration>,
+    /// Since the oldest pending entry was appended.
+    pub oldest_pending: Option<Duration>,
     /// Settled with a decision, ever.
     pub decided: u64,
     /// Settled as dead and not requeued.
     pub dead: u64,
+}
+
+impl Depth {
+    /// Since the oldest open entry was appended.
+    pub fn oldest(&self) -> Option<Duration> {
+        self.oldest_waiting.max(self.oldest_pending)
+    }
+}
+
+/// With another partition of the same flow.
+impl AddAssign for Depth {
+    fn add_assign(&mut self, other: Self) {
+        self.open += other.open;
+        self.pending += other.pending;
+        self.retrying += other.retrying;
+        self.lost += other.lost;
+        self.oldest_waiting = self.oldest_waiting.max(other.oldest_waiting);
+        self.oldest_pending = self.oldest_pending.max(other.oldest_pending);
+        self.decided += other.decided;
+        self.dead += other.dead;
+    }
+}
+
+/// Pending entries that were delivered once, twice, three and four times, and
+/// more often.
+pub type ByDeliveries = [u64; 5];
+
+/// What a backbone takes up, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryUse {
+    pub used: u64,
+    /// `None`: it may grow for as long as the machine lets it.
+    pub limit: Option<u64>,
 }
 
 /// What tells one life of a partition from another.

@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::partition;
 use super::rows::{fault_record, stream_id};
-use crate::backbone::{Depth, FaultRecord, Landmark, Partition, Pending, StreamId};
+use crate::backbone::{ByDeliveries, Depth, FaultRecord, Landmark, Partition, Pending, StreamId};
 use crate::embedded::now;
 use crate::embedded::values::signed;
 
@@ -71,28 +71,58 @@ pub(super) fn depth(db: &Connection, partition: &Partition) -> rusqlite::Result<
         (SELECT count(*) FROM pending WHERE partition = number) AS pending,
         (SELECT count(due) FROM pending WHERE partition = number) AS retrying,
         (SELECT ms FROM log WHERE position =
-            coalesce((SELECT min(position) FROM pending WHERE partition = number),
-                     (SELECT min(position) FROM log WHERE partition = number AND position > read))
-        ) AS oldest
+            (SELECT min(position) FROM log WHERE partition = number AND position > read)
+        ) AS oldest_waiting,
+        (SELECT ms FROM log WHERE position =
+            (SELECT min(position) FROM pending WHERE partition = number)
+        ) AS oldest_pending
         FROM partitions WHERE number = ?1";
     db.prepare_cached(counts)?.query_one([number], |row| {
         let count = |name| {
             row.get::<_, i64>(name)
                 .map(|count| count.max(0).unsigned_abs())
         };
-        let oldest: Option<i64> = row.get("oldest")?;
-        let age = oldest.map(|ms| now().saturating_sub(ms).max(0).unsigned_abs());
+        let age = |name| {
+            let since: Option<i64> = row.get(name)?;
+            let age = since.map(|ms| now().saturating_sub(ms).max(0).unsigned_abs());
+            Ok::<_, rusqlite::Error>(age.map(Duration::from_millis))
+        };
         Ok(Depth {
             open: count("open")?,
             pending: count("pending")?,
             retrying: count("retrying")?,
             // Nobody else trims here.
             lost: 0,
-            oldest: age.map(Duration::from_millis),
+            oldest_waiting: age("oldest_waiting")?,
+            oldest_pending: age("oldest_pending")?,
             decided: count("decided")?,
             dead: count("dead")?,
         })
     })
+}
+
+pub(super) fn by_deliveries(
+    db: &Connection,
+    partition: &Partition,
+    max: usize,
+) -> rusqlite::Result<ByDeliveries> {
+    let mut counts = ByDeliveries::default();
+    let Some(number) = partition::known(db, partition)? else {
+        return Ok(counts);
+    };
+    let oldest = "SELECT deliveries FROM pending WHERE partition = ?1 ORDER BY position LIMIT ?2";
+    let mut oldest = db.prepare_cached(oldest)?;
+    let max = i64::try_from(max).unwrap_or(i64::MAX);
+    for deliveries in oldest.query_map(params![number, max], |row| row.get::<_, usize>(0))? {
+        counts[deliveries?.clamp(1, counts.len()) - 1] += 1;
+    }
+    Ok(counts)
+}
+
+/// In bytes.
+pub(super) fn file_size(db: &Connection) -> rusqlite::Result<u64> {
+    let pages = "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()";
+    db.prepare_cached(pages)?.query_one((), |row| row.get(0))
 }
 
 pub(super) fn landmark(

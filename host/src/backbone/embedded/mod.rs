@@ -26,8 +26,9 @@ use rusqlite::Connection;
 use tokio::sync::watch;
 
 use super::{
-    AppendLimits, Appended, Backbone, Delivery, Depth, Error, Failed, Fate, FaultRecord, Landmark,
-    NewEntry, Outcomes, Partition, Pending, Reader, Recorded, Requeue, StreamId, Tokens, Trace,
+    AppendLimits, Appended, Backbone, ByDeliveries, Delivery, Depth, Error, Failed, Fate,
+    FaultRecord, Landmark, MemoryUse, NewEntry, Outcomes, Partition, Pending, Reader, Recorded,
+    Requeue, StreamId, Tokens, Trace,
 };
 use crate::embedded::{self, Database, Nature};
 use crate::flow::{BodyHash, FlowName, Rate, Retry};
@@ -297,6 +298,22 @@ impl Backbone for Embedded {
     async fn depth(&self, partition: &Partition) -> Result<Depth, Error> {
         let partition = partition.clone();
         self.read(move |db| inspect::depth(db, &partition)).await
+    }
+
+    async fn by_deliveries(
+        &self,
+        partition: &Partition,
+        max: usize,
+    ) -> Result<ByDeliveries, Error> {
+        let partition = partition.clone();
+        self.read(move |db| inspect::by_deliveries(db, &partition, max))
+            .await
+    }
+
+    /// The size of the file: it is what runs full.
+    async fn memory(&self) -> Result<Option<MemoryUse>, Error> {
+        let used = self.read(inspect::file_size).await?;
+        Ok(Some(MemoryUse { used, limit: None }))
     }
 
     async fn landmark(&self, partition: &Partition) -> Result<Option<Landmark>, Error> {

@@ -5,8 +5,9 @@ use tracing::error;
 
 use super::connection::Server;
 use super::{GROUP, Keys, LEASE, parse};
-use crate::backbone::{Delivery, Error, Failed, Recorded, StreamId};
+use crate::backbone::{Delivery, Error, Failed, Partition, Recorded, StreamId};
 use crate::flow::Retry;
+use crate::metrics::table::ENTRIES_LOST;
 
 static RENEW: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/renew.lua")));
 static CLAIM: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/claim.lua")));
@@ -102,10 +103,11 @@ pub(super) async fn hand_back_all(server: &Server, keys: &Keys, worker: &str) ->
 
 pub(super) async fn claim(
     server: &Server,
-    keys: &Keys,
+    partition: &Partition,
     worker: &str,
     max: usize,
 ) -> Result<Vec<Delivery>, Error> {
+    let keys = &Keys::of(partition);
     let mut call = CLAIM.prepare_invoke();
     call.key(&keys.stream)
         .key(&keys.faults)
@@ -118,6 +120,7 @@ pub(super) async fn claim(
         .arg(LEASE.as_millis() as u64);
     let (entries, lost): (Vec<Claimed>, Vec<String>) = server.run(&call, keys).await?;
     for stream_id in lost {
+        ENTRIES_LOST.of([partition.flow.as_str()]).increment(1);
         error!(
             stream = keys.stream,
             stream_id, "entry lost: trimmed while it was pending"

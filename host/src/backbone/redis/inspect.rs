@@ -4,8 +4,11 @@ use std::time::Duration;
 use redis::{Script, Value};
 
 use super::connection::{Server, is_no_group};
+use super::pool::Connection;
 use super::{GROUP, Keys, RETRY, parse};
-use crate::backbone::{Depth, Error, FaultRecord, Landmark, Partition, Payload, Pending, StreamId};
+use crate::backbone::{
+    ByDeliveries, Depth, Error, FaultRecord, Landmark, Partition, Payload, Pending, StreamId,
+};
 
 /// XPENDING's own row: stream id, consumer, idle ms, deliveries.
 type Row = (String, String, u64, u32);
@@ -43,18 +46,7 @@ async fn range(
     max: usize,
 ) -> Result<Vec<Pending>, Error> {
     let mut connection = server.connection().await?;
-    let rows: Vec<Row> = match redis::cmd("XPENDING")
-        .arg(&keys.stream)
-        .arg(GROUP)
-        .arg(from)
-        .arg(to)
-        .arg(max)
-        .query_async(&mut *connection)
-        .await
-    {
-        Err(error) if is_no_group(&error) => Vec::new(),
-        rows => rows.map_err(|source| server.error(source))?,
-    };
+    let rows = rows(server, &mut connection, keys, (from, to), max).await?;
     if rows.is_empty() {
         return Ok(Vec::new());
     }
@@ -78,6 +70,40 @@ async fn range(
     rows.into_iter()
         .map(|row| pending_of(server, partition, row, next()?))
         .collect()
+}
+
+async fn rows(
+    server: &Server,
+    connection: &mut Connection,
+    keys: &Keys,
+    (from, to): (&str, &str),
+    max: usize,
+) -> Result<Vec<Row>, Error> {
+    match redis::cmd("XPENDING")
+        .arg(&keys.stream)
+        .arg(GROUP)
+        .arg(from)
+        .arg(to)
+        .arg(max)
+        .query_async(&mut **connection)
+        .await
+    {
+        Err(error) if is_no_group(&error) => Ok(Vec::new()),
+        rows => rows.map_err(|source| server.error(source)),
+    }
+}
+
+pub(super) async fn by_deliveries(
+    server: &Server,
+    keys: &Keys,
+    max: usize,
+) -> Result<ByDeliveries, Error> {
+    let mut connection = server.connection().await?;
+    let mut counts = ByDeliveries::default();
+    for (.., deliveries) in rows(server, &mut connection, keys, ("-", "+"), max).await? {
+        counts[deliveries.clamp(1, counts.len() as u32) as usize - 1] += 1;
+    }
+    Ok(counts)
 }
 
 fn pending_of(
@@ -125,7 +151,7 @@ pub(super) async fn faults(
 
 pub(super) async fn depth(server: &Server, keys: &Keys) -> Result<Depth, Error> {
     let mut connection = server.connection().await?;
-    let found: (i64, u64, u64, u64, i64, u64, i64) = DEPTH
+    let found: (i64, u64, u64, u64, i64, i64, u64, i64) = DEPTH
         .key(&keys.stream)
         .key(&keys.open)
         .key(&keys.due)
@@ -136,7 +162,8 @@ pub(super) async fn depth(server: &Server, keys: &Keys) -> Result<Depth, Error> 
         .invoke_async(&mut *connection)
         .await
         .map_err(|source| server.error(source))?;
-    let (open, pending, retrying, lost, age, decided, dead) = found;
+    let (open, pending, retrying, lost, waiting_age, pending_age, decided, dead) = found;
+    let age = |ms: i64| u64::try_from(ms).ok().map(Duration::from_millis);
     Ok(Depth {
         decided,
         dead: u64::try_from(dead).unwrap_or(0),
@@ -144,7 +171,8 @@ pub(super) async fn depth(server: &Server, keys: &Keys) -> Result<Depth, Error> 
         pending,
         retrying,
         lost,
-        oldest: u64::try_from(age).ok().map(Duration::from_millis),
+        oldest_waiting: age(waiting_age),
+        oldest_pending: age(pending_age),
     })
 }
 

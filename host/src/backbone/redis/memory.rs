@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use tracing::{error, info};
 
 use super::connection::Server;
-use crate::backbone::Error;
+use crate::backbone::{Error, MemoryUse};
 
 /// How old a look at the memory may be.
 const PERIOD: Duration = Duration::from_millis(250);
@@ -28,7 +28,7 @@ impl Memory {
             let scarce = match look(server).await {
                 // Hidden: what is left is to believe Redis when it is full.
                 Err(Error::Refused { .. }) => false,
-                looked => looked?,
+                looked => is_scarce(looked?),
             };
             match (self.scarce.swap(scarce, Ordering::Relaxed), scarce) {
                 (false, true) => {
@@ -57,18 +57,25 @@ impl Memory {
     }
 }
 
-/// Whether it is nearly used up right now.
+/// Whether it is nearly used up.
+fn is_scarce(MemoryUse { used, limit }: MemoryUse) -> bool {
+    limit.is_some_and(|limit| used as f64 >= SHARE * limit as f64)
+}
+
+/// How much there is and how much is used right now.
 ///
 /// # Errors
 /// [`Error::Refused`] where Redis hides it.
-pub(super) async fn look(server: &Server) -> Result<bool, Error> {
+pub(super) async fn look(server: &Server) -> Result<MemoryUse, Error> {
     let mut connection = server.connection().await?;
     let info: redis::InfoDict = redis::cmd("INFO")
         .arg("memory")
         .query_async(&mut *connection)
         .await
         .map_err(|source| server.error(source))?;
-    let number = |name: &str| info.get::<f64>(name).unwrap_or(0.0);
-    let most = number("maxmemory");
-    Ok(most > 0.0 && number("used_memory") >= SHARE * most)
+    let number = |name: &str| info.get::<u64>(name).unwrap_or(0);
+    Ok(MemoryUse {
+        used: number("used_memory"),
+        limit: Some(number("maxmemory")).filter(|limit| *limit > 0),
+    })
 }

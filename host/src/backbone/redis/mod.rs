@@ -27,9 +27,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{
-    AppendLimits, Appended, Backbone, DEAD_FOR, Delivery, Depth, Error, Failed, Fate, FaultRecord,
-    LEASE, Landmark, NewEntry, Outcomes, Partition, Pending, RETRY, Reader, Recorded, Requeue,
-    StreamId, Tokens, Trace,
+    AppendLimits, Appended, Backbone, ByDeliveries, DEAD_FOR, Delivery, Depth, Error, Failed, Fate,
+    FaultRecord, LEASE, Landmark, MemoryUse, NewEntry, Outcomes, Partition, Pending, RETRY, Reader,
+    Recorded, Requeue, StreamId, Tokens, Trace,
 };
 use crate::flow::{BodyHash, FlowName, Rate, Retry};
 use crate::ledger::Stored;
@@ -159,7 +159,7 @@ impl Backbone for Redis {
         worker: &str,
         max: usize,
     ) -> Result<Vec<Delivery>, Error> {
-        hold::claim(&self.server, &Keys::of(partition), worker, max).await
+        hold::claim(&self.server, partition, worker, max).await
     }
 
     async fn suspect(&self, partition: &Partition, entry: StreamId) -> Result<u32, Error> {
@@ -179,7 +179,7 @@ impl Backbone for Redis {
     }
 
     async fn trim(&self, partition: &Partition, retain: Duration) -> Result<(), Error> {
-        settle::trim(&self.server, &Keys::of(partition), retain).await
+        settle::trim(&self.server, partition, retain).await
     }
 
     async fn pending(&self, partition: &Partition, max: usize) -> Result<Vec<Pending>, Error> {
@@ -208,6 +208,22 @@ impl Backbone for Redis {
 
     async fn depth(&self, partition: &Partition) -> Result<Depth, Error> {
         inspect::depth(&self.server, &Keys::of(partition)).await
+    }
+
+    async fn by_deliveries(
+        &self,
+        partition: &Partition,
+        max: usize,
+    ) -> Result<ByDeliveries, Error> {
+        inspect::by_deliveries(&self.server, &Keys::of(partition), max).await
+    }
+
+    async fn memory(&self) -> Result<Option<MemoryUse>, Error> {
+        match memory::look(&self.server).await {
+            Ok(look) => Ok(Some(look)),
+            Err(Error::Refused { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     async fn landmark(&self, partition: &Partition) -> Result<Option<Landmark>, Error> {

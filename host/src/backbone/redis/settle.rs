@@ -6,8 +6,9 @@ use tracing::error;
 
 use super::connection::Server;
 use super::{DEAD_FOR, GROUP, Keys};
-use crate::backbone::{Error, Outcomes};
+use crate::backbone::{Error, Outcomes, Partition};
 use crate::ledger::Stored;
+use crate::metrics::table::ENTRIES_LOST;
 
 static SETTLE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/settle.lua")));
 static TRIM: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/trim.lua")));
@@ -56,7 +57,12 @@ pub(super) async fn settle(
     Ok(())
 }
 
-pub(super) async fn trim(server: &Server, keys: &Keys, retain: Duration) -> Result<(), Error> {
+pub(super) async fn trim(
+    server: &Server,
+    partition: &Partition,
+    retain: Duration,
+) -> Result<(), Error> {
+    let keys = &Keys::of(partition);
     let mut call = TRIM.prepare_invoke();
     call.key(&keys.stream)
         .key(&keys.floor)
@@ -65,6 +71,7 @@ pub(super) async fn trim(server: &Server, keys: &Keys, retain: Duration) -> Resu
     call.arg(GROUP).arg(retain.as_millis() as u64);
     let lost: u64 = server.run(&call, keys).await?;
     if lost > 0 {
+        ENTRIES_LOST.of([partition.flow.as_str()]).increment(lost);
         error!(
             stream = keys.stream,
             lost, "entries lost: trimmed before anybody read them"

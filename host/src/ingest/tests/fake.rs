@@ -7,8 +7,9 @@ use async_trait::async_trait;
 use tokio::sync::{Semaphore, watch};
 
 use crate::backbone::{
-    AppendLimits, Appended, Backbone, Delivery, Depth, Error, Failed, Fate, FaultRecord, Landmark,
-    NewEntry, Outcomes, Partition, Pending, Reader, Recorded, Requeue, StreamId, Tokens, Trace,
+    AppendLimits, Appended, Backbone, ByDeliveries, Delivery, Depth, Error, Failed, Fate,
+    FaultRecord, Landmark, MemoryUse, NewEntry, Outcomes, Partition, Pending, Reader, Recorded,
+    Requeue, StreamId, Tokens, Trace,
 };
 use crate::flow::{BodyHash, FlowName, Rate, Retry};
 use crate::ledger::Stored;
@@ -148,6 +149,14 @@ impl Backbone for FakeBackbone {
             open: self.len() as u64,
             ..Depth::default()
         })
+    }
+
+    async fn by_deliveries(&self, _: &Partition, _: usize) -> Result<ByDeliveries, Error> {
+        unimplemented!("the front end only appends")
+    }
+
+    async fn memory(&self) -> Result<Option<MemoryUse>, Error> {
+        unimplemented!("the front end only appends")
     }
 
     async fn check(&self, _: &[(FlowName, u16)]) -> Result<Vec<String>, Error> {

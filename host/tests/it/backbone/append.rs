@@ -145,7 +145,7 @@ async fn an_id_is_forgotten_when_what_the_flow_remembers_has_passed(rig: Rig) {
 }
 
 async fn the_age_is_that_of_the_oldest_open_entry_read_or_not(rig: Rig) {
-    let oldest = async || rig.backbone.depth(&rig.partition).await.unwrap().oldest;
+    let oldest = async || rig.backbone.depth(&rig.partition).await.unwrap().oldest();
     let hour = Duration::from_secs(3600);
     assert_eq!(oldest().await, None);
     rig.append_an_hour_ago("a").await;

@@ -5,6 +5,7 @@
 mod append;
 mod embedded_file;
 mod fate;
+mod gauges;
 mod hold;
 mod model;
 mod redis_groups;

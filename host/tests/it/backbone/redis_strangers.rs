@@ -39,7 +39,7 @@ async fn what_is_appended_before_any_worker_came_is_open() {
     let _gone: u64 = rig.raw(&format!("XGROUP DESTROY {STREAM} workers")).await;
     assert_eq!(rig.open().await, 3);
     let depth = rig.backbone.depth(&rig.partition).await.unwrap();
-    assert!(depth.oldest.is_some());
+    assert!(depth.oldest().is_some());
 }
 
 #[tokio::test]

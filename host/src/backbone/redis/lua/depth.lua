@@ -3,8 +3,8 @@
 -- KEYS  1 stream, 2 open counter, 3 due, 4 lost counter, 5 counter of decided
 --       entries, 6 of dead ones
 -- ARGV  1 group
--- Reply {open, pending, retrying, lost, ms since the oldest open entry was
---       appended | -1, decided, dead}
+-- Reply {open, pending, retrying, lost, ms since the oldest unread entry was
+--       appended | -1, as much of the oldest pending one, decided, dead}
 -- Cost  O(groups)
 --
 -- XINFO's own `lag` is wrong on Redis 7.0 after a trim; ids are milliseconds.
@@ -24,20 +24,21 @@ end
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local age = -1
-local function look(id)
-  age = math.max(age, now - tonumber(string.match(id, '^(%d+)')))
+local function age(id)
+  return math.max(0, now - tonumber(string.match(id, '^(%d+)')))
 end
+local waiting_age, pending_age = -1, -1
 if pending > 0 then
-  look(redis.call('XPENDING', KEYS[1], ARGV[1])[2])
+  pending_age = age(redis.call('XPENDING', KEYS[1], ARGV[1])[2])
 end
 for _, unread in ipairs(redis.call('XRANGE', KEYS[1], '(' .. last, '+', 'COUNT', 1)) do
-  look(unread[1])
+  waiting_age = age(unread[1])
 end
 local function counted(key)
   return tonumber(redis.call('GET', key) or '0')
 end
 local retrying = redis.call('ZCARD', KEYS[3])
 return {
-  counted(KEYS[2]), pending, retrying, counted(KEYS[4]), age, counted(KEYS[5]), counted(KEYS[6])
+  counted(KEYS[2]), pending, retrying, counted(KEYS[4]), waiting_age, pending_age,
+  counted(KEYS[5]), counted(KEYS[6])
 }
