@@ -1,6 +1,7 @@
 //! Where decisions and dead letters are kept.
 
 mod embedded;
+mod measured;
 mod outbox;
 mod postgres;
 mod proof;
@@ -15,6 +16,7 @@ use crate::backbone::{Landmark, Partition, StreamId};
 use crate::flow::{BodyHash, Decision, Digest, Downstream, Entry, EntryFault, FlowName, Outcome};
 
 pub use self::embedded::Embedded;
+pub use self::measured::Measured;
 pub use self::outbox::{
     DeliveryCounts, DeliveryState, KeptDelivery, LeasedDelivery, Outbox, Route, Undelivered,
 };
