@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use hyper::body::Incoming;
@@ -16,6 +16,7 @@ use super::gate::tell_limits;
 use super::idempotency::IdempotencyKey;
 use super::ids::Ids;
 use super::keys::KeyRing;
+use super::meter::RequestMeter;
 use super::receipt::Receipt;
 use super::receive::{check_media_type, receive};
 use super::{Refusal, Response, respond};
@@ -38,6 +39,7 @@ pub(super) struct Admission {
     pub(super) keys: Arc<ArcSwap<KeyRing>>,
     /// The component without which the flow takes nothing.
     pub waits_for: ArcSwapOption<String>,
+    meter: RequestMeter,
 }
 
 impl Admission {
@@ -63,12 +65,25 @@ impl Admission {
             checking: Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from)),
             keys: Arc::clone(keys),
             waits_for: ArcSwapOption::empty(),
+            meter: RequestMeter::of(&flow.name),
             flow,
         }
     }
 
-    /// Answers a request that may come in.
     pub async fn answer(
+        &self,
+        request: Request<Incoming>,
+        peer: IpAddr,
+        body_timeout: Duration,
+    ) -> Result<Response, Refusal> {
+        let began = Instant::now();
+        let answer = self.answer_by_limits(request, peer, body_timeout).await;
+        self.meter.answered(began.elapsed());
+        answer.inspect_err(|refusal| self.meter.refused(refusal))
+    }
+
+    /// Answers a request that may come in.
+    async fn answer_by_limits(
         &self,
         request: Request<Incoming>,
         peer: IpAddr,
@@ -85,7 +100,10 @@ impl Admission {
                 retry_after: tokens.next_after,
             }),
         };
-        let mut response = answer.unwrap_or_else(|refusal| refusal.response());
+        let mut response = answer.unwrap_or_else(|refusal| {
+            self.meter.refused(&refusal);
+            refusal.response()
+        });
         tell_limits(response.headers_mut(), rate, &tokens);
         Ok(response)
     }

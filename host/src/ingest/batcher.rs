@@ -12,6 +12,7 @@ use tracing::{error, info};
 
 use super::Refusal;
 use super::drain::{DrainRate, Sample};
+use super::meter::AppendMeter;
 use crate::backbone::{AppendLimits, Appended, Backbone, NewEntry, Partition};
 
 /// Entries of one call: a longer script stalls everybody who uses that Redis.
@@ -58,6 +59,7 @@ struct Line {
     appended: AtomicU64,
     full: Notify,
     retry_after_ms: AtomicU64,
+    meter: AppendMeter,
 }
 
 impl Batcher {
@@ -65,6 +67,7 @@ impl Batcher {
     pub fn start(backbone: Arc<dyn Backbone>, partition: Partition, limits: AppendLimits) -> Self {
         let (queue, queued) = mpsc::channel(QUEUE);
         let line = Arc::new(Line {
+            meter: AppendMeter::of(&partition.flow),
             backbone,
             partition,
             limits,
@@ -276,9 +279,12 @@ impl Line {
     }
 
     async fn append(&self, entries: &[NewEntry]) -> Result<Vec<Appended>, Away> {
+        let began = Instant::now();
         let appended = self.backbone.append(&self.partition, self.limits, entries);
+        let appended = appended.await;
+        self.meter.called(entries.len(), began.elapsed());
         let Partition { flow, index } = &self.partition;
-        let appended = match appended.await {
+        let appended = match appended {
             Ok(appended) => appended,
             Err(error) => {
                 // Once per outage, and not once per group.
@@ -294,8 +300,9 @@ impl Line {
         let new = appended
             .iter()
             .filter(|of| matches!(of, Appended::New(_)))
-            .count();
-        self.appended.fetch_add(new as u64, Ordering::Relaxed);
+            .count() as u64;
+        self.meter.taken(new, &appended);
+        self.appended.fetch_add(new, Ordering::Relaxed);
         if appended.contains(&Appended::BacklogFull) {
             self.full.notify_one();
         }

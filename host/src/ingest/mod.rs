@@ -12,6 +12,7 @@ mod health;
 mod idempotency;
 mod ids;
 pub mod keys;
+mod meter;
 mod pages;
 mod receipt;
 mod receive;

@@ -127,7 +127,12 @@ impl Refusal {
         }
     }
 
-    /// A code that clients may compare, and the title people read.
+    /// What clients may compare.
+    pub(super) fn code(&self) -> &'static str {
+        self.kind().0
+    }
+
+    /// The code, and the title people read.
     fn kind(&self) -> (&'static str, &'static str) {
         match self {
             Self::NotJson(_) | Self::ItemNotJson { .. } => ("not-json", "Not JSON"),
