@@ -30,7 +30,7 @@ pub(super) struct Failure {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum FailureKind {
+pub(super) enum FailureKind {
     /// Nothing was sent: it uses up nothing.
     NotConnected,
     /// The downstream said no.
@@ -48,7 +48,23 @@ pub(super) struct Attempt<'a> {
     pub lease_ends: BootTime,
 }
 
+impl FailureKind {
+    pub const ALL: [Self; 3] = [Self::NotConnected, Self::Refused, Self::Unknown];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NotConnected => "not-connected",
+            Self::Refused => "refused",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 impl Failure {
+    pub fn kind(&self) -> FailureKind {
+        self.kind
+    }
+
     /// That the downstream cannot be reached, or does not answer.
     pub fn is_away(&self) -> bool {
         self.kind != FailureKind::Refused

@@ -1,5 +1,5 @@
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use failsafe::backoff::{self, Exponential};
 use failsafe::failure_policy::{self, ConsecutiveFailures};
@@ -10,6 +10,7 @@ use tracing::{debug, error, info, warn};
 
 use super::attempt::{Attempt, Outcome, lease};
 use super::client::HttpClient;
+use super::meter::{Away, Meter};
 use crate::boot_time::BootTime;
 use crate::flow::StreamSettings;
 use crate::ledger::{Error, LeasedDelivery, Outbox, Route};
@@ -32,24 +33,28 @@ pub(super) struct Deliverer {
     outbox: Arc<dyn Outbox>,
     http: HttpClient,
     breaker: Breaker,
+    meter: Arc<Meter>,
 }
 
 /// Tells of the circuit breaker.
 struct Said {
     flow: String,
     downstream: Arc<str>,
+    away: Away,
 }
 
 impl Instrument for Said {
     fn on_call_rejected(&self) {}
 
     fn on_open(&self) {
+        self.away.is(true);
         warn!(flow = self.flow, downstream = %self.downstream, "downstream away, it is left alone for a while");
     }
 
     fn on_half_open(&self) {}
 
     fn on_closed(&self) {
+        self.away.is(false);
         debug!(flow = self.flow, downstream = %self.downstream, "downstream may be posted to");
     }
 }
@@ -65,8 +70,10 @@ impl Deliverer {
         let said = Said {
             flow: route.flow.to_string(),
             downstream: Arc::clone(&route.downstream.name),
+            away: Away::of(&route.downstream),
         };
         Self {
+            meter: Arc::new(Meter::of(&route)),
             breaker: StateMachine::new(
                 failure_policy::consecutive_failures(FAILURES, pauses),
                 said,
@@ -129,8 +136,12 @@ impl Deliverer {
             leased: &leased,
             lease_ends: asked.plus(lease(self.route.downstream.timeout)),
         };
+        let began = Instant::now();
         let outcome = match attempt.make().await {
-            Ok(outcome) => outcome,
+            Ok(outcome) => {
+                self.meter.attempted(&outcome, began.elapsed());
+                outcome
+            }
             Err(error) => {
                 debug!(%error, "delivery left for another time");
                 return;
@@ -152,7 +163,11 @@ impl Deliverer {
     async fn write_down(&self, leased: &LeasedDelivery, outcome: Outcome) -> Result<(), Error> {
         let (route, id) = (&self.route, &*leased.id);
         match outcome {
-            Outcome::Delivered => self.outbox.delivered(route, id).await,
+            Outcome::Delivered => {
+                self.outbox.delivered(route, id).await?;
+                self.meter.delivered.increment(1);
+                Ok(())
+            }
             Outcome::Lost => Ok(()),
             Outcome::Failed(failure) => {
                 let undelivered = failure.undelivered(route, leased.attempts);
@@ -169,7 +184,9 @@ impl Deliverer {
                 let partition = self.stream.partition_of(id);
                 self.outbox
                     .give_up_delivery(route, id, partition, &error)
-                    .await
+                    .await?;
+                self.meter.given_up.increment(1);
+                Ok(())
             }
         }
     }

@@ -6,6 +6,7 @@
 mod attempt;
 mod client;
 mod deliverer;
+mod meter;
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -35,6 +35,21 @@ pub enum FaultKind {
 }
 
 impl FaultKind {
+    /// As they are declared.
+    pub const ALL: [Self; 11] = [
+        Self::Trap,
+        Self::Timeout,
+        Self::Memory,
+        Self::Refused,
+        Self::BadScore,
+        Self::WrongCount,
+        Self::Ledger,
+        Self::Malformed,
+        Self::Conflict,
+        Self::Delivery,
+        Self::Crash,
+    ];
+
     /// Whether no oracle could judge the entry, though nothing else is wrong with it.
     pub fn is_unjudged(self) -> bool {
         match self {
@@ -47,6 +62,11 @@ impl FaultKind {
             | Self::Crash => true,
             Self::Ledger | Self::Malformed | Self::Conflict | Self::Delivery => false,
         }
+    }
+
+    /// Whether a call of an oracle can end in it.
+    pub fn is_of_oracle(self) -> bool {
+        (self.is_unjudged() && self != Self::Crash) || self == Self::Malformed
     }
 
     pub fn as_str(self) -> &'static str {
@@ -83,4 +103,17 @@ pub struct EntryFault {
     pub error: String,
     /// The oracle it happened in, where it happened in one.
     pub oracle: Option<(String, Digest)>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_is_found_at_its_number_and_by_its_name() {
+        for (at, kind) in FaultKind::ALL.into_iter().enumerate() {
+            assert_eq!(kind as usize, at);
+            assert_eq!(kind.as_str().parse::<FaultKind>().unwrap(), kind);
+        }
+    }
 }

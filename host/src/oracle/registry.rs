@@ -329,7 +329,7 @@ impl Registry {
         if let Some(missing) = self.seat(seat) {
             match self.loader.fetched(seat, missing).await {
                 Ok(()) => _ = self.seat(seat),
-                Err(error) => seat.failed(error.to_string()),
+                Err(error) => seat.fetch_failed(&error),
             }
         }
     }

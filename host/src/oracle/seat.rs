@@ -7,13 +7,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwapOption;
 use jiff::Timestamp;
+use metrics::Counter;
 use tracing::{info, warn};
 
 use super::component::Oracle;
 use super::health::{Condition, Health};
+use super::loader::FetchError;
 use super::status::{Observation, OracleStatus};
 use crate::flow::Digest;
 use crate::ledger::Choice;
+use crate::metrics::table::{ORACLE_SWAPS, ORACLE_SWAPS_REFUSED};
 use crate::watch::Stamp;
 
 /// Oracles of one name that stay in memory, so that going back is immediate.
@@ -29,6 +32,8 @@ pub(super) struct Seat {
     calls: AtomicU64,
     entries: AtomicU64,
     faults: AtomicU64,
+    swaps: Counter,
+    refusals: Counter,
 }
 
 #[derive(Default)]
@@ -81,6 +86,8 @@ pub(super) fn wanted(file: Option<Digest>, choice: Option<&Choice>) -> Option<Di
 impl Seat {
     pub(super) fn new(name: Arc<str>) -> Self {
         Self {
+            swaps: ORACLE_SWAPS.of([&name]),
+            refusals: ORACLE_SWAPS_REFUSED.of([&name]),
             name,
             seen: tokio::sync::Mutex::default(),
             current: ArcSwapOption::empty(),
@@ -118,6 +125,9 @@ impl Seat {
         }
         state.health = Health::default();
         state.since = Some(Timestamp::now());
+        if from.is_some() {
+            self.swaps.increment(1);
+        }
         let from = from.map_or("none".to_owned(), |from| format!("{from:.12}"));
         info!(
             name = &*self.name,
@@ -181,7 +191,7 @@ impl Seat {
         if digest.is_some() {
             state.refused = digest;
         }
-        self.note(&mut state, error);
+        self.refused(&mut state, error);
     }
 
     pub(super) fn file_gone(&self) {
@@ -196,17 +206,32 @@ impl Seat {
         self.note(&mut state, error.to_owned());
     }
 
-    /// Something else went wrong. Said once, however often it happens in a row.
-    pub(super) fn failed(&self, error: String) {
-        self.note(&mut self.state(), error);
+    /// A digest of the past cannot be had: the oracle in force stays.
+    pub(super) fn fetch_failed(&self, error: &FetchError) {
+        let mut state = self.state();
+        match error {
+            FetchError::Ledger(_) => _ = self.note(&mut state, error.to_string()),
+            FetchError::NotStored { .. } | FetchError::Load { .. } => {
+                self.refused(&mut state, error.to_string());
+            }
+        }
     }
 
-    fn note(&self, state: &mut State, error: String) {
-        if state.warned.as_ref() != Some(&error) {
+    fn refused(&self, state: &mut State, error: String) {
+        if self.note(state, error) {
+            self.refusals.increment(1);
+        }
+    }
+
+    /// Says it once, however often it happens in a row; whether it did.
+    fn note(&self, state: &mut State, error: String) -> bool {
+        let new = state.warned.as_ref() != Some(&error);
+        if new {
             warn!(name = &*self.name, error, "oracle not taken");
             state.warned = Some(error.clone());
             state.last_error = Some(error);
         }
+        new
     }
 
     /// A token for [`Seat::choice_read`], taken before the ledger is asked.

@@ -126,6 +126,7 @@ impl PartitionWorker {
             match stored.await? {
                 Ok(kept) => {
                     self.settle(&kept.stored, &self.outcomes(rows)).await?;
+                    self.live.meter.decided(rows, &kept.stored);
                     self.bury_conflicts(&kept.conflicts, deliveries).await?;
                 }
                 Err(error) if rows.len() == 1 => refused.push(Faulty {
@@ -181,7 +182,9 @@ impl PartitionWorker {
             self.backbone()
                 .settle(&self.partition, stored, remember, outcomes)
         });
-        settled.await?.map_err(|_| Stopped)
+        settled.await?.map_err(|_| Stopped)?;
+        self.live.meter.settled(stored.entries());
+        Ok(())
     }
 
     /// A decision that is stored is used as it is: it may be of an older oracle.
@@ -241,6 +244,9 @@ impl PartitionWorker {
         };
         let mut exhausted = Vec::new();
         for (Faulty { delivery, fault }, recorded) in faulty.into_iter().zip(recorded) {
+            if recorded != Recorded::NotHeld {
+                self.live.meter.faults.kind(fault.kind).increment(1);
+            }
             if let Recorded::Exhausted { attempts, first_at } = recorded {
                 exhausted.push(Exhausted {
                     delivery,

@@ -132,6 +132,7 @@ impl PartitionWorker {
         match buried.await? {
             Ok(stored) => {
                 for letter in &letters {
+                    self.live.meter.buried.kind(letter.fault.kind).increment(1);
                     warn!(
                         flow = %letter.flow,
                         stream_id = %letter.stream_id,

@@ -34,7 +34,7 @@ pub(super) enum Outcome {
     Unknown,
 }
 
-type Answer = Found<Result<Verdict, Refusal>, BatchFault>;
+pub(super) type Answer = Found<Result<Verdict, Refusal>, BatchFault>;
 
 /// One oracle's answers, one per entry that it was asked about.
 struct Round {
@@ -171,6 +171,7 @@ impl PartitionWorker {
         let permit = self.live.judging.clone().acquire_owned().await;
         let (settings, limits) = (usage.settings.clone(), usage.limits);
         let (oracle, entries, live) = (oracle.clone(), entries.clone(), live.clone());
+        let meter = self.live.meter.of_oracle(&usage.component, oracle.digest());
         let judging = tokio::task::spawn_blocking(move || {
             let _permit = permit;
             let batch: Vec<&Entry> = live.iter().map(|at| &entries[*at].entry).collect();
@@ -178,13 +179,17 @@ impl PartitionWorker {
             let mut calls = 0;
             let judge = |range: Range<usize>| {
                 calls += 1;
-                oracle.judge(&batch[range], &settings, limits)
+                let called = Instant::now();
+                let answers = oracle.judge(&batch[range], &settings, limits);
+                meter.called(called.elapsed());
+                answers
             };
             let answers = if alone {
                 judge_alone(batch.len(), judge)
             } else {
                 blame::split(batch.len(), blame::BUDGET, judge)
             };
+            meter.answered(&answers);
             let share = started.elapsed() / u32::try_from(batch.len().max(1)).unwrap_or(1);
             Round {
                 oracle,

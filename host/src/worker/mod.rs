@@ -11,6 +11,7 @@ mod give_up;
 mod insist;
 mod judge;
 mod lease;
+mod meter;
 mod partition;
 mod rounds;
 mod suspicion;
@@ -30,6 +31,7 @@ use crate::ledger::Ledger;
 use crate::oracle::Registry;
 
 use self::breaker::Breaker;
+use self::meter::Meter;
 use self::partition::PartitionWorker;
 
 /// Entries per read and per call of an oracle: the cost per entry is flat from
@@ -110,12 +112,14 @@ struct Live {
     /// Batches judged at a time. A core is left to the others: an oracle that
     /// runs into its deadline on every batch slows down its own flow.
     judging: Arc<Semaphore>,
+    meter: Meter,
 }
 
 impl Live {
     fn new(flow: Arc<Flow>) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
+            meter: Meter::of(&flow.name),
             flow: ArcSwap::new(flow),
             judging: Arc::new(Semaphore::new((cores - 1).max(1))),
         }

@@ -242,6 +242,7 @@ impl PartitionWorker {
     ) {
         let (lease, deliveries) = self.held.take(deliveries, asked);
         if !deliveries.is_empty() {
+            self.live.meter.read.record(deliveries.len() as f64);
             room.send(Batch {
                 lease,
                 deliveries,

@@ -49,12 +49,15 @@ impl PartitionWorker {
             .note_landmark(&self.partition, &landmark)
             .await
         {
-            Ok(Some(before)) if before.born != landmark.born => error!(
-                flow = %self.flow.name,
-                partition = self.partition.index,
-                gone = before.open,
-                "backbone lost what it held, open entries are gone"
-            ),
+            Ok(Some(before)) if before.born != landmark.born => {
+                self.live.meter.lost.increment(before.open);
+                error!(
+                    flow = %self.flow.name,
+                    partition = self.partition.index,
+                    gone = before.open,
+                    "backbone lost what it held, open entries are gone"
+                );
+            }
             Ok(_) => {}
             Err(error) => debug!(%error, "landmark not noted"),
         }

@@ -1,0 +1,145 @@
+//! What is measured of a flow that is worked on.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use metrics::{Counter, Histogram};
+
+use super::blame::Found;
+use super::give_up::now_ms;
+use super::judge::Answer;
+use crate::backbone::StreamId;
+use crate::flow::{Digest, FaultKind, FlowName, Label};
+use crate::ledger::{Decided, Stored};
+use crate::metrics::table;
+
+pub(super) struct Meter {
+    flow: FlowName,
+    pub read: Histogram,
+    pub faults: ByFault,
+    pub buried: ByFault,
+    pub lost: Counter,
+    decided_after: Histogram,
+    high: Counter,
+    low: Counter,
+    none: Counter,
+    /// Of the digests in force, one for each component.
+    oracles: Mutex<Vec<Arc<OracleMeter>>>,
+}
+
+impl Meter {
+    pub fn of(flow: &FlowName) -> Self {
+        let name = flow.as_str();
+        let labelled = |label| table::DECISIONS.of([name, label]);
+        Self {
+            read: table::READ_BATCH_ENTRIES.of([name]),
+            faults: ByFault::of(|kind| table::ENTRY_FAULTS.of([name, kind.as_str()])),
+            buried: ByFault::of(|kind| table::DEAD_LETTERS_BURIED.of([name, kind.as_str()])),
+            lost: table::ENTRIES_LOST.of([name]),
+            decided_after: table::DECIDED_AFTER.of([name]),
+            high: labelled("high"),
+            low: labelled("low"),
+            none: labelled("none"),
+            oracles: Mutex::default(),
+            flow: flow.clone(),
+        }
+    }
+
+    /// That of a component, made anew when another digest comes into force.
+    pub fn of_oracle(&self, component: &Arc<str>, digest: Digest) -> Arc<OracleMeter> {
+        let mut oracles = self.oracles.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = oracles.iter();
+        let known = known.find(|meter| meter.digest == digest && meter.component == *component);
+        if let Some(known) = known {
+            return Arc::clone(known);
+        }
+        let made = Arc::new(OracleMeter::of(&self.flow, component, digest));
+        oracles.retain(|meter| meter.component != *component);
+        oracles.push(Arc::clone(&made));
+        made
+    }
+
+    /// Those of `rows` that `stored` proves; both are in the same order.
+    pub fn decided(&self, rows: &[Decided], stored: &Stored) {
+        let mut proven = stored.entries().iter().peekable();
+        let (mut high, mut low, mut none) = (0, 0, 0);
+        for row in rows {
+            if proven.next_if(|(id, _)| *id == row.stream_id).is_none() {
+                continue;
+            }
+            match row.decision.label {
+                Some(Label::High) => high += 1,
+                Some(Label::Low) => low += 1,
+                None => none += 1,
+            }
+        }
+        self.high.increment(high);
+        self.low.increment(low);
+        self.none.increment(none);
+    }
+
+    pub fn settled(&self, entries: &[(StreamId, Arc<str>)]) {
+        let now = now_ms();
+        for (received, _) in entries {
+            let after = Duration::from_millis(now.saturating_sub(received.ms));
+            self.decided_after.record(after);
+        }
+    }
+}
+
+/// Of one digest of an oracle, in one flow.
+pub(super) struct OracleMeter {
+    component: Arc<str>,
+    digest: Digest,
+    judged: Counter,
+    duration: Histogram,
+    faults: ByFault,
+}
+
+impl OracleMeter {
+    fn of(flow: &FlowName, component: &Arc<str>, digest: Digest) -> Self {
+        let short = format!("{digest:.12}");
+        let labels = [flow.as_str(), component, &short];
+        let [flow, oracle, short] = labels;
+        Self {
+            component: Arc::clone(component),
+            digest,
+            judged: table::ENTRIES_JUDGED.of(labels),
+            duration: table::JUDGE_DURATION.of(labels),
+            faults: ByFault::of(|kind| match kind.is_of_oracle() {
+                true => table::ORACLE_FAULTS.of([flow, oracle, short, kind.as_str()]),
+                false => Counter::noop(),
+            }),
+        }
+    }
+
+    pub fn called(&self, after: Duration) {
+        self.duration.record(after);
+    }
+
+    pub fn answered(&self, answers: &[Answer]) {
+        let mut judged = 0;
+        for answer in answers {
+            match answer {
+                Found::Result(Ok(_)) => judged += 1,
+                Found::Result(Err(refusal)) => self.faults.kind(refusal.kind).increment(1),
+                Found::Guilty(fault) => self.faults.kind(fault.kind).increment(1),
+                Found::Unknown => {}
+            }
+        }
+        self.judged.increment(judged);
+    }
+}
+
+/// A count for each kind of fault, there from the beginning.
+pub(super) struct ByFault([Counter; FaultKind::ALL.len()]);
+
+impl ByFault {
+    fn of(count: impl Fn(FaultKind) -> Counter) -> Self {
+        Self(FaultKind::ALL.map(count))
+    }
+
+    pub fn kind(&self, kind: FaultKind) -> &Counter {
+        &self.0[kind as usize]
+    }
+}
