@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use super::{Admin, Error, dead, decisions, health, oracles, pending, rehearse, why};
+use super::{Admin, Error, dead, decisions, health, metrics, oracles, pending, rehearse, why};
 
 /// The largest body of a call; filters and digests are short.
 const MAX_BODY: usize = 64 * 1024;
@@ -21,6 +21,7 @@ pub(super) async fn answer(admin: &Admin, request: Request<Incoming>) -> Respons
     let query = Query(&query);
     match segments[..] {
         ["healthz"] if get => health::answer(admin).await,
+        ["metrics"] if get => metrics::answer(admin).await,
         ["flows"] if get => reply(pending::flows(admin).await),
         ["flows", name, "kept"] if get => reply(pending::kept_since(admin, name, &query).await),
         ["decisions"] if get => reply(decisions::latest(admin, &query).await),
@@ -41,14 +42,14 @@ pub(super) async fn answer(admin: &Admin, request: Request<Incoming>) -> Respons
             Ok(which) => reply(dead::purge(admin, &which).await),
             Err(refusal) => refusal,
         },
-        ["healthz" | "flows" | "decisions" | "pending" | "oracles" | "dead"]
+        ["healthz" | "metrics" | "flows" | "decisions" | "pending" | "oracles" | "dead"]
         | ["dead" | "why", _, _]
         | ["flows", _, "kept"] => not_allowed("GET"),
         ["oracles", _, "rollback" | "pin" | "unpin"]
         | ["dead", "requeue" | "rehearse" | "purge"] => not_allowed("POST"),
         _ => problem(
             StatusCode::NOT_FOUND,
-            "the admin API has /healthz, /flows, /decisions, /pending, /why, /oracles and /dead",
+            "the admin API has /healthz, /metrics, /flows, /decisions, /pending, /why, /oracles and /dead",
         ),
     }
 }

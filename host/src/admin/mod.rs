@@ -5,6 +5,7 @@ mod api;
 mod dead;
 mod decisions;
 mod health;
+mod metrics;
 mod oracles;
 mod pending;
 mod rehearse;
@@ -20,6 +21,7 @@ use crate::flow::{Flow, Flows};
 use crate::ledger::Ledger;
 
 pub use self::health::{Health, health};
+pub use self::metrics::Metrics;
 pub use self::report::publish_reports;
 pub use self::server::{BindError, Server};
 use self::types::WorkerOracle;
@@ -30,6 +32,7 @@ pub struct Admin {
     pub flows: Flows,
     pub backbone: Arc<dyn Backbone>,
     pub ledger: Arc<dyn Ledger>,
+    pub metrics: Arc<Metrics>,
 }
 
 /// Why a call of the admin API was not done.

@@ -34,6 +34,7 @@ mod gate;
 mod host;
 mod importing;
 mod ledger;
+mod metrics;
 mod neighbours;
 mod operating;
 mod oracle_build;

@@ -25,7 +25,8 @@ use crate::backbone::{self, Backbone};
 use crate::deliver;
 use crate::flow::{Flow, FlowSet};
 use crate::ingest::{self, Ingest};
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Measured};
+use crate::metrics::Recorder;
 use crate::oracle::{Engine, EngineOptions, Registry, RegistryOptions};
 use crate::settings::{HostSettings, Role};
 use crate::worker::Worker;
@@ -56,6 +57,8 @@ pub(super) async fn run(
     ground: Ground,
     tell: impl FnOnce(&Started),
 ) -> anyhow::Result<()> {
+    let recorder = Recorder::install()?;
+    tokio::spawn(recorder.clone().keep_up());
     let flows = flows::load(&settings.flows.flows)?;
     let flows: Arc<[Arc<Flow>]> = flows.into_iter().map(Arc::new).collect();
     let (in_force, follow_flows) = watch::channel(FlowSet {
@@ -63,10 +66,12 @@ pub(super) async fn run(
         ..FlowSet::default()
     });
     let Ground { backbone, ledger } = ground;
+    let ledger: Arc<dyn Ledger> = Arc::new(Measured::new(ledger));
     let parts = Admin {
         flows: follow_flows.clone(),
         backbone: backbone.clone(),
         ledger: ledger.clone(),
+        metrics: Arc::new(admin::Metrics::new(recorder)),
     };
     let stop = Stop::default();
     let mut work = JoinSet::new();

@@ -1,0 +1,180 @@
+//! `GET /metrics`: what this process counts, and what the backbone says when it
+//! is asked.
+
+use std::time::{Duration, Instant};
+
+use http_body_util::Full;
+use hyper::Response;
+use hyper::body::Bytes;
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use tokio::sync::Mutex;
+use tracing::debug;
+
+use super::{Admin, partitions};
+use crate::backbone::{ByDeliveries, Depth, Error, MemoryUse};
+use crate::flow::{Flow, FlowName};
+use crate::metrics::table::{
+    BACKBONE_MEMORY_LIMIT, BACKBONE_MEMORY_USED, DEAD_LETTERS, ENTRIES_OPEN, ENTRIES_PENDING,
+    ENTRIES_RETRYING, ENTRIES_WAITING, OLDEST_PENDING_AGE, OLDEST_WAITING_AGE, PART_UP,
+    PENDING_BY_DELIVERIES,
+};
+use crate::metrics::{Recorder, snapshot};
+
+/// How long what was read is good for: whoever asks more often is no load for
+/// the backbone.
+const FRESH: Duration = Duration::from_secs(1);
+/// How long each part may take to answer: less than a scraper waits.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Pending entries of a partition that are looked at.
+const LOOKED_AT: usize = 1000;
+/// As [`ByDeliveries`].
+const DELIVERIES: [&str; 5] = ["1", "2", "3", "4", "5+"];
+
+pub struct Metrics {
+    recorder: Recorder,
+    /// The gauges, and when they were read.
+    read: Mutex<Option<(Instant, String)>>,
+}
+
+impl Metrics {
+    pub fn new(recorder: Recorder) -> Self {
+        Self {
+            recorder,
+            read: Mutex::default(),
+        }
+    }
+
+    async fn page(&self, admin: &Admin) -> String {
+        let mut read = self.read.lock().await;
+        let gauges = match read.take() {
+            Some((at, gauges)) if at.elapsed() < FRESH => (at, gauges),
+            _ => {
+                let reading = Reading::of(admin).await;
+                let gauges = snapshot(|| reading.show()).unwrap_or_default();
+                (Instant::now(), gauges)
+            }
+        };
+        let (_, gauges) = read.insert(gauges);
+        self.recorder.render() + gauges
+    }
+}
+
+pub(super) async fn answer(admin: &Admin) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::from(admin.metrics.page(admin).await));
+    let text = HeaderValue::from_static("text/plain; version=0.0.4");
+    response.headers_mut().insert(CONTENT_TYPE, text);
+    response
+}
+
+/// What nobody counts, because others change it, too. A part that is away
+/// leaves out what only it knows.
+struct Reading {
+    flows: Vec<(FlowName, OfFlow)>,
+    memory: Option<MemoryUse>,
+    redis: bool,
+    postgres: bool,
+}
+
+/// All its partitions together.
+#[derive(Default)]
+struct OfFlow {
+    depth: Depth,
+    by_deliveries: ByDeliveries,
+}
+
+impl Reading {
+    async fn of(admin: &Admin) -> Self {
+        let (flows, memory, redis, postgres) = tokio::join!(
+            within(of_flows(admin)),
+            within(admin.backbone.memory()),
+            within(admin.backbone.ping()),
+            within(admin.ledger.ping()),
+        );
+        Self {
+            flows: flows.unwrap_or_default(),
+            memory: memory.flatten(),
+            redis: redis.is_some(),
+            postgres: postgres.is_some(),
+        }
+    }
+
+    fn show(&self) {
+        for (flow, of_flow) in &self.flows {
+            of_flow.show(flow.as_str());
+        }
+        if let Some(MemoryUse { used, limit }) = self.memory {
+            BACKBONE_MEMORY_USED.of([]).set(used as f64);
+            BACKBONE_MEMORY_LIMIT.of([]).set(limit.unwrap_or(0) as f64);
+        }
+        for (part, up) in [("redis", self.redis), ("postgres", self.postgres)] {
+            PART_UP.of([part]).set(f64::from(u8::from(up)));
+        }
+    }
+}
+
+impl OfFlow {
+    async fn read(admin: &Admin, flow: &Flow) -> Result<Self, Error> {
+        let mut all = Self::default();
+        for partition in partitions(flow) {
+            let depth = admin.backbone.depth(&partition).await?;
+            all.depth += depth;
+            if depth.pending == 0 {
+                continue;
+            }
+            let by_deliveries = admin.backbone.by_deliveries(&partition, LOOKED_AT);
+            for (all, of_partition) in all.by_deliveries.iter_mut().zip(by_deliveries.await?) {
+                *all += of_partition;
+            }
+        }
+        Ok(all)
+    }
+
+    fn show(&self, flow: &str) {
+        let depth = &self.depth;
+        let waiting = depth.open.saturating_sub(depth.pending);
+        for (gauge, count) in [
+            (&ENTRIES_OPEN, depth.open),
+            (&ENTRIES_WAITING, waiting),
+            (&ENTRIES_PENDING, depth.pending),
+            (&ENTRIES_RETRYING, depth.retrying),
+            (&DEAD_LETTERS, depth.dead),
+        ] {
+            gauge.of([flow]).set(count as f64);
+        }
+        for (gauge, oldest) in [
+            (&OLDEST_WAITING_AGE, depth.oldest_waiting),
+            (&OLDEST_PENDING_AGE, depth.oldest_pending),
+        ] {
+            gauge.of([flow]).set(oldest.unwrap_or_default());
+        }
+        for (deliveries, count) in DELIVERIES.iter().zip(self.by_deliveries) {
+            PENDING_BY_DELIVERIES
+                .of([flow, deliveries])
+                .set(count as f64);
+        }
+    }
+}
+
+async fn of_flows(admin: &Admin) -> Result<Vec<(FlowName, OfFlow)>, Error> {
+    let flows = admin.flows.borrow().clone();
+    let mut read = Vec::new();
+    for flow in flows.all() {
+        read.push((flow.name.clone(), OfFlow::read(admin, flow).await?));
+    }
+    Ok(read)
+}
+
+/// `None` where it fails, or takes too long.
+async fn within<T, E: std::fmt::Display>(asked: impl Future<Output = Result<T, E>>) -> Option<T> {
+    match tokio::time::timeout(PATIENCE, asked).await {
+        Ok(Ok(answer)) => Some(answer),
+        Ok(Err(error)) => {
+            debug!(%error, "metrics not read");
+            None
+        }
+        Err(_) => {
+            debug!("metrics not read in time");
+            None
+        }
+    }
+}
