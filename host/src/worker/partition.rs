@@ -179,7 +179,7 @@ impl PartitionWorker {
         };
         let under_way = Arc::new(Semaphore::new(UNDER_WAY));
         let mut full = true;
-        while self.until_it_can_work().await {
+        loop {
             if !full {
                 let all_done = under_way.acquire_many(UNDER_WAY as u32);
                 let _gathered = tokio::time::timeout(GATHER, all_done).await;
@@ -190,7 +190,8 @@ impl PartitionWorker {
             let Ok(room) = batches.reserve().await else {
                 return;
             };
-            if self.stop.is_cancelled() {
+            // Asked last: the ledger may have gone while the reader waited.
+            if !self.until_it_can_work().await {
                 return;
             }
             let asked = BootTime::now();
