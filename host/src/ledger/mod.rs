@@ -1,5 +1,6 @@
 //! Where decisions and dead letters are kept.
 
+mod audit;
 mod embedded;
 mod measured;
 mod outbox;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::backbone::{Landmark, Partition, StreamId};
 use crate::flow::{BodyHash, Decision, Digest, Downstream, Entry, EntryFault, FlowName, Outcome};
 
+pub use self::audit::{AuditLog, Audited, Change};
 pub use self::embedded::Embedded;
 pub use self::measured::Measured;
 pub use self::outbox::{
@@ -132,7 +134,7 @@ pub enum Error {
 /// be repeated: decisions are unique by (flow, id), dead letters by (flow,
 /// partition, stream id).
 #[async_trait]
-pub trait Ledger: Outbox {
+pub trait Ledger: Outbox + AuditLog {
     /// Brings its tables up to date; the names of what was applied.
     async fn migrate(&self) -> Result<Vec<String>, Error>;
 

@@ -2,6 +2,7 @@
 //! on Postgres. What Postgres would refuse is refused here too: a flow that
 //! works on a laptop works there.
 
+mod audit;
 mod dead;
 mod definitions;
 mod keep;

@@ -1,6 +1,7 @@
 //! The ledger on Postgres. Postgres may be away at any time, at start too:
 //! calls then say so and work again by themselves when it is back.
 
+mod audit;
 mod dead;
 mod definitions;
 mod error;

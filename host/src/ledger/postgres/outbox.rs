@@ -41,7 +41,11 @@ const COUNTS: &str = "SELECT
     (SELECT count(*) FROM deliveries WHERE flow = $1 AND state = 'given-up')";
 
 impl Postgres {
-    async fn rows(&self, sql: &str, with: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Error> {
+    pub(super) async fn rows(
+        &self,
+        sql: &str,
+        with: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, Error> {
         let client = self.client().await?;
         let call = async {
             let statement = client.prepare_cached(sql).await?;
@@ -52,7 +56,11 @@ impl Postgres {
     }
 
     /// How many rows it changed.
-    async fn change(&self, sql: &str, with: &[&(dyn ToSql + Sync)]) -> Result<u64, Error> {
+    pub(super) async fn change(
+        &self,
+        sql: &str,
+        with: &[&(dyn ToSql + Sync)],
+    ) -> Result<u64, Error> {
         let client = self.client().await?;
         let call = async {
             let statement = client.prepare_cached(sql).await?;

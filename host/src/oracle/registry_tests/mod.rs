@@ -16,8 +16,9 @@ use super::*;
 use crate::backbone::{Landmark, Partition, StreamId};
 use crate::flow::{BodyHash, Digest, Entry, FlowName, OracleLimits};
 use crate::ledger::{
-    Buried, Choice, DeadFilter, DeadLetter, Decided, DecidedBy, DeliveryCounts, Error, Kept,
-    KeptDecision, KeptDelivery, LeasedDelivery, Ledger, Outbox, Route, Stored, Undelivered,
+    AuditLog, Audited, Buried, Change, Choice, DeadFilter, DeadLetter, Decided, DecidedBy,
+    DeliveryCounts, Error, Kept, KeptDecision, KeptDelivery, LeasedDelivery, Ledger, Outbox, Route,
+    Stored, Undelivered,
 };
 
 pub(super) const NAME: &str = "judge";
@@ -83,6 +84,21 @@ impl Outbox for Shelf {
     }
 
     async fn delivery_counts(&self, _: &FlowName) -> Result<DeliveryCounts, Error> {
+        unimplemented!()
+    }
+}
+
+#[async_trait]
+impl AuditLog for Shelf {
+    async fn change_begins(&self, _: &Change) -> Result<i64, Error> {
+        unimplemented!()
+    }
+
+    async fn change_ended(&self, _: i64, _: &serde_json::Value) -> Result<(), Error> {
+        unimplemented!()
+    }
+
+    async fn audit(&self, _: u32) -> Result<Vec<Audited>, Error> {
         unimplemented!()
     }
 }

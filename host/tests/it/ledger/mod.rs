@@ -1,6 +1,7 @@
 //! What every ledger has to keep to (`contract!`), and what only Postgres can
 //! be done to. Each test has a database of its own.
 
+mod audit;
 mod dead;
 mod decisions;
 mod definitions;
