@@ -67,9 +67,12 @@ pub struct HostSettings {
     #[arg(long, env = "FLOODGATE_LISTEN", default_value = "127.0.0.1:8000")]
     pub listen: SocketAddr,
 
-    /// Address of the admin API; keep it on loopback or on a private network
+    /// Address of the admin API; one that is not on loopback needs a token
     #[arg(long, env = "FLOODGATE_ADMIN_LISTEN", default_value = "127.0.0.1:9090")]
     pub admin: SocketAddr,
+
+    #[command(flatten)]
+    pub admin_token: AdminTokenSettings,
 
     #[command(flatten)]
     pub flows: FlowSettings,
@@ -105,6 +108,24 @@ pub struct HostSettings {
     /// How long a stop waits for requests and batches in flight
     #[arg(long, env = "FLOODGATE_DRAIN", default_value = "20s", value_parser = humantime::parse_duration)]
     pub drain: Duration,
+}
+
+/// What a caller of the admin API shows.
+#[derive(Clone, Debug, Args)]
+pub struct AdminTokenSettings {
+    /// File of the admin API's token, at least 16 characters; FLOODGATE_ADMIN_TOKEN
+    /// may have it instead
+    #[arg(long, env = "FLOODGATE_ADMIN_TOKEN_FILE")]
+    pub admin_token_file: Option<PathBuf>,
+
+    /// The token itself, where no file is named
+    #[arg(
+        long,
+        env = "FLOODGATE_ADMIN_TOKEN",
+        hide = true,
+        hide_env_values = true
+    )]
+    pub admin_token: Option<String>,
 }
 
 /// Who may post to flows that ask for an API key.

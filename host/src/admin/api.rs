@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{ALLOW, CONTENT_TYPE};
@@ -6,12 +8,16 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
+use super::types::Nothing;
 use super::{Admin, Error, dead, decisions, health, metrics, oracles, pending, rehearse, why};
 
 /// The largest body of a call; filters and digests are short.
 const MAX_BODY: usize = 64 * 1024;
 
-/// Answers one call.
+/// How long the body of a call may take.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Answers one call, which [`super::guard`] let in.
 pub(super) async fn answer(admin: &Admin, request: Request<Incoming>) -> Response<Full<Bytes>> {
     let path = request.uri().path().trim_matches('/').to_owned();
     let segments: Vec<&str> = path.split('/').collect();
@@ -28,8 +34,11 @@ pub(super) async fn answer(admin: &Admin, request: Request<Incoming>) -> Respons
         ["pending"] if get => reply(pending::pending(admin, &query).await),
         ["why", flow, id] if get => reply(why::why(admin, flow, &decoded(id)).await),
         ["oracles"] if get => reply(oracles::list(admin).await),
-        ["oracles", name, "rollback"] if post => reply(oracles::rollback(admin, name).await),
-        ["oracles", name, "unpin"] if post => reply(oracles::unpin(admin, name).await),
+        ["oracles", name, what @ ("rollback" | "unpin")] if post => match body(request).await {
+            Ok(Nothing {}) if what == "rollback" => reply(oracles::rollback(admin, name).await),
+            Ok(Nothing {}) => reply(oracles::unpin(admin, name).await),
+            Err(refusal) => refusal,
+        },
         ["oracles", name, "pin"] if post => match body(request).await {
             Ok(pin) => reply(oracles::pin(admin, name, &pin).await),
             Err(refusal) => refusal,
@@ -79,17 +88,11 @@ fn url_encoded(query: &str) -> impl Iterator<Item = (String, String)> {
     form_urlencoded::parse(query.as_bytes()).into_owned()
 }
 
-/// A call that changes something says that it speaks JSON: a page of another
-/// site cannot, without asking first and being refused.
 async fn body<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, Response<Full<Bytes>>> {
-    let declared = request.headers().get(CONTENT_TYPE);
-    if declared.is_none_or(|value| !value.as_bytes().starts_with(b"application/json")) {
-        return Err(problem(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "send application/json",
-        ));
-    }
-    let bytes = Limited::new(request.into_body(), MAX_BODY).collect().await;
+    let bytes = Limited::new(request.into_body(), MAX_BODY).collect();
+    let bytes = tokio::time::timeout(BODY_TIMEOUT, bytes)
+        .await
+        .map_err(|_| problem(StatusCode::REQUEST_TIMEOUT, "the body took too long"))?;
     let bytes = bytes.map_err(|error| problem(StatusCode::BAD_REQUEST, &error.to_string()))?;
     serde_json::from_slice(&bytes.to_bytes())
         .map_err(|error| problem(StatusCode::BAD_REQUEST, &error.to_string()))
@@ -121,7 +124,7 @@ fn not_allowed(allow: &'static str) -> Response<Full<Bytes>> {
 }
 
 /// A problem document, RFC 9457.
-fn problem(status: StatusCode, detail: &str) -> Response<Full<Bytes>> {
+pub(super) fn problem(status: StatusCode, detail: &str) -> Response<Full<Bytes>> {
     let document = json!({
         "type": "about:blank",
         "title": status.canonical_reason(),

@@ -4,6 +4,7 @@
 mod api;
 mod dead;
 mod decisions;
+mod guard;
 mod health;
 mod metrics;
 mod oracles;
@@ -11,6 +12,7 @@ mod pending;
 mod rehearse;
 mod report;
 mod server;
+mod token;
 pub mod types;
 mod why;
 
@@ -24,6 +26,7 @@ pub use self::health::{Health, health};
 pub use self::metrics::Metrics;
 pub use self::report::publish_reports;
 pub use self::server::{BindError, Server};
+pub use self::token::{Token, TokenError};
 use self::types::WorkerOracle;
 
 /// What the admin API looks at.

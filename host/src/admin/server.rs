@@ -1,38 +1,70 @@
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
 
+use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
-use tokio::net::TcpListener;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use super::{Admin, api};
+use super::guard::{self, Guard};
+use super::{Admin, Token, api};
+
+/// Beyond it, clients wait in the listening socket's queue. A person with a
+/// few pages, a scraper and some scripts need a tenth of it.
+const MAX_CONNECTIONS: usize = 256;
+
+/// How long the head of a call may take; also how long a connection may be idle.
+/// It holds from the start of a connection, since nothing but HTTP/1.1 is spoken.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[derive(Debug, thiserror::Error)]
-#[error("listen on {address}: {cause}; --admin takes another address for the admin API")]
-pub struct BindError {
-    address: SocketAddr,
-    cause: std::io::Error,
+pub enum BindError {
+    #[error("listen on {address}: {cause}; --admin takes another address for the admin API")]
+    Listen {
+        address: SocketAddr,
+        cause: std::io::Error,
+    },
+    #[error(
+        "the admin API on {0} could be reached by others and has no token: name one with \
+         --admin-token-file or FLOODGATE_ADMIN_TOKEN, or keep --admin on loopback"
+    )]
+    NoToken(SocketAddr),
 }
 
 /// Serves the admin API.
 pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
+    calls: Arc<Calls>,
+}
+
+/// What all connections share.
+struct Calls {
     admin: Admin,
+    guard: Guard,
 }
 
 impl Server {
-    pub async fn bind(address: SocketAddr, admin: Admin) -> Result<Self, BindError> {
-        let failed = |cause| BindError { address, cause };
+    /// # Errors
+    /// Also where others could reach it without a token.
+    pub async fn bind(
+        address: SocketAddr,
+        token: Option<Token>,
+        admin: Admin,
+    ) -> Result<Self, BindError> {
+        let guard = Guard::of(address, token).ok_or(BindError::NoToken(address))?;
+        let failed = |cause| BindError::Listen { address, cause };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         Ok(Self {
             listener,
             address,
-            admin,
+            calls: Arc::new(Calls { admin, guard }),
         })
     }
 
@@ -40,39 +72,55 @@ impl Server {
         self.address
     }
 
-    /// Answers until `stop`. Nothing is lost with a call that is cut off then.
+    /// Answers until `stop`. A call that is cut off then can be made again.
     pub async fn run(self, stop: CancellationToken) {
+        let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         loop {
-            let accepted = tokio::select! {
+            let next = async {
+                // The semaphore is never closed.
+                let permit = Arc::clone(&permits).acquire_owned().await.ok();
+                (permit, self.listener.accept().await)
+            };
+            let (permit, accepted) = tokio::select! {
                 () = stop.cancelled() => return,
-                accepted = self.listener.accept() => accepted,
+                next = next => next,
             };
             match accepted {
-                Ok((stream, _)) => {
-                    let (admin, stop) = (self.admin.clone(), stop.clone());
-                    tokio::spawn(serve(admin, stream, stop));
+                Ok((stream, peer)) => {
+                    let serve = Arc::clone(&self.calls).serve(stream, peer.ip());
+                    let stop = stop.clone();
+                    tokio::spawn(async move {
+                        stop.run_until_cancelled(serve).await;
+                        drop(permit);
+                    });
                 }
                 Err(error) => {
                     // Out of file descriptors: accepting again at once would spin.
                     warn!(%error, "admin connection not accepted");
-                    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                    tokio::time::sleep(Duration::from_millis(100)).await;
                 }
             }
         }
     }
 }
 
-async fn serve(admin: Admin, stream: tokio::net::TcpStream, stop: CancellationToken) {
-    let service = service_fn(|request| {
-        let admin = admin.clone();
-        async move { Ok::<_, Infallible>(api::answer(&admin, request).await) }
-    });
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new());
-    let connection = builder.serve_connection(TokioIo::new(stream), service);
-    tokio::select! {
-        () = stop.cancelled() => {}
-        ended = connection => if let Err(error) = ended {
+impl Calls {
+    async fn serve(self: Arc<Self>, stream: TcpStream, peer: IpAddr) {
+        let service = service_fn(|request| {
+            let this = Arc::clone(&self);
+            async move {
+                let mut response = match this.guard.let_in(&request, peer) {
+                    Ok(()) => api::answer(&this.admin, request).await,
+                    Err(refusal) => refusal.response(),
+                };
+                guard::harden(response.headers_mut());
+                Ok::<_, Infallible>(response)
+            }
+        });
+        let mut http = http1::Builder::new();
+        http.timer(TokioTimer::new())
+            .header_read_timeout(HEAD_TIMEOUT);
+        if let Err(error) = http.serve_connection(TokioIo::new(stream), service).await {
             debug!(%error, "admin connection ended early");
         }
     }

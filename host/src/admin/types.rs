@@ -49,6 +49,11 @@ pub struct Chosen {
     pub digest: Option<String>,
 }
 
+/// The body of `POST /oracles/{name}/rollback` and `/unpin`.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Nothing {}
+
 /// The body of `POST /oracles/{name}/pin`
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

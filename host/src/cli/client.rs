@@ -1,9 +1,9 @@
 //! A client of the admin API.
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
-use hyper::header::CONTENT_TYPE;
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::{Client as HyperClient, Error as HyperError};
@@ -11,9 +11,13 @@ use hyper_util::rt::TokioExecutor;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::admin::Token;
+
 pub(super) struct Client {
     http: HyperClient<HttpConnector, Full<Bytes>>,
     base: String,
+    /// A token that cannot be read is told of by the first call.
+    authorization: Result<Option<HeaderValue>, String>,
 }
 
 impl Client {
@@ -23,9 +27,11 @@ impl Client {
             true => base.to_owned(),
             false => format!("http://{base}"),
         };
+        let token = Token::named(&option.token).map_err(|error| error.to_string());
         Self {
             http: HyperClient::builder(TokioExecutor::new()).build_http(),
             base,
+            authorization: token.map(|token| token.and_then(|token| token.authorization())),
         }
     }
 
@@ -79,12 +85,16 @@ impl Client {
         path: &str,
         body: Bytes,
     ) -> anyhow::Result<T> {
-        let request = Request::builder()
+        let mut request = Request::builder()
             .method(method)
             .uri(format!("{}{path}", self.base))
             .header(CONTENT_TYPE, "application/json")
             .body(Full::new(body))
             .with_context(|| format!("--admin {} is not an address", self.base))?;
+        let authorization = self.authorization.as_ref();
+        if let Some(token) = authorization.map_err(|error| anyhow!("{error}"))? {
+            request.headers_mut().insert(AUTHORIZATION, token.clone());
+        }
         let response = self.http.request(request).await.with_context(|| {
             format!(
                 "no Floodgate answers at {}; start one (floodgate dev, or serve) or name it with --admin",

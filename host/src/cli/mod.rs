@@ -85,6 +85,8 @@ struct AdminOption {
     /// Address of the admin API
     #[arg(long, env = "FLOODGATE_ADMIN", default_value = "http://127.0.0.1:9090")]
     admin: String,
+    #[command(flatten)]
+    token: crate::settings::AdminTokenSettings,
 }
 
 /// How a list is printed.

@@ -3,7 +3,7 @@ use clap::{Args, Subcommand};
 use super::client::{Client, segment};
 use super::table::{or_dash, print, short};
 use super::{AdminOption, JsonOption};
-use crate::admin::types::{Chosen, Pin, WorkerOracle};
+use crate::admin::types::{Chosen, Nothing, Pin, WorkerOracle};
 use crate::oracle::OracleStatus;
 
 #[derive(Debug, Args)]
@@ -46,7 +46,7 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         None => list(arguments.json, &arguments.admin).await,
         Some(Command::Rollback { name, admin }) => {
             let path = format!("/oracles/{}/rollback", segment(&name));
-            said(&Client::new(&admin).post(&path, &()).await?);
+            said(&Client::new(&admin).post(&path, &Nothing {}).await?);
             Ok(())
         }
         Some(Command::Pin {
@@ -60,7 +60,7 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         }
         Some(Command::Unpin { name, admin }) => {
             let path = format!("/oracles/{}/unpin", segment(&name));
-            said(&Client::new(&admin).post(&path, &()).await?);
+            said(&Client::new(&admin).post(&path, &Nothing {}).await?);
             Ok(())
         }
     }

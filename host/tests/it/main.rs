@@ -22,6 +22,7 @@ macro_rules! contract {
     };
 }
 
+mod admin_guard;
 mod admitting;
 mod backbone;
 mod contracts;

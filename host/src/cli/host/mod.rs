@@ -75,7 +75,8 @@ pub(super) async fn run(
     };
     let stop = Stop::default();
     let mut work = JoinSet::new();
-    let admin = admin::Server::bind(settings.admin, parts.clone()).await?;
+    let token = admin::Token::named(&settings.admin_token)?;
+    let admin = admin::Server::bind(settings.admin, token, parts.clone()).await?;
     let front_end = match role.admits() {
         true => Some(bind_front_end(&settings, &parts, &stop.work, &mut work).await?),
         false => None,

@@ -1,0 +1,171 @@
+//! Who may call the admin API, asked before a call is looked at. A browser on
+//! the same machine reaches a loopback address too, whatever page it shows.
+
+use std::net::{IpAddr, SocketAddr};
+
+use http_body_util::Full;
+use hyper::body::Bytes;
+use hyper::header::{
+    self, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName, HeaderValue, ORIGIN, WWW_AUTHENTICATE,
+};
+use hyper::http::uri::Authority;
+use hyper::{HeaderMap, Method, Request, Response, StatusCode};
+use tracing::warn;
+
+use super::{Token, api};
+
+/// Whether whoever reads a path learns nothing of this host: it is answered
+/// without the token. The page asks for the token itself; below `/dashboard/`
+/// are its files and nothing else.
+fn is_open(path: &str) -> bool {
+    let path = path.trim_matches('/');
+    matches!(path, "" | "healthz" | "readyz") || path.starts_with("dashboard/")
+}
+
+pub(super) struct Guard {
+    /// `None`: nobody but this machine reaches it.
+    token: Option<Token>,
+}
+
+/// Why a call was not let in.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Refusal {
+    #[error(
+        "call it as localhost or 127.0.0.1: without an admin token (--admin-token-file) no other \
+         name is answered, lest a page of another site reaches it under a name of its own"
+    )]
+    ForeignHost,
+    #[error("this admin API wants its token: --admin-token-file or FLOODGATE_ADMIN_TOKEN")]
+    NoToken,
+    #[error("this is not the token of this admin API")]
+    WrongToken,
+    #[error("a page of another origin may change nothing")]
+    ForeignOrigin,
+    #[error("send a change as application/json, {{}} where there is nothing to say")]
+    NotJson,
+}
+
+impl Guard {
+    /// `None` where others could reach the address, and there is no token.
+    pub fn of(address: SocketAddr, token: Option<Token>) -> Option<Self> {
+        let apart = address.ip().to_canonical().is_loopback();
+        (apart || token.is_some()).then_some(Self { token })
+    }
+
+    /// Lets a call in, or says why not.
+    pub fn let_in<B>(&self, request: &Request<B>, peer: IpAddr) -> Result<(), Refusal> {
+        self.check(request).inspect_err(|refusal| {
+            let (method, path) = (request.method(), request.uri().path());
+            warn!(target: "audit", %peer, %method, path, error = %refusal, "call refused");
+        })
+    }
+
+    fn check<B>(&self, request: &Request<B>) -> Result<(), Refusal> {
+        let headers = request.headers();
+        let called_as = called_as(request);
+        let changes = !matches!(*request.method(), Method::GET | Method::HEAD);
+        match &self.token {
+            None if !called_as.as_ref().is_some_and(is_loopback) => {
+                return Err(Refusal::ForeignHost);
+            }
+            Some(token) if changes || !is_open(request.uri().path()) => {
+                let shown = headers.get(AUTHORIZATION).ok_or(Refusal::NoToken)?;
+                if !token.is(shown) {
+                    return Err(Refusal::WrongToken);
+                }
+            }
+            _ => {}
+        }
+        if changes && is_foreign(headers, called_as.as_ref()) {
+            return Err(Refusal::ForeignOrigin);
+        }
+        if changes && !is_json(headers) {
+            return Err(Refusal::NotJson);
+        }
+        Ok(())
+    }
+}
+
+impl Refusal {
+    pub fn response(&self) -> Response<Full<Bytes>> {
+        let status = match self {
+            Self::ForeignHost => StatusCode::MISDIRECTED_REQUEST,
+            Self::NoToken | Self::WrongToken => StatusCode::UNAUTHORIZED,
+            Self::ForeignOrigin => StatusCode::FORBIDDEN,
+            Self::NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        };
+        let mut response = api::problem(status, &self.to_string());
+        // RFC 6750, section 3
+        let challenge = match self {
+            Self::NoToken => "Bearer realm=\"floodgate admin\"",
+            Self::WrongToken => "Bearer realm=\"floodgate admin\", error=\"invalid_token\"",
+            _ => return response,
+        };
+        let challenge = HeaderValue::from_static(challenge);
+        response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+        response
+    }
+}
+
+/// The name and the port that the caller believes to speak to.
+fn called_as<B>(request: &Request<B>) -> Option<Authority> {
+    let named = request.headers().get(HOST)?;
+    Authority::try_from(named.as_bytes()).ok()
+}
+
+fn is_loopback(authority: &Authority) -> bool {
+    let host = authority.host();
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    let address = address.parse::<IpAddr>();
+    host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|a| a.to_canonical().is_loopback())
+}
+
+/// Whether a browser says that a page of another origin asks. Neither header
+/// can be set by a page; what is no browser sends none.
+fn is_foreign(headers: &HeaderMap, called_as: Option<&Authority>) -> bool {
+    let of_another = |origin: &HeaderValue| {
+        let origin = origin.to_str().ok().and_then(|text| text.split_once("://"));
+        match (origin, called_as) {
+            (Some((_scheme, origin)), Some(own)) => *own != *origin,
+            _ => true,
+        }
+    };
+    let site = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
+    headers.get_all(ORIGIN).iter().any(of_another)
+        || matches!(site, Some(b"cross-site" | b"same-site"))
+}
+
+/// No form sends this, and no page of another origin without asking first.
+fn is_json(headers: &HeaderMap) -> bool {
+    let declared = headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok());
+    let essence = declared.and_then(|value| value.split(';').next());
+    essence.is_some_and(|text| text.trim().eq_ignore_ascii_case("application/json"))
+}
+
+/// What a browser is told about every answer, where the answer itself does
+/// not say otherwise.
+pub(super) fn harden(headers: &mut HeaderMap) {
+    const RULES: [(HeaderName, &str); 5] = [
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::CACHE_CONTROL, "no-store"),
+        (
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; \
+             object-src 'none'",
+        ),
+        (
+            HeaderName::from_static("cross-origin-resource-policy"),
+            "same-origin",
+        ),
+    ];
+    for (name, value) in RULES {
+        headers
+            .entry(name)
+            .or_insert(HeaderValue::from_static(value));
+    }
+}
+
+#[cfg(test)]
+#[path = "guard_tests.rs"]
+mod tests;
