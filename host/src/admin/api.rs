@@ -8,8 +8,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
+use super::guard::Caller;
 use super::types::Nothing;
-use super::{Admin, Error, dead, decisions, health, metrics, oracles, pending, rehearse, why};
+use super::{
+    Admin, Error, audit, dead, decisions, health, metrics, oracles, pending, rehearse, why,
+};
 
 /// The largest body of a call; filters and digests are short.
 const MAX_BODY: usize = 64 * 1024;
@@ -18,7 +21,11 @@ const MAX_BODY: usize = 64 * 1024;
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Answers one call, which [`super::guard`] let in.
-pub(super) async fn answer(admin: &Admin, request: Request<Incoming>) -> Response<Full<Bytes>> {
+pub(super) async fn answer(
+    admin: &Admin,
+    by: &Caller,
+    request: Request<Incoming>,
+) -> Response<Full<Bytes>> {
     let path = request.uri().path().trim_matches('/').to_owned();
     let segments: Vec<&str> = path.split('/').collect();
     let get = request.method() == Method::GET;
@@ -34,31 +41,35 @@ pub(super) async fn answer(admin: &Admin, request: Request<Incoming>) -> Respons
         ["pending"] if get => reply(pending::pending(admin, &query).await),
         ["why", flow, id] if get => reply(why::why(admin, flow, &decoded(id)).await),
         ["oracles"] if get => reply(oracles::list(admin).await),
+        ["audit"] if get => reply(audit::latest(admin, &query).await),
         ["oracles", name, what @ ("rollback" | "unpin")] if post => match body(request).await {
-            Ok(Nothing {}) if what == "rollback" => reply(oracles::rollback(admin, name).await),
-            Ok(Nothing {}) => reply(oracles::unpin(admin, name).await),
+            Ok(Nothing {}) if what == "rollback" => reply(oracles::rollback(admin, by, name).await),
+            Ok(Nothing {}) => reply(oracles::unpin(admin, by, name).await),
             Err(refusal) => refusal,
         },
         ["oracles", name, "pin"] if post => match body(request).await {
-            Ok(pin) => reply(oracles::pin(admin, name, &pin).await),
+            Ok(pin) => reply(oracles::pin(admin, by, name, &pin).await),
             Err(refusal) => refusal,
         },
         ["dead"] if get => reply(dead::list(admin, &query).await),
         ["dead", flow, which] if get => reply(dead::show(admin, flow, &decoded(which)).await),
         ["dead", what @ ("requeue" | "rehearse" | "purge")] if post => match body(request).await {
-            Ok(which) if what == "requeue" => reply(dead::requeue(admin, &which).await),
+            Ok(which) if what == "requeue" => reply(dead::requeue(admin, by, &which).await),
             Ok(which) if what == "rehearse" => reply(rehearse::rehearse(admin, &which).await),
-            Ok(which) => reply(dead::purge(admin, &which).await),
+            Ok(which) => reply(dead::purge(admin, by, &which).await),
             Err(refusal) => refusal,
         },
-        ["healthz" | "metrics" | "flows" | "decisions" | "pending" | "oracles" | "dead"]
+        [
+            "healthz" | "metrics" | "audit" | "flows" | "decisions" | "pending" | "oracles"
+            | "dead",
+        ]
         | ["dead" | "why", _, _]
         | ["flows", _, "kept"] => not_allowed("GET"),
         ["oracles", _, "rollback" | "pin" | "unpin"]
         | ["dead", "requeue" | "rehearse" | "purge"] => not_allowed("POST"),
         _ => problem(
             StatusCode::NOT_FOUND,
-            "the admin API has /healthz, /metrics, /flows, /decisions, /pending, /why, /oracles and /dead",
+            "the admin API has /healthz, /metrics, /flows, /decisions, /pending, /why, /oracles, /dead and /audit",
         ),
     }
 }

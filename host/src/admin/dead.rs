@@ -1,11 +1,13 @@
 use std::time::Duration;
 
-use tracing::info;
+use serde_json::Value;
 
 use super::api::Query;
+use super::audit::Progress;
+use super::guard::Caller;
 use super::pending::timestamp;
 use super::types::{Dead, DeadDone, WhichDead};
-use super::{Admin, Error};
+use super::{Admin, Error, audit};
 use crate::backbone::{Partition, Requeue};
 use crate::flow::{BodyHash, FaultKind};
 use crate::ledger::{Buried, DeadFilter};
@@ -58,10 +60,24 @@ pub(super) async fn show(admin: &Admin, flow: &str, which: &str) -> Result<Dead,
         .ok_or_else(|| Error::NotFound(format!("no dead letter {which} in flow {flow}")))
 }
 
+pub(super) async fn requeue(
+    admin: &Admin,
+    by: &Caller,
+    which: &WhichDead,
+) -> Result<DeadDone, Error> {
+    let mut change = audit::begin(admin, by, "requeue", target(which)).await?;
+    let done = append_again(admin, which, &mut change.progress).await;
+    let told = done.map(|()| change.progress.done);
+    change.ended(told).await
+}
+
 /// Appends them once more, first, and removes the rows after: whoever asks
 /// twice, or crashes between, requeues nothing twice.
-pub(super) async fn requeue(admin: &Admin, which: &WhichDead) -> Result<DeadDone, Error> {
-    let mut done = DeadDone::default();
+async fn append_again(
+    admin: &Admin,
+    which: &WhichDead,
+    progress: &mut Progress,
+) -> Result<(), Error> {
     let rate = which.rate.unwrap_or(DEFAULT_RATE).max(1);
     let mut pace = tokio::time::interval(Duration::from_secs(1) / rate);
     for buried in matching(admin, which).await? {
@@ -69,8 +85,8 @@ pub(super) async fn requeue(admin: &Admin, which: &WhichDead) -> Result<DeadDone
         let letter = &buried.letter;
         if letter.fault.kind == FaultKind::Delivery {
             match admin.ledger.redeliver(&buried).await? {
-                true => done.done += 1,
-                false => done.skipped += 1,
+                true => progress.did(letter),
+                false => progress.skipped(),
             }
             continue;
         }
@@ -86,35 +102,43 @@ pub(super) async fn requeue(admin: &Admin, which: &WhichDead) -> Result<DeadDone
             stream_id: letter.stream_id,
         };
         if admin.backbone.requeue(&partition, &again).await? {
+            progress.did(letter);
             admin.ledger.remove_dead(&buried).await?;
-            done.done += 1;
         } else {
-            done.skipped += 1;
+            progress.skipped();
         }
     }
-    info!(
-        done = done.done,
-        skipped = done.skipped,
-        "dead letters requeued"
-    );
-    Ok(done)
+    Ok(())
 }
 
-pub(super) async fn purge(admin: &Admin, which: &WhichDead) -> Result<DeadDone, Error> {
-    let mut done = DeadDone::default();
+pub(super) async fn purge(
+    admin: &Admin,
+    by: &Caller,
+    which: &WhichDead,
+) -> Result<DeadDone, Error> {
+    let mut change = audit::begin(admin, by, "purge", target(which)).await?;
+    let done = remove(admin, which, &mut change.progress).await;
+    let told = done.map(|()| change.progress.done);
+    change.ended(told).await
+}
+
+async fn remove(admin: &Admin, which: &WhichDead, progress: &mut Progress) -> Result<(), Error> {
     for buried in matching(admin, which).await? {
-        if admin.ledger.remove_dead(&buried).await? {
-            done.done += 1;
-        } else {
-            done.skipped += 1;
+        match admin.ledger.remove_dead(&buried).await? {
+            true => progress.did(&buried.letter),
+            false => progress.skipped(),
         }
     }
-    info!(
-        done = done.done,
-        skipped = done.skipped,
-        "dead letters purged"
-    );
-    Ok(done)
+    Ok(())
+}
+
+/// What was said of them, for the audit log.
+fn target(which: &WhichDead) -> Value {
+    let mut target = serde_json::to_value(which).unwrap_or_default();
+    if let Value::Object(said) = &mut target {
+        said.retain(|_, value| !value.is_null());
+    }
+    target
 }
 
 pub(super) async fn matching(admin: &Admin, which: &WhichDead) -> Result<Vec<Buried>, Error> {

@@ -14,6 +14,9 @@ use tracing::warn;
 
 use super::{Token, api};
 
+/// Characters of a request id that are kept.
+const LONGEST_REQUEST_ID: usize = 128;
+
 /// Whether whoever reads a path learns nothing of this host: it is answered
 /// without the token. The page asks for the token itself; below `/dashboard/`
 /// are its files and nothing else.
@@ -25,6 +28,15 @@ fn is_open(path: &str) -> bool {
 pub(super) struct Guard {
     /// `None`: nobody but this machine reaches it.
     token: Option<Token>,
+}
+
+/// Who makes a call, for the audit log.
+#[derive(Debug)]
+pub(super) struct Caller {
+    /// `token`, or `loopback` where none is asked for.
+    pub who: &'static str,
+    pub peer: IpAddr,
+    pub request_id: Option<String>,
 }
 
 /// Why a call was not let in.
@@ -53,11 +65,17 @@ impl Guard {
     }
 
     /// Lets a call in, or says why not.
-    pub fn let_in<B>(&self, request: &Request<B>, peer: IpAddr) -> Result<(), Refusal> {
+    pub fn let_in<B>(&self, request: &Request<B>, peer: IpAddr) -> Result<Caller, Refusal> {
+        let caller = Caller {
+            who: self.token.as_ref().map_or("loopback", |_| "token"),
+            peer: peer.to_canonical(),
+            request_id: request_id(request.headers()),
+        };
         self.check(request).inspect_err(|refusal| {
             let (method, path) = (request.method(), request.uri().path());
             warn!(target: "audit", %peer, %method, path, error = %refusal, "call refused");
-        })
+        })?;
+        Ok(caller)
     }
 
     fn check<B>(&self, request: &Request<B>) -> Result<(), Refusal> {
@@ -140,6 +158,11 @@ fn is_json(headers: &HeaderMap) -> bool {
     let declared = headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok());
     let essence = declared.and_then(|value| value.split(';').next());
     essence.is_some_and(|text| text.trim().eq_ignore_ascii_case("application/json"))
+}
+
+fn request_id(headers: &HeaderMap) -> Option<String> {
+    let id = headers.get("x-request-id")?.to_str().ok()?;
+    Some(id.chars().take(LONGEST_REQUEST_ID).collect())
 }
 
 /// What a browser is told about every answer, where the answer itself does

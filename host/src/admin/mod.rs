@@ -2,6 +2,7 @@
 //! a deployment can answer, since workers publish what they know.
 
 mod api;
+mod audit;
 mod dead;
 mod decisions;
 mod guard;

@@ -1,8 +1,11 @@
+use serde_json::json;
+use tracing::warn;
+
+use super::guard::Caller;
 use super::types::{Chosen, Pin, Report, WorkerOracle};
-use super::{Admin, Error};
+use super::{Admin, Error, audit};
 use crate::flow::{Digest, Flow};
 use crate::ledger::Choice;
-use tracing::{info, warn};
 
 /// What every living worker runs.
 pub(super) async fn list(admin: &Admin) -> Result<Vec<WorkerOracle>, Error> {
@@ -32,24 +35,39 @@ pub(super) async fn missing(admin: &Admin, flow: &Flow) -> Result<Option<String>
 }
 
 /// Writes down what all workers take up within a second or two.
-pub(super) async fn rollback(admin: &Admin, name: &str) -> Result<Chosen, Error> {
+pub(super) async fn rollback(admin: &Admin, by: &Caller, name: &str) -> Result<Chosen, Error> {
+    let change = audit::begin(admin, by, "rollback", json!({ "oracle": name })).await?;
+    change.ended(roll_back(admin, name).await).await
+}
+
+async fn roll_back(admin: &Admin, name: &str) -> Result<Chosen, Error> {
     let mut running = list(admin).await?;
     running.retain(|row| row.oracle.name == name && row.oracle.digest.is_some());
     if running.is_empty() {
         return Err(Error::NotFound(format!("no worker runs an oracle {name}")));
     }
     let choice = running.into_iter().find_map(|row| row.oracle.rollback);
-    let Some(choice @ Choice::RolledBack { to, rejected }) = choice else {
+    let Some(choice @ Choice::RolledBack { to, .. }) = choice else {
         return Err(Error::Invalid(format!(
             "{name} had no digest before this one that works: drop another file"
         )));
     };
     admin.ledger.choose(name, Some(&choice)).await?;
-    info!(name, %to, %rejected, "oracle rolled back");
     Ok(chosen(name, Some(to)))
 }
 
-pub(super) async fn pin(admin: &Admin, name: &str, pin: &Pin) -> Result<Chosen, Error> {
+pub(super) async fn pin(
+    admin: &Admin,
+    by: &Caller,
+    name: &str,
+    pin: &Pin,
+) -> Result<Chosen, Error> {
+    let target = json!({ "oracle": name, "digest": pin.digest });
+    let change = audit::begin(admin, by, "pin", target).await?;
+    change.ended(hold(admin, name, pin).await).await
+}
+
+async fn hold(admin: &Admin, name: &str, pin: &Pin) -> Result<Chosen, Error> {
     let history = admin.ledger.component_history(name).await?;
     let wanted = pin.digest.to_ascii_lowercase();
     let mut named = history
@@ -68,14 +86,14 @@ pub(super) async fn pin(admin: &Admin, name: &str, pin: &Pin) -> Result<Chosen, 
     };
     let choice = Choice::Pinned { digest };
     admin.ledger.choose(name, Some(&choice)).await?;
-    info!(name, %digest, "oracle pinned");
     Ok(chosen(name, Some(digest)))
 }
 
-pub(super) async fn unpin(admin: &Admin, name: &str) -> Result<Chosen, Error> {
-    admin.ledger.choose(name, None).await?;
-    info!(name, "oracle unpinned, the directory counts again");
-    Ok(chosen(name, None))
+pub(super) async fn unpin(admin: &Admin, by: &Caller, name: &str) -> Result<Chosen, Error> {
+    let change = audit::begin(admin, by, "unpin", json!({ "oracle": name })).await?;
+    let let_go = admin.ledger.choose(name, None).await;
+    let let_go = let_go.map(|()| chosen(name, None));
+    change.ended(let_go.map_err(Error::from)).await
 }
 
 fn chosen(name: &str, digest: Option<Digest>) -> Chosen {

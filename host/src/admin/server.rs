@@ -110,7 +110,7 @@ impl Calls {
             let this = Arc::clone(&self);
             async move {
                 let mut response = match this.guard.let_in(&request, peer) {
-                    Ok(()) => api::answer(&this.admin, request).await,
+                    Ok(caller) => api::answer(&this.admin, &caller, request).await,
                     Err(refusal) => refusal.response(),
                 };
                 guard::harden(response.headers_mut());

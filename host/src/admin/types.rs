@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::oracle::OracleStatus;
 
@@ -196,7 +197,7 @@ pub struct Rehearsed {
 }
 
 /// What became of them.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct DeadDone {
     pub done: u64,
     /// Requeued or decided by somebody else meanwhile, or never an entry of ours.
@@ -207,4 +208,24 @@ pub struct DeadDone {
 #[derive(Debug, Serialize, Deserialize)]
 pub struct KeptSince {
     pub kept: u64,
+}
+
+/// `GET /audit?max=`: a change that somebody made, or tried to make.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Audited {
+    pub at: Option<Timestamp>,
+    /// `token`, or `loopback` where the admin API asks for none.
+    pub who: String,
+    /// The address that they called from.
+    pub peer: String,
+    /// `rollback`, `pin`, `unpin`, `requeue` or `purge`
+    pub action: String,
+    /// The oracle, or the filter of dead letters.
+    pub target: Value,
+    /// Of the call's `X-Request-Id`, where it had one.
+    pub request_id: Option<String>,
+    pub ended_at: Option<Timestamp>,
+    /// What was done, to which ids, and an `error`; `None` while it goes on, and
+    /// for good where the host ended before it, or lost the ledger.
+    pub outcome: Option<Value>,
 }

@@ -1,5 +1,6 @@
 //! The command line: one file per subcommand.
 
+mod audit;
 mod client;
 mod dead;
 mod decisions;
@@ -69,6 +70,8 @@ enum Command {
     /// List, show, requeue or purge dead letters
     #[command(subcommand)]
     Dead(dead::Command),
+    /// List the changes that were made through the admin API, newest first
+    Audit(audit::Arguments),
     /// Post the lines of a file to a flow; running it again adds nothing
     Import(import::Arguments),
     /// Post transactions, measure, and watch the queue drain
@@ -134,6 +137,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Decisions(arguments) => decisions::run(arguments).await,
         Command::Why(arguments) => why::run(arguments).await,
         Command::Dead(command) => dead::run(command).await,
+        Command::Audit(arguments) => audit::run(arguments).await,
         Command::Import(arguments) => import::run(arguments).await,
         Command::Load(arguments) => load::run(arguments).await,
         Command::StandIn(arguments) => stand_in::run(arguments).await,

@@ -6,10 +6,12 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use bytes::Bytes;
 use metrics::{Counter, Histogram};
+use serde_json::Value;
 
 use super::{
-    Buried, Choice, DeadFilter, DeadLetter, Decided, DecidedBy, DeliveryCounts, Error, Kept,
-    KeptDecision, KeptDelivery, LeasedDelivery, Ledger, Outbox, Route, Stored, Undelivered,
+    AuditLog, Audited, Buried, Change, Choice, DeadFilter, DeadLetter, Decided, DecidedBy,
+    DeliveryCounts, Error, Kept, KeptDecision, KeptDelivery, LeasedDelivery, Ledger, Outbox, Route,
+    Stored, Undelivered,
 };
 use crate::backbone::{Landmark, Partition, StreamId};
 use crate::flow::{BodyHash, Digest, FlowName};
@@ -90,6 +92,11 @@ measured! {
         fn accept_flow(flow: &FlowName, source: &str) -> ();
         fn accepted_flows() -> Vec<(String, String)>;
         fn ping() -> ();
+    }
+    impl AuditLog {
+        fn change_begins(change: &Change) -> i64;
+        fn change_ended(row: i64, outcome: &Value) -> ();
+        fn audit(max: u32) -> Vec<Audited>;
     }
     impl Outbox {
         fn lease_deliveries(route: &Route, lease: Duration, max: usize) -> Vec<LeasedDelivery>;

@@ -1,7 +1,7 @@
 //! Who may call the admin API.
 
 use hyper::{HeaderMap, StatusCode};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -58,7 +58,7 @@ async fn with_a_token_only_health_is_told_without_it() {
     let host = Guarded::start(&["--admin", "0.0.0.0:0", "--admin-token", TOKEN]).await;
     let bearer = format!("Bearer {TOKEN}");
     let wrong = format!("Bearer {TOKEN}!");
-    for call in ["GET /flows", "GET /metrics", "GET /nothing"] {
+    for call in ["GET /flows", "GET /audit", "GET /metrics", "GET /nothing"] {
         let (status, headers, problem) = host.call(call, &[], "").await;
         assert_eq!(status, StatusCode::UNAUTHORIZED, "{call}");
         assert_eq!(headers["content-type"], "application/problem+json");
@@ -172,6 +172,8 @@ async fn a_page_of_another_site_changes_nothing() {
             .find(|name| name.starts_with("access-control"));
         assert_eq!(cors, None);
     }
+    let (_, _, audit) = host.call("GET /audit", &[], "").await;
+    assert_eq!(audit, json!([]), "what was not let in changed nothing");
     let own = ("origin", &*host.admin);
     let (status, ..) = host
         .call("POST /oracles/mempool-risk/unpin", &[JSON, own], "{}")

@@ -24,6 +24,7 @@ macro_rules! contract {
 
 mod admin_guard;
 mod admitting;
+mod auditing;
 mod backbone;
 mod contracts;
 mod delivering;

@@ -1,0 +1,170 @@
+//! Every change is written down before it begins, and once more when it has
+//! ended. What cannot be written down is not begun.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use tokio::task::JoinHandle;
+use tracing::{error, info, warn};
+
+use super::api::Query;
+use super::guard::Caller;
+use super::pending::{max, timestamp};
+use super::types::{Audited, DeadDone};
+use super::{Admin, Error};
+use crate::ledger::{Change, DeadLetter, Ledger};
+
+/// How many ids of dead letters one row names.
+const MOST_IDS: u64 = 1000;
+
+/// A change that goes on. Dropped before it has ended, as when its caller
+/// hangs up, it is written down as cut off.
+pub(super) struct Ongoing {
+    ledger: Arc<dyn Ledger>,
+    row: i64,
+    change: Change,
+    pub progress: Progress,
+    told: bool,
+}
+
+/// How far a change of dead letters has come, also where it fails half-way.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    pub done: DeadDone,
+    /// The first of those that it was done to, by flow.
+    ids: BTreeMap<String, Vec<String>>,
+}
+
+impl Progress {
+    pub fn did(&mut self, letter: &DeadLetter) {
+        if self.done.done < MOST_IDS {
+            let ids = self.ids.entry(letter.flow.to_string()).or_default();
+            ids.push(letter.id.to_string());
+        }
+        self.done.done += 1;
+    }
+
+    pub fn skipped(&mut self) {
+        self.done.skipped += 1;
+    }
+}
+
+/// # Errors
+/// Where the ledger does not take it down: then nothing may be changed.
+pub(super) async fn begin(
+    admin: &Admin,
+    by: &Caller,
+    action: &str,
+    target: Value,
+) -> Result<Ongoing, Error> {
+    let change = Change {
+        who: by.who.to_owned(),
+        peer: by.peer.to_string(),
+        action: action.to_owned(),
+        target,
+        request_id: by.request_id.clone(),
+    };
+    Ok(Ongoing {
+        ledger: admin.ledger.clone(),
+        row: admin.ledger.change_begins(&change).await?,
+        change,
+        progress: Progress::default(),
+        told: false,
+    })
+}
+
+impl Ongoing {
+    /// Writes down what became of it, and hands it on. A change stays made
+    /// where the ledger goes away just then: its row has no outcome for good.
+    pub async fn ended<T: Serialize>(mut self, done: Result<T, Error>) -> Result<T, Error> {
+        let outcome = match &done {
+            Ok(answer) => members(answer),
+            Err(error) => self.failed(&error.to_string()),
+        };
+        // Written down by a task of its own, the caller may hang up meanwhile.
+        let _panicked = self.tell(outcome).await;
+        done
+    }
+
+    fn failed(&self, error: &str) -> Map<String, Value> {
+        let DeadDone { done, skipped } = self.progress.done;
+        let mut outcome = match done + skipped {
+            0 => Map::new(),
+            _ => members(&self.progress.done),
+        };
+        outcome.insert("error".to_owned(), error.into());
+        outcome
+    }
+
+    fn tell(&mut self, mut outcome: Map<String, Value>) -> JoinHandle<()> {
+        self.told = true;
+        self.log(&outcome);
+        if !self.progress.ids.is_empty() {
+            outcome.insert("ids".to_owned(), json!(self.progress.ids));
+        }
+        let (ledger, row) = (self.ledger.clone(), self.row);
+        tokio::spawn(async move {
+            if let Err(error) = ledger.change_ended(row, &Value::Object(outcome)).await {
+                error!(target: "audit", row, %error, "outcome of a change not written down");
+            }
+        })
+    }
+
+    /// Without ids: there may be a thousand.
+    fn log(&self, outcome: &Map<String, Value>) {
+        let Change {
+            who,
+            peer,
+            action,
+            target,
+            request_id,
+        } = &self.change;
+        let outcome = json!(outcome);
+        match outcome.get("error") {
+            None => {
+                info!(target: "audit", who, peer, action, what = %target, request_id, %outcome, "change made");
+            }
+            Some(_) => {
+                warn!(target: "audit", who, peer, action, what = %target, request_id, %outcome, "change not made, or not all of it");
+            }
+        }
+    }
+}
+
+impl Drop for Ongoing {
+    fn drop(&mut self) {
+        if !self.told {
+            let outcome = self.failed("cut off: the caller hung up, or the host was stopped");
+            self.tell(outcome);
+        }
+    }
+}
+
+/// Those of an answer in JSON, which is an object.
+fn members(answer: &impl Serialize) -> Map<String, Value> {
+    match serde_json::to_value(answer) {
+        Ok(Value::Object(members)) => members,
+        _ => Map::new(),
+    }
+}
+
+/// The last changes, newest first.
+pub(super) async fn latest(admin: &Admin, query: &Query<'_>) -> Result<Vec<Audited>, Error> {
+    let rows = admin.ledger.audit(max(query)?).await?;
+    let rows = rows.into_iter().map(|row| {
+        let (ended_at, outcome) = row.ended.unzip();
+        Audited {
+            at: timestamp(row.at),
+            who: row.change.who,
+            peer: row.change.peer,
+            action: row.change.action,
+            target: row.change.target,
+            request_id: row.change.request_id,
+            ended_at: ended_at.and_then(timestamp),
+            outcome,
+        }
+    });
+    Ok(rows.collect())
+}

@@ -1,0 +1,200 @@
+//! What the audit log tells of changes that were made through the admin API.
+
+use hyper::StatusCode;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+
+use crate::host::{DEADLINE, Ground, Ground as Rig, Host, MISBEHAVING, Site, told_to};
+use crate::support::{self, request};
+
+contract!([servers, embedded] {
+    every_change_is_told_with_who_made_it_and_what_became_of_it,
+    a_change_whose_caller_hangs_up_is_told_as_far_as_it_came,
+});
+
+/// With this many dead letters.
+async fn with_dead(ground: Ground, count: u64) -> Host {
+    let site = Site::on(ground).with_oracle(MISBEHAVING);
+    let site = site
+        .with_flow("attempts = 5", "attempts = 2")
+        .with_flow("first = \"1s\"", "first = \"10ms\"");
+    let host = Host::start_on(site).await;
+    host.post(&told_to(0, "high")).await;
+    host.until_kept(1).await;
+    for number in 1..=count {
+        host.post(&told_to(number, "trap")).await;
+    }
+    support::eventually(DEADLINE, "they are dead", async || {
+        host.get("/dead").await.as_array().unwrap().len() as u64 == count
+    })
+    .await;
+    host
+}
+
+fn id(number: u64) -> String {
+    told_to(number, "")["tx_hash"].as_str().unwrap().to_owned()
+}
+
+async fn post(
+    host: &Host,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &Value,
+) -> (StatusCode, Value) {
+    let url = format!("{}{path}", host.admin);
+    let json = [&[("content-type", "application/json")], headers].concat();
+    let (status, _, answer) = request("POST", &url, &json, body.to_string()).await;
+    (status, serde_json::from_slice(&answer).unwrap())
+}
+
+async fn every_change_is_told_with_who_made_it_and_what_became_of_it(ground: Ground) {
+    let host = with_dead(ground, 3).await;
+    let digest = host.digest().await;
+    host.cli(&["dead", "purge", "--id", &id(1)]);
+    host.cli(&["dead", "requeue", "--id", &id(2)]);
+    // Neither changes anything.
+    host.cli(&["dead", "requeue", "--flow", "transactions", "--dry-run"]);
+    host.cli(&["dead", "list"]);
+    host.cli(&["oracles", "pin", "mempool-risk", &digest[..12]]);
+    host.cli(&["oracles", "unpin", "mempool-risk"]);
+    let named = [("x-request-id", "r-7")];
+    let (status, _) = post(&host, "/oracles/nobody/rollback", &named, &json!({})).await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+    let (status, _) = post(&host, "/dead/purge", &[], &json!({})).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+
+    let audit = host.get("/audit").await;
+    let audit = audit.as_array().unwrap();
+    let told: Vec<_> = audit
+        .iter()
+        .rev()
+        .map(|row| (row["action"].as_str().unwrap(), row["target"].clone()))
+        .collect();
+    let oracle = |name| json!({ "oracle": name });
+    assert_eq!(
+        told,
+        [
+            ("purge", json!({ "id": id(1) })),
+            ("requeue", json!({ "id": id(2), "rate": 500 })),
+            (
+                "pin",
+                json!({ "oracle": "mempool-risk", "digest": digest[..12] })
+            ),
+            ("unpin", oracle("mempool-risk")),
+            ("rollback", oracle("nobody")),
+            ("purge", json!({})),
+        ]
+    );
+    for row in audit {
+        assert_eq!(
+            (&row["who"], &row["peer"]),
+            (&json!("loopback"), &json!("127.0.0.1"))
+        );
+        let time = |name: &str| row[name].as_str().unwrap().parse::<Timestamp>().unwrap();
+        assert!(time("at") <= time("ended_at"));
+    }
+    let outcome = |at: usize| &audit[audit.len() - 1 - at]["outcome"];
+    let one = |number| json!({ "done": 1, "skipped": 0, "ids": { "transactions": [id(number)] } });
+    assert_eq!((outcome(0), outcome(1)), (&one(1), &one(2)));
+    assert_eq!(outcome(2)["digest"], json!(digest));
+    let refused = |at| outcome(at)["error"].as_str().unwrap();
+    assert!(refused(4).contains("nobody"), "{}", refused(4));
+    assert!(refused(5).contains("say which"), "{}", refused(5));
+    assert_eq!(audit[1]["request_id"], "r-7");
+
+    let table = host.cli(&["audit", "--max", "2"]);
+    assert!(
+        table.contains("rollback") && !table.contains("unpin"),
+        "{table}"
+    );
+    let table = host.cli(&["audit"]);
+    for part in [
+        "1 done, 0 skipped",
+        &format!("runs {}", &digest[..12]),
+        "error: say which",
+    ] {
+        assert!(table.contains(part), "{part}: {table}");
+    }
+    let listed: Value = serde_json::from_str(&host.cli(&["audit", "--json"])).unwrap();
+    assert_eq!(listed.as_array().unwrap(), audit);
+    let log = host.floodgate.stderr();
+    let lines = log
+        .lines()
+        .filter(|line| line.contains("\"target\":\"audit\""));
+    assert_eq!(lines.count(), 6, "{log}");
+}
+
+async fn a_change_whose_caller_hangs_up_is_told_as_far_as_it_came(ground: Ground) {
+    let host = with_dead(ground, 20).await;
+    let address = host.admin.strip_prefix("http://").unwrap();
+    let mut caller = TcpStream::connect(address).await.unwrap();
+    let body = r#"{"flow":"transactions","rate":1}"#;
+    let call = format!(
+        "POST /dead/requeue HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\n\
+         content-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    caller.write_all(call.as_bytes()).await.unwrap();
+    let told = async || host.get("/audit").await[0].clone();
+    support::eventually(DEADLINE, "it is told as going on", async || {
+        told().await["action"] == "requeue"
+    })
+    .await;
+    assert_eq!(told().await["outcome"], Value::Null);
+    drop(caller);
+    support::eventually(DEADLINE, "it is told as cut off", async || {
+        let outcome = &told().await["outcome"];
+        outcome["error"]
+            .as_str()
+            .is_some_and(|error| error.starts_with("cut off"))
+    })
+    .await;
+    assert!(told().await["outcome"]["done"].as_u64().unwrap_or(0) < 20);
+}
+
+#[tokio::test]
+async fn who_shows_the_token_is_told_so() {
+    let site = Site::on(Ground::embedded().await).with_oracle(MISBEHAVING);
+    let token = "a-token-for-tests-only";
+    let mut floodgate = site.serve_with("all", &["--admin-token", token]);
+    let url = format!("{}/oracles/o/unpin", floodgate.admin_url().await);
+    let bearer = format!("Bearer {token}");
+    let headers = [
+        ("content-type", "application/json"),
+        ("authorization", &*bearer),
+    ];
+    let (status, ..) = request("POST", &url, &headers[..1], "{}").await;
+    assert_eq!(status, StatusCode::UNAUTHORIZED);
+    let (status, ..) = request("POST", &url, &headers, "{}").await;
+    assert_eq!(status, StatusCode::OK);
+    let rows = site.query("SELECT who, peer, action FROM audit").await;
+    assert_eq!(rows, [["token", "127.0.0.1", "unpin"]]);
+    support::eventually(DEADLINE, "the refused call is in the log", async || {
+        let log = floodgate.stderr();
+        let mut lines = log
+            .lines()
+            .filter(|line| line.contains("\"target\":\"audit\""));
+        lines.any(|line| line.contains("call refused") && line.contains("/oracles/o/unpin"))
+    })
+    .await;
+    assert!(!floodgate.stderr().contains(token));
+}
+
+#[tokio::test]
+async fn what_cannot_be_written_down_is_not_done() {
+    let host = Host::start(MISBEHAVING).await;
+    let digest = host.digest().await;
+    support::eventually(DEADLINE, "a pin is made", async || {
+        host.try_cli(&["oracles", "pin", "mempool-risk", &digest])
+            .status
+            .success()
+    })
+    .await;
+    host.site.query("DROP TABLE audit").await;
+    let (status, _) = post(&host, "/oracles/mempool-risk/unpin", &[], &json!({})).await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    let chosen = host.site.query("SELECT kind FROM oracle_choices").await;
+    assert_eq!(chosen, [["pinned"]]);
+}
