@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::Context;
 use arc_swap::ArcSwap;
 use futures_util::FutureExt;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -106,6 +106,8 @@ pub(super) async fn run(
         max_memory,
     };
     work.spawn(reload.run(stop.work.clone()));
+    // Whoever is told that it is up may stop it at once.
+    let mut signals = Signals::listen()?;
     tell(&Started {
         front_end: front_end.as_ref().map(|(server, _)| server.local_addr()),
         admin: admin.local_addr(),
@@ -132,11 +134,11 @@ pub(super) async fn run(
         stop,
     };
     tokio::select! {
-        signal = wait_for_signal() => signal?,
+        () = signals.next() => {}
         Err(unfit) = &mut fit => return Err(unfit),
     }
     info!("stopping, waiting for requests and batches in flight; a second signal quits at once");
-    until_drained(running.drain(), settings.drain).await
+    until_drained(running.drain(), settings.drain, &mut signals).await
 }
 
 /// Requests stop first, then the workers, so that what was answered last is
@@ -172,6 +174,7 @@ impl Running {
 async fn until_drained(
     drain: impl Future<Output = Result<(), JoinError>>,
     patience: Duration,
+    signals: &mut Signals,
 ) -> anyhow::Result<()> {
     tokio::select! {
         drained = tokio::time::timeout(patience, drain) => match drained {
@@ -181,7 +184,7 @@ async fn until_drained(
                 Ok(())
             }
         },
-        second = wait_for_signal() => second,
+        () = signals.next() => Ok(()),
     }
 }
 
@@ -347,12 +350,25 @@ async fn migrate_when_there(ledger: Arc<dyn Ledger>, stop: CancellationToken) {
     }
 }
 
-async fn wait_for_signal() -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// Of those that ask a process to end.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    /// From now on they are counted and no longer end the process.
+    fn listen() -> anyhow::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate()).context("listen for SIGTERM")?,
+            interrupt: signal(SignalKind::interrupt()).context("listen for SIGINT")?,
+        })
     }
-    Ok(())
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }
