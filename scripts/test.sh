@@ -4,8 +4,11 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=scripts/lib/servers.sh
 source scripts/lib/servers.sh
+# shellcheck source=scripts/lib/deploy.sh
+source scripts/lib/deploy.sh
 
 ensure_packages
+check_deploy
 
 # Everything is built in the dev profile: its dependencies are optimised, and
 # another profile would build the whole tree once more.
