@@ -28,6 +28,7 @@ mod auditing;
 mod backbone;
 mod contracts;
 mod delivering;
+mod deploy_files;
 mod dev;
 mod downstream;
 mod faults_of_entries;
