@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# All that CI does: formatting, lints, and every test against real servers.
+# All that CI does: formatting, lints, the alert rules, and every test against
+# real servers.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=scripts/lib/servers.sh
