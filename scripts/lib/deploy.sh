@@ -22,9 +22,7 @@ ensure_promtool() {
     promtool=$directory/usr/bin/promtool
     if [ -x "$promtool" ]; then return; fi
     mkdir -p "$directory"
-    if ! (cd "$directory" && apt-get download -qq prometheus); then
-        echo "missing: promtool, which comes with Prometheus; is apt-get update due?" >&2
-        return 1
-    fi
+    update_packages prometheus
+    (cd "$directory" && apt-get download -qq prometheus)
     dpkg-deb --extract "$directory"/prometheus_*.deb "$directory"
 }

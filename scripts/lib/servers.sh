@@ -40,23 +40,23 @@ ensure_compiler() {
 }
 
 install_packages() {
-    local missing=("$@") sudo=()
-    if [ ${#missing[@]} -eq 0 ]; then return; fi
-    if [ "$(id -u)" -ne 0 ]; then
-        if ! command -v sudo >/dev/null; then
-            missing_packages "${missing[@]}"
-            return 1
-        fi
-        sudo=(sudo)
-    fi
-    if ! command -v apt-get >/dev/null; then
-        missing_packages "${missing[@]}"
+    if [ $# -eq 0 ]; then return; fi
+    update_packages "$@"
+    echo "installing $*"
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"
+}
+
+# So that these packages are found.
+update_packages() {
+    if ! command -v apt-get >/dev/null || { [ "$(id -u)" -ne 0 ] && ! command -v sudo >/dev/null; }; then
+        missing_packages "$@"
         return 1
     fi
-    echo "installing ${missing[*]}"
-    "${sudo[@]}" apt-get update -qq
-    "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive \
-        apt-get install -y -qq --no-install-recommends "${missing[@]}"
+    as_root apt-get update -qq
+}
+
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
 }
 
 missing_packages() {
