@@ -35,7 +35,7 @@ fn ten_thousand_trapped_instances_leave_no_memory_behind() {
             id: what.into(),
             body: format!(r#"{{"do":"{what}"}}"#).into(),
             received_at: 0,
-            attributes: Vec::new(),
+            attributes: Arc::default(),
         };
         let fault = oracle.judge(&[&entry], &settings, limits).unwrap_err();
         assert_eq!(fault.kind, expected, "{}", fault.error);

@@ -1,10 +1,11 @@
 //! What is measured: transactions, and a shipped rule that judges them, as a
 //! component and native.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use floodgate::backbone::NewEntry;
+use floodgate::backbone::{NewEntry, Origin};
 use floodgate::flow::{BodyHash, Entry, OracleLimits};
 use floodgate::oracle::{Engine, EngineOptions, Oracle};
 
@@ -37,7 +38,7 @@ pub fn transaction(number: u64) -> Entry {
         id: format!("0x{number:064x}").into(),
         body: body.into(),
         received_at: 1_766_700_000_123,
-        attributes: Vec::new(),
+        attributes: Arc::default(),
     }
 }
 
@@ -48,7 +49,10 @@ pub fn new(number: u64) -> NewEntry {
         id,
         body_hash: BodyHash::of(&body),
         body,
-        key: None,
+        origin: Origin {
+            request_id: format!("{number:016x}").into(),
+            ..Origin::default()
+        },
     }
 }
 

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::api::Query;
 use super::audit::Progress;
+use super::decisions::request_id;
 use super::guard::Caller;
 use super::pending::timestamp;
 use super::types::{Dead, DeadDone, WhichDead};
@@ -185,6 +186,7 @@ fn dead(Buried { letter, .. }: Buried) -> Dead {
         received_at: timestamp(letter.received_at),
         first_at: timestamp(letter.first_at),
         last_at: timestamp(letter.last_at),
+        request_id: request_id(&letter.attributes),
         body: String::from_utf8_lossy(&letter.body).into_owned(),
     }
 }

@@ -2,7 +2,7 @@ use super::api::Query;
 use super::pending::{max, timestamp};
 use super::types::{DecidedBy, Kept};
 use super::{Admin, Error};
-use crate::flow::Judged;
+use crate::flow::{Attributes, Judged, REQUEST_ID, attribute};
 
 /// The decisions that were kept last.
 pub(super) async fn latest(admin: &Admin, query: &Query<'_>) -> Result<Vec<Kept>, Error> {
@@ -22,8 +22,13 @@ pub(super) async fn latest(admin: &Admin, query: &Query<'_>) -> Result<Vec<Kept>
         oracles: decided_by(decision.outcome.oracles),
         received_at: timestamp(decision.received_at),
         decided_at: timestamp(decision.outcome.decided_at),
+        request_id: request_id(&decision.attributes),
     });
     Ok(kept.collect())
+}
+
+pub(super) fn request_id(attributes: &Attributes) -> Option<String> {
+    attribute(attributes, REQUEST_ID).map(str::to_owned)
 }
 
 pub(super) fn decided_by(oracles: Vec<Judged>) -> Vec<DecidedBy> {

@@ -104,6 +104,7 @@ pub enum Why {
         oracles: Vec<DecidedBy>,
         /// Where the flow delivers.
         deliveries: Vec<Delivery>,
+        request_id: Option<String>,
         decided_at: Option<Timestamp>,
     },
     /// Decided, and not among what the flow keeps.
@@ -113,6 +114,7 @@ pub enum Why {
         error: String,
         attempts: u32,
         last_at: Option<Timestamp>,
+        request_id: Option<String>,
     },
 }
 
@@ -145,6 +147,8 @@ pub struct Kept {
     pub oracles: Vec<DecidedBy>,
     pub received_at: Option<Timestamp>,
     pub decided_at: Option<Timestamp>,
+    /// What the request was called that it came with.
+    pub request_id: Option<String>,
 }
 
 /// `GET /dead?flow=&fault=&id=&limit=`
@@ -163,6 +167,8 @@ pub struct Dead {
     pub received_at: Option<Timestamp>,
     pub first_at: Option<Timestamp>,
     pub last_at: Option<Timestamp>,
+    /// What the request was called that it came with.
+    pub request_id: Option<String>,
     /// As text; bytes that are none are shown as U+FFFD.
     pub body: String,
 }

@@ -1,4 +1,4 @@
-use super::decisions::decided_by;
+use super::decisions::{decided_by, request_id};
 use super::pending::{pending_entry, timestamp};
 use super::types::{Delivery, Why};
 use super::{Admin, Error, oracles};
@@ -11,6 +11,7 @@ use crate::ledger::{DeadFilter, DeliveryState};
 pub(super) async fn why(admin: &Admin, flow: &str, id: &str) -> Result<Why, Error> {
     let flow = admin.flow(flow)?;
     if let Some(decision) = admin.ledger.decision(&flow.name, id).await? {
+        let request_id = request_id(&decision.attributes);
         let outcome = decision.outcome;
         return Ok(Why::Decided {
             label: outcome.label.map(|label| label.to_string()),
@@ -19,6 +20,7 @@ pub(super) async fn why(admin: &Admin, flow: &str, id: &str) -> Result<Why, Erro
             oracles: decided_by(outcome.oracles),
             deliveries: deliveries(admin, &flow, id).await?,
             decided_at: timestamp(outcome.decided_at),
+            request_id,
         });
     }
     let partition = Partition {
@@ -35,12 +37,14 @@ pub(super) async fn why(admin: &Admin, flow: &str, id: &str) -> Result<Why, Erro
             ..DeadFilter::default()
         };
         if let Some(buried) = admin.ledger.dead(&filter).await?.into_iter().next() {
+            let request_id = request_id(&buried.letter.attributes);
             let fault = buried.letter.fault;
             return Ok(Why::Dead {
                 fault: fault.kind.as_str().to_owned(),
                 error: fault.error,
                 attempts: buried.letter.attempts,
                 last_at: timestamp(buried.letter.last_at),
+                request_id,
             });
         }
     }

@@ -20,8 +20,8 @@ pub use self::redis::Redis;
 pub use self::stream_id::{NotAStreamId, StreamId};
 pub use self::types::{
     AppendLimits, Appended, ByDeliveries, Cause, Delivery, Depth, Error, Failed, Fate, FaultRecord,
-    Landmark, MemoryUse, NewEntry, OpenEntry, Outcomes, Partition, Payload, Pending, Recorded,
-    Requeue, Tokens, Trace,
+    Landmark, MemoryUse, NewEntry, OpenEntry, Origin, Outcomes, Partition, Payload, Pending,
+    Recorded, Requeue, Tokens, Trace,
 };
 
 /// How long a worker's hold on an entry lasts without being renewed.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::StreamId;
-use crate::flow::{BodyHash, Entry, EntryFault, FlowName};
+use crate::flow::{Attributes, BodyHash, Entry, EntryFault, FlowName, REQUEST_ID, TRACEPARENT};
 
 /// One partition of a flow's stream.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -23,8 +23,28 @@ pub struct NewEntry {
     pub id: Arc<str>,
     pub body: Bytes,
     pub body_hash: BodyHash,
-    /// The name of the API key that it came with; the entry's attribute `key`.
+    pub origin: Origin,
+}
+
+/// The request that an entry came with; it becomes the entry's attributes.
+#[derive(Clone, Debug, Default)]
+pub struct Origin {
+    pub request_id: Arc<str>,
+    /// The name of the API key.
     pub key: Option<Arc<str>>,
+    /// Where the request is traced.
+    pub traceparent: Option<Arc<str>>,
+}
+
+impl Origin {
+    /// Names and values; the request's id is always there.
+    pub fn attributes(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let request_id = Some((REQUEST_ID, &*self.request_id));
+        let key = self.key.as_deref().map(|key| ("key", key));
+        let traceparent = self.traceparent.as_deref();
+        let traceparent = traceparent.map(|traceparent| (TRACEPARENT, traceparent));
+        [request_id, key, traceparent].into_iter().flatten()
+    }
 }
 
 /// What became of one entry of an append.
@@ -249,7 +269,7 @@ pub struct Requeue {
     pub id: Arc<str>,
     pub body: Bytes,
     pub body_hash: BodyHash,
-    pub attributes: Vec<(String, String)>,
+    pub attributes: Attributes,
     pub stream_id: StreamId,
 }
 

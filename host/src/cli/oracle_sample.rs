@@ -64,7 +64,7 @@ pub(super) fn entry(id: String, body: &str) -> Entry {
         id: id.into(),
         body: Bytes::copy_from_slice(body.as_bytes()),
         received_at: u64::try_from(now).unwrap_or_default(),
-        attributes: Vec::new(),
+        attributes: Arc::default(),
     }
 }
 

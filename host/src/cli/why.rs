@@ -61,18 +61,20 @@ fn tell(why: &Why) -> String {
             oracles,
             deliveries,
             decided_at,
+            request_id,
         } => {
             let deliveries: String = deliveries.iter().map(delivery).collect();
             let by: Vec<String> = (oracles.iter())
                 .map(|by| format!("{} {:.12} ({})", by.name, by.digest, by.score))
                 .collect();
             format!(
-                "decided at {}: {}, score {}\nreasons: {}\nby: {}{deliveries}",
+                "decided at {}: {}, score {}\nreasons: {}\nby: {}{deliveries}\nrequest: {}",
                 or_dash(decided_at.as_ref()),
                 or_dash(label.as_ref()),
                 or_dash(score.as_ref()),
                 or_dash((!reasons.is_empty()).then(|| reasons.join(", "))),
                 or_dash((!by.is_empty()).then(|| by.join(", "))),
+                or_dash(request_id.as_ref()),
             )
         }
         Why::NotKept { received_at } => format!(
@@ -84,9 +86,11 @@ fn tell(why: &Why) -> String {
             error,
             attempts,
             last_at,
+            request_id,
         } => format!(
-            "dead since {} after {attempts} attempts, of {fault}: {error}\nfloodgate dead requeue --id has it judged again",
-            or_dash(last_at.as_ref())
+            "dead since {} after {attempts} attempts, of {fault}: {error}\nrequest: {}\nfloodgate dead requeue --id has it judged again",
+            or_dash(last_at.as_ref()),
+            or_dash(request_id.as_ref())
         ),
     }
 }

@@ -55,6 +55,21 @@ pub fn sha256_16(bytes: &[u8]) -> [u8; 16] {
     out
 }
 
+/// Names and values of what is known of an entry besides its body.
+pub type Attributes = Arc<[(String, String)]>;
+
+/// The attribute that says what the request was called that an entry came with.
+pub const REQUEST_ID: &str = "request-id";
+/// The attribute that says which span of which trace an entry came from (W3C
+/// Trace Context); only of sampled traces.
+pub const TRACEPARENT: &str = "traceparent";
+
+/// The value of the first attribute with this name.
+pub fn attribute<'a>(attributes: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    let mut named = attributes.iter().filter(|(known, _)| known == name);
+    named.next().map(|(_, value)| &**value)
+}
+
 /// One admitted entry, as the worker and the oracles see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
@@ -64,12 +79,41 @@ pub struct Entry {
     pub body: Bytes,
     /// Unix milliseconds, by the backbone's clock.
     pub received_at: u64,
-    pub attributes: Vec<(String, String)>,
+    pub attributes: Attributes,
 }
 
 impl Entry {
     /// The body as text; `None` where somebody else wrote the stream entry.
     pub fn body_str(&self) -> Option<&str> {
         std::str::from_utf8(&self.body).ok()
+    }
+
+    /// The attributes that oracles are shown. What only traces a request is
+    /// not among them: an entry gets the same verdict however it is sent.
+    pub fn shown(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.attributes
+            .iter()
+            .map(|(name, value)| (&**name, &**value))
+            .filter(|(name, _)| *name != REQUEST_ID && *name != TRACEPARENT)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn oracles_are_not_shown_what_only_traces_a_request() {
+        let known = [("request-id", "r"), ("key", "shop"), ("traceparent", "t")];
+        let entry = Entry {
+            id: "a".into(),
+            body: Bytes::new(),
+            received_at: 0,
+            attributes: known
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into(),
+        };
+        assert_eq!(entry.shown().collect::<Vec<_>>(), [("key", "shop")]);
+        assert_eq!(attribute(&entry.attributes, REQUEST_ID), Some("r"));
     }
 }

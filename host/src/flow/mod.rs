@@ -40,7 +40,9 @@ pub use self::body::{NotJson, parse as parse_body};
 pub use self::decision::{Decision, Judged, Outcome, Verdict};
 pub use self::digest::Digest;
 pub use self::downstream::{DeliverWhen, Downstream, EntryUrl, NotAUrl};
-pub use self::entry::{BodyHash, Entry, FlowName, sha256_16};
+pub use self::entry::{
+    Attributes, BodyHash, Entry, FlowName, REQUEST_ID, TRACEPARENT, attribute, sha256_16,
+};
 pub use self::fault::{EntryFault, FaultKind};
 pub use self::identity::{MAX_ID, Normalise};
 pub use self::placeholder::{Filled, Name, Place, Values};

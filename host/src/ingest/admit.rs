@@ -20,7 +20,7 @@ use super::meter::RequestMeter;
 use super::receipt::Receipt;
 use super::receive::{check_media_type, receive};
 use super::{Refusal, Response, respond};
-use crate::backbone::{AppendLimits, Appended, Backbone, NewEntry, Partition};
+use crate::backbone::{AppendLimits, Appended, Backbone, NewEntry, Origin, Partition};
 use crate::flow::{Admitted, BodyHash, Flow, Inadmissible, Name};
 use crate::ledger::Ledger;
 
@@ -73,11 +73,13 @@ impl Admission {
     pub async fn answer(
         &self,
         request: Request<Incoming>,
+        request_id: &Arc<str>,
         peer: IpAddr,
         body_timeout: Duration,
     ) -> Result<Response, Refusal> {
         let began = Instant::now();
-        let answer = self.answer_by_limits(request, peer, body_timeout).await;
+        let answer = self.answer_by_limits(request, request_id, peer, body_timeout);
+        let answer = answer.await;
         self.meter.answered(began.elapsed());
         answer.inspect_err(|refusal| self.meter.refused(refusal))
     }
@@ -86,23 +88,28 @@ impl Admission {
     async fn answer_by_limits(
         &self,
         request: Request<Incoming>,
+        request_id: &Arc<str>,
         peer: IpAddr,
         body_timeout: Duration,
     ) -> Result<Response, Refusal> {
-        let caller = self.caller(request.headers())?;
-        let token = self.token(caller.as_deref(), peer).await?;
+        let origin = Origin {
+            request_id: Arc::clone(request_id),
+            key: self.caller(request.headers())?,
+            traceparent: None,
+        };
+        let token = self.token(origin.key.as_deref(), peer).await?;
         let Some((rate, tokens)) = token else {
-            return self.admit(request, caller, body_timeout).await;
+            return self.admit(request, origin, body_timeout).await;
         };
         let answer = match tokens.taken {
-            true => self.admit(request, caller, body_timeout).await,
+            true => self.admit(request, origin, body_timeout).await,
             false => Err(Refusal::RateLimited {
                 retry_after: tokens.next_after,
             }),
         };
         let mut response = answer.unwrap_or_else(|refusal| {
             self.meter.refused(&refusal);
-            refusal.response()
+            refusal.answer(request_id)
         });
         tell_limits(response.headers_mut(), rate, &tokens);
         Ok(response)
@@ -112,22 +119,22 @@ impl Admission {
     async fn admit(
         &self,
         request: Request<Incoming>,
-        caller: Option<Arc<str>>,
+        origin: Origin,
         body_timeout: Duration,
     ) -> Result<Response, Refusal> {
         check_media_type(request.headers())?;
         if let Some(component) = &*self.waits_for.load() {
             return Err(Refusal::Waiting(component.to_string()));
         }
-        let idempotency_key = IdempotencyKey::of(request.headers(), caller.as_deref())?;
+        let idempotency_key = IdempotencyKey::of(request.headers(), origin.key.as_deref())?;
         let max_body = self.flow.admit.max_body;
         let body = receive(request.into_body(), max_body, body_timeout).await?;
         if self.flow.admit.batch {
-            return self.admit_batch(body, caller).await;
+            return self.admit_batch(body, origin).await;
         }
         let admitted = self.flow.admit.admit(body);
         let admitted = admitted.map_err(|inadmissible| self.refusal(inadmissible))?;
-        self.admit_one(admitted, caller, idempotency_key).await
+        self.admit_one(admitted, origin, idempotency_key).await
     }
 
     /// Where the body holds its id, the id is what makes two requests the same,
@@ -135,7 +142,7 @@ impl Admission {
     async fn admit_one(
         &self,
         admitted: Admitted,
-        caller: Option<Arc<str>>,
+        origin: Origin,
         idempotency_key: Option<IdempotencyKey>,
     ) -> Result<Response, Refusal> {
         let Admitted { id, body, value } = admitted;
@@ -153,7 +160,7 @@ impl Admission {
             id: Arc::clone(&id),
             body,
             body_hash,
-            key: caller,
+            origin,
         };
         let appended = self.batcher(&id)?.append(entry).await?;
         let reply = reply.rendered(&self.flow, &id, appended);

@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use super::admit::Admission;
 use super::receipt::Receipt;
 use super::{Refusal, Response};
-use crate::backbone::{Appended, NewEntry};
+use crate::backbone::{Appended, NewEntry, Origin};
 use crate::flow::{Admitted, BodyHash, Inadmissible, Violation};
 
 /// Checking a larger body would keep the other requests of its thread waiting.
@@ -23,9 +23,9 @@ impl Admission {
     pub(super) async fn admit_batch(
         &self,
         body: Bytes,
-        caller: Option<Arc<str>>,
+        origin: Origin,
     ) -> Result<Response, Refusal> {
-        let entries = self.checked(body, caller).await?;
+        let entries = self.checked(body, origin).await?;
         let count = entries.len();
         let appended = self.append_batch(entries).await?;
         self.refuse_if_not_taken(&appended)?;
@@ -43,16 +43,12 @@ impl Admission {
         Ok(self.accepted(reply, replayed))
     }
 
-    async fn checked(
-        &self,
-        body: Bytes,
-        caller: Option<Arc<str>>,
-    ) -> Result<Vec<NewEntry>, Refusal> {
+    async fn checked(&self, body: Bytes, origin: Origin) -> Result<Vec<NewEntry>, Refusal> {
         let large = body.len() > LARGE;
         let flow = Arc::clone(&self.flow);
         let check = move || -> Checked {
             let admitted = flow.admit.admit_batch(&body)?.into_iter();
-            Ok(admitted.filter_map(|item| entry(item, &caller)).collect())
+            Ok(admitted.filter_map(|item| entry(item, &origin)).collect())
         };
         let checked = if large {
             // As many at a time as there are cores: what is parsed is large.
@@ -123,12 +119,12 @@ impl Admission {
     }
 }
 
-fn entry(item: Admitted, caller: &Option<Arc<str>>) -> Option<NewEntry> {
+fn entry(item: Admitted, origin: &Origin) -> Option<NewEntry> {
     Some(NewEntry {
         // A flow that takes batches has the ids in its bodies.
         id: item.id?,
         body_hash: BodyHash::of(&item.body),
         body: item.body,
-        key: caller.clone(),
+        origin: origin.clone(),
     })
 }

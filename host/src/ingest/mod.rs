@@ -17,6 +17,7 @@ mod pages;
 mod receipt;
 mod receive;
 mod refusal;
+mod request_id;
 mod router;
 mod server;
 #[cfg(test)]

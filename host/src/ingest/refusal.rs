@@ -6,6 +6,7 @@ use bytesize::ByteSize;
 use hyper::StatusCode;
 use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use serde::Serialize;
+use tracing::debug;
 
 use super::Response;
 use crate::flow::{NotJson, Violation};
@@ -178,7 +179,15 @@ impl Refusal {
         }
     }
 
-    pub(super) fn response(&self) -> Response {
+    /// The response; the log has it at level debug, because anybody may have
+    /// as many requests refused as they like.
+    pub(super) fn answer(&self, request_id: &str) -> Response {
+        let status = self.status().as_u16();
+        debug!(request_id, status, error = %self, "request refused");
+        self.response()
+    }
+
+    fn response(&self) -> Response {
         let (code, title) = self.kind();
         let document = ProblemDocument {
             kind: format!("urn:floodgate:problem:{code}"),

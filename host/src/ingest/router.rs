@@ -12,6 +12,7 @@ use tracing::error;
 use super::admit::Admission;
 use super::keys::KeyRing;
 use super::pages::Page;
+use super::request_id::{request_id, tell_request_id};
 use super::track::Tracking;
 use super::{Health, Refusal, Response};
 use crate::backbone::Backbone;
@@ -133,14 +134,17 @@ impl Ingest {
         peer: IpAddr,
         body_timeout: Duration,
     ) -> Response {
-        self.route(request, peer, body_timeout)
-            .await
-            .unwrap_or_else(|refusal| refusal.response())
+        let request_id = request_id(request.headers());
+        let answer = self.route(request, &request_id, peer, body_timeout).await;
+        let mut response = answer.unwrap_or_else(|refusal| refusal.answer(&request_id));
+        tell_request_id(&mut response, &request_id);
+        response
     }
 
     async fn route(
         &self,
         request: Request<Incoming>,
+        request_id: &Arc<str>,
         peer: IpAddr,
         body_timeout: Duration,
     ) -> Result<Response, Refusal> {
@@ -151,7 +155,8 @@ impl Ingest {
         let route = found.value;
         match (request.method(), &route.post, &route.get) {
             (&Method::POST, Some(admission), _) => {
-                admission.answer(request, peer, body_timeout).await
+                let answer = admission.answer(request, request_id, peer, body_timeout);
+                answer.await
             }
             (&Method::GET | &Method::HEAD, _, Some(get)) => {
                 let id = found.params.get("id");

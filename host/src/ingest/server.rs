@@ -16,10 +16,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tower::Layer;
+use tower::{Layer, ServiceExt};
 use tower_http::cors::CorsLayer;
 use tracing::{debug, error, info, warn};
 
+use super::request_id::name_if_nameless;
 use super::{Ingest, Response};
 
 /// Limits that keep slow or many clients from using up the front end.
@@ -202,7 +203,9 @@ impl Connections {
                     .await
             }
             Some(cors) => {
-                let service = TowerToHyperService::new(cors.layer(tower::service_fn(answer)));
+                let service = cors.layer(tower::service_fn(answer));
+                let service = service.map_response(name_if_nameless);
+                let service = TowerToHyperService::new(service);
                 self.drive(stream, service, &asked, shutdown).await;
             }
         }

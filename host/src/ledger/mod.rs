@@ -14,7 +14,9 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::backbone::{Landmark, Partition, StreamId};
-use crate::flow::{BodyHash, Decision, Digest, Downstream, Entry, EntryFault, FlowName, Outcome};
+use crate::flow::{
+    Attributes, BodyHash, Decision, Digest, Downstream, Entry, EntryFault, FlowName, Outcome,
+};
 
 pub use self::audit::{AuditLog, Audited, Change};
 pub use self::embedded::Embedded;
@@ -55,7 +57,7 @@ pub struct DeadLetter {
     /// The entry's id; made from the stream id where the entry had none.
     pub id: Arc<str>,
     pub body: Bytes,
-    pub attributes: Vec<(String, String)>,
+    pub attributes: Attributes,
     pub fault: EntryFault,
     pub attempts: u32,
     pub deliveries: u32,
@@ -90,6 +92,7 @@ pub struct KeptDecision {
     pub body: String,
     /// Unix milliseconds.
     pub received_at: u64,
+    pub attributes: Attributes,
     pub outcome: Outcome,
 }
 

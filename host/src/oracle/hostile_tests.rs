@@ -1,5 +1,7 @@
 //! Components that are large or odd, and bytes that are none.
 
+use std::sync::Arc;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -14,7 +16,7 @@ fn score(oracle: &Oracle) -> f64 {
         id: "a".into(),
         body: "{}".into(),
         received_at: 0,
-        attributes: Vec::new(),
+        attributes: Arc::default(),
     };
     let limits = OracleLimits {
         memory: 64 << 20,

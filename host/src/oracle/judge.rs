@@ -72,10 +72,8 @@ impl Oracle {
         limits: OracleLimits,
     ) -> Result<Vec<Result<Verdict, Refusal>>, BatchFault> {
         let bodies: Vec<Option<&str>> = batch.iter().map(|entry| entry.body_str()).collect();
-        let attributes: Vec<Vec<(&str, &str)>> = batch
-            .iter()
-            .map(|entry| entry.attributes.iter().map(|(k, v)| (&**k, &**v)).collect())
-            .collect();
+        let attributes: Vec<Vec<(&str, &str)>> =
+            batch.iter().map(|entry| entry.shown().collect()).collect();
         let shown: Vec<guest::Entry<'_>> = (batch.iter().zip(&bodies).zip(&attributes))
             .filter_map(|((entry, body), attributes)| {
                 Some(guest::Entry {

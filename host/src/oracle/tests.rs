@@ -18,7 +18,7 @@ fn entry(id: &str) -> Entry {
         id: id.into(),
         body: "{}".into(),
         received_at: 1,
-        attributes: vec![("a".to_owned(), "b".to_owned())],
+        attributes: [("a".to_owned(), "b".to_owned())].into(),
     }
 }
 

@@ -220,7 +220,7 @@ mod tests {
             id: entry.id.as_str().into(),
             body: entry.body(),
             received_at: 0,
-            attributes: Vec::new(),
+            attributes: Arc::default(),
         };
         let settings = Arc::new(OracleSettings {
             values: BTreeMap::new(),

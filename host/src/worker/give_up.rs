@@ -169,7 +169,7 @@ impl PartitionWorker {
             Payload::Malformed { raw, .. } => (
                 Arc::from(delivery.stream_id.to_string()),
                 raw.clone(),
-                Vec::new(),
+                Arc::default(),
             ),
         };
         DeadLetter {

@@ -42,7 +42,8 @@ async fn only_a_key_of_the_flow_comes_in_and_its_name_travels_with_the_entry() {
     let other = new_key(&file, &["other", "--flow", "credit"]);
     let front = Service::front_end_with(site, &["--keys-file", file.to_str().unwrap()]).await;
     let post = async |key: Option<&str>| {
-        let headers: Vec<_> = key.map(|key| ("x-api-key", key)).into_iter().collect();
+        let key = key.map(|key| ("x-api-key", key));
+        let headers: Vec<_> = [("x-request-id", "first")].into_iter().chain(key).collect();
         front.post_with("/events", &headers, &batch(1)).await
     };
     let (status, headers, problem) = post(None).await;
@@ -66,7 +67,8 @@ async fn only_a_key_of_the_flow_comes_in_and_its_name_travels_with_the_entry() {
         tokio::spawn(connection);
         let query = "SELECT attributes::text FROM decisions";
         let row = client.query_opt(query, &[]).await.ok().flatten();
-        row.is_some_and(|row| row.get::<_, &str>(0) == r#"[["key","shop"]]"#)
+        let attributes = r#"[["request-id","first"],["key","shop"]]"#;
+        row.is_some_and(|row| row.get::<_, &str>(0) == attributes)
     })
     .await;
 }
@@ -205,6 +207,10 @@ async fn pages_of_the_named_origins_may_use_it_and_no_others() {
     let headers = allowed["access-control-allow-headers"].to_str().unwrap();
     assert!(headers.contains("idempotency-key"), "{headers}");
     assert!(
+        allowed.contains_key("x-request-id"),
+        "it is on every answer"
+    );
+    assert!(
         !preflight("https://evil.example.com")
             .await
             .contains_key("access-control-allow-origin")
@@ -215,6 +221,8 @@ async fn pages_of_the_named_origins_may_use_it_and_no_others() {
         .await;
     assert_eq!(status, StatusCode::CREATED);
     assert_eq!(headers["access-control-allow-origin"], origin);
+    let exposed = headers["access-control-expose-headers"].to_str().unwrap();
+    assert!(exposed.contains("x-request-id"), "{exposed}");
     assert!(
         headers["vary"]
             .to_str()

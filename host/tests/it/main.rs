@@ -45,6 +45,7 @@ mod oracle_new;
 mod oracle_watch;
 mod prove;
 mod reloading;
+mod request_ids;
 mod services;
 mod support;
 mod support_check;

@@ -49,7 +49,7 @@ fn entry(id: &str, body: &str) -> Entry {
         id: id.into(),
         body: Bytes::copy_from_slice(body.as_bytes()),
         received_at: 0,
-        attributes: Vec::new(),
+        attributes: Arc::default(),
     }
 }
 
@@ -86,7 +86,7 @@ fn hold_to_cases(name: &str, component: &[u8]) {
             id: Arc::clone(&case.id),
             body: case.body.to_string().into(),
             received_at: case.received_at,
-            attributes: Vec::new(),
+            attributes: Arc::default(),
         })
         .collect();
     let oracle = Oracle::load(&engine(), component).unwrap();

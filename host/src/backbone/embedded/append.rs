@@ -30,15 +30,14 @@ pub(super) fn append(
             None if added >= room => Appended::BacklogFull,
             None => {
                 added += 1;
-                let name = entry.key.as_deref();
-                let attributes = name.map(|name| to_json(&[("key", name)])).transpose()?;
+                let attributes: Vec<_> = entry.origin.attributes().collect();
                 let arrival = Arrival {
                     key,
                     ms,
                     id: &entry.id,
                     body: &entry.body,
                     body_hash: entry.body_hash,
-                    attributes,
+                    attributes: Some(to_json(&attributes)?),
                 };
                 Appended::New(arrival.insert(db)?)
             }

@@ -8,11 +8,11 @@ use super::connection::Server;
 use super::memory::Memory;
 use super::script::Call;
 use crate::backbone::{AppendLimits, Appended, Error, NewEntry, Requeue};
-use crate::flow::BodyHash;
+use crate::flow::{BodyHash, TRACEPARENT};
 
 /// About what an entry adds to the command besides its body, in bytes: its id,
-/// the key of that, two hashes.
-const PER_ENTRY: usize = 160;
+/// the key of that, two hashes, its request's id.
+const PER_ENTRY: usize = 200;
 
 static APPEND: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/append.lua")));
 static CLAIM_KEY: LazyLock<Script> =
@@ -56,18 +56,33 @@ async fn append_with(
     refused: Appended,
     group: &[NewEntry],
 ) -> Result<Vec<Appended>, Error> {
+    // All entries of a group have as many fields, so that the script needs no
+    // branch: a flow asks all clients for a key, or none.
+    let keyed = group.iter().any(|entry| entry.origin.key.is_some());
+    let traced = group.iter().any(|entry| entry.origin.traceparent.is_some());
+    let width = 4 + 2 * usize::from(keyed) + 2 * usize::from(traced);
     let bytes: usize = group.iter().map(|entry| PER_ENTRY + entry.body.len()).sum();
-    let mut call = Call::of(&APPEND, 2 + group.len(), 3 + 5 * group.len(), bytes);
+    let args = 4 + (1 + width) * group.len();
+    let mut call = Call::of(&APPEND, 2 + group.len(), args, bytes);
     call.arg(&keys.stream).arg(&keys.open);
     for entry in group {
         call.arg(keys.id(&entry.id));
     }
-    call.arg(room);
+    call.arg(room).arg(width);
     for entry in group {
+        let origin = &entry.origin;
         call.arg(&entry.body_hash.0[..])
             .arg(&*entry.id)
             .arg(&entry.body[..])
-            .arg(entry.key.as_deref().unwrap_or_default());
+            .arg(&*origin.request_id);
+        if keyed {
+            call.arg("key")
+                .arg(origin.key.as_deref().unwrap_or_default());
+        }
+        if traced {
+            let traceparent = origin.traceparent.as_deref();
+            call.arg(TRACEPARENT).arg(traceparent.unwrap_or_default());
+        }
     }
     let mut connection = server.connection().await?;
     let outcome: String = call
@@ -122,7 +137,7 @@ pub(super) async fn requeue(server: &Server, keys: &Keys, dead: &Requeue) -> Res
         .arg(&dead.body_hash.0[..])
         .arg(&*dead.id)
         .arg(&dead.body[..]);
-    for (name, value) in &dead.attributes {
+    for (name, value) in dead.attributes.iter() {
         call.arg(name).arg(value);
     }
     server.run(&call, keys).await

@@ -22,6 +22,8 @@ pub(super) fn payload(stream_id: StreamId, fields: Value) -> Payload {
         match &name[..] {
             b"id" => id = Some(value),
             b"body" => body = Some(value),
+            // An entry of a group in which only others have it.
+            _ if value.is_empty() => {}
             _ => attributes.push((lossy(name), lossy(value))),
         }
     }
@@ -42,7 +44,7 @@ pub(super) fn payload(stream_id: StreamId, fields: Value) -> Payload {
         id: Arc::from(id),
         body: Bytes::from(body),
         received_at: stream_id.ms,
-        attributes,
+        attributes: attributes.into(),
     })
 }
 

@@ -103,12 +103,19 @@ pub(super) fn cors(origins: &[String]) -> anyhow::Result<Option<CorsLayer>> {
     };
     let layer = CorsLayer::new()
         .allow_methods([Method::GET, Method::POST])
-        .allow_headers(named(&["content-type", "x-api-key", "idempotency-key"]))
+        .allow_headers(named(&[
+            "content-type",
+            "x-api-key",
+            "idempotency-key",
+            "x-request-id",
+            "traceparent",
+        ]))
         .expose_headers(named(&[
             "idempotent-replayed",
             "retry-after",
             "ratelimit",
             "ratelimit-policy",
+            "x-request-id",
         ]))
         .max_age(Duration::from_secs(3600));
     if origins.iter().any(|origin| origin == "*") {

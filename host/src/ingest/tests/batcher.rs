@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 use futures_util::poll;
 
 use super::*;
-use crate::backbone::{AppendLimits, Appended, NewEntry, Partition};
+use crate::backbone::{AppendLimits, Appended, NewEntry, Origin, Partition};
 use crate::flow::{BodyHash, FlowName};
 use crate::ingest::Refusal;
 use crate::ingest::batcher::{Batcher, IN_FLIGHT, QUEUE, QUEUE_BYTES};
@@ -28,7 +28,7 @@ fn entry(number: usize, size: usize) -> NewEntry {
         id: number.to_string().into(),
         body_hash: BodyHash::of(&body),
         body,
-        key: None,
+        origin: Origin::default(),
     }
 }
 

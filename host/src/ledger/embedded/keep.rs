@@ -144,12 +144,15 @@ pub(super) fn latest(
 
 fn kept(row: &Row<'_>) -> rusqlite::Result<KeptDecision> {
     let label: Option<String> = row.get("label_name")?;
+    let attributes: Option<String> = row.get("attributes")?;
+    let attributes = attributes.map(|json| from_json(&json)).transpose()?;
     Ok(KeptDecision {
         flow: FlowName::new(row.get::<_, String>("flow")?),
         id: row.get_ref("id")?.as_str()?.into(),
         stream_id: row.get("stream_id")?,
         body: row.get("body")?,
         received_at: ms(row, "received_at")?,
+        attributes: attributes.unwrap_or_default(),
         outcome: Outcome {
             score: row.get("score")?,
             label: label.map(Arc::from),

@@ -8,7 +8,7 @@ use tokio_postgres::types::Json;
 
 use super::keep::{DECIDED_OR_DEAD, attributes};
 use super::timestamp;
-use crate::flow::{BodyHash, Digest, EntryFault, FlowName};
+use crate::flow::{Attributes, BodyHash, Digest, EntryFault, FlowName};
 use crate::ledger::{Buried, DeadFilter, DeadLetter, Error, Stored, storable};
 
 const BURY: &str = include_str!("queries/bury.sql");
@@ -133,7 +133,7 @@ fn buried(row: &Row) -> Result<Buried, Error> {
         body: Bytes::from(row.try_get::<_, Vec<u8>>("body")?),
         attributes: row
             .try_get::<_, Option<Json<_>>>("attributes")?
-            .map_or_else(Vec::new, |attributes| attributes.0),
+            .map_or_else(Attributes::default, |attributes| attributes.0),
         fault,
         attempts: count(row, "attempts")?,
         deliveries: count(row, "deliveries")?,

@@ -8,7 +8,7 @@ use tokio_postgres::types::Json;
 use super::dead::unix_ms;
 use super::timestamp;
 use crate::backbone::StreamId;
-use crate::flow::{BodyHash, DeliverWhen, Digest, FlowName, Judged, Label, Outcome};
+use crate::flow::{Attributes, BodyHash, DeliverWhen, Digest, FlowName, Judged, Label, Outcome};
 use crate::ledger::proof::{self, Hashes};
 use crate::ledger::{Decided, DecidedBy, Error, Kept, KeptDecision};
 
@@ -183,12 +183,14 @@ pub(super) async fn latest(
 
 fn kept(row: &Row) -> Result<KeptDecision, Error> {
     let oracles: Json<Vec<Judged>> = row.try_get("oracles")?;
+    let attributes: Option<Json<_>> = row.try_get("attributes")?;
     Ok(KeptDecision {
         flow: FlowName::new(row.try_get::<_, &str>("flow")?),
         id: row.try_get::<_, &str>("id")?.into(),
         stream_id: row.try_get("stream_id")?,
         body: row.try_get("body")?,
         received_at: unix_ms(row, "received_at")?,
+        attributes: attributes.map_or_else(Attributes::default, |attributes| attributes.0),
         outcome: Outcome {
             score: row.try_get("score")?,
             label: row.try_get::<_, Option<&str>>("label_name")?.map(Arc::from),

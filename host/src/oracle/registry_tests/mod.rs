@@ -321,7 +321,7 @@ pub(super) async fn score(oracle: &Arc<Oracle>) -> f64 {
             id: "a".into(),
             body: "{}".into(),
             received_at: 0,
-            attributes: Vec::new(),
+            attributes: Arc::default(),
         };
         let limits = OracleLimits {
             memory: 64 << 20,

@@ -6,7 +6,7 @@ contract!([redis, embedded] {
     a_full_backlog_refuses_what_is_new_and_answers_what_is_known,
     a_dead_entry_is_requeued_once_however_often_it_is_asked,
     an_append_tells_where_in_the_stream_an_entry_is_and_was,
-    the_name_of_an_api_key_travels_with_the_entry,
+    what_is_known_of_its_request_travels_with_the_entry,
     an_idempotency_key_stands_for_the_id_of_its_first_time,
     a_bucket_fills_up_evenly_and_not_all_at_once,
     an_id_is_forgotten_when_what_the_flow_remembers_has_passed,
@@ -50,7 +50,7 @@ async fn a_dead_entry_is_requeued_once_however_often_it_is_asked(rig: Rig) {
         id: "1".into(),
         body: "{}".into(),
         body_hash: BodyHash::of(b"{}"),
-        attributes: vec![("key".to_owned(), "shop".to_owned())],
+        attributes: [("key".to_owned(), "shop".to_owned())].into(),
         stream_id: read[0].stream_id,
     };
     let requeue = async |dead| rig.backbone.requeue(&rig.partition, dead).await.unwrap();
@@ -80,23 +80,39 @@ async fn an_append_tells_where_in_the_stream_an_entry_is_and_was(rig: Rig) {
     assert_eq!(again, [read[0], read[1], read[0]].map(replayed));
 }
 
-async fn the_name_of_an_api_key_travels_with_the_entry(rig: Rig) {
-    let keyed = NewEntry {
-        key: Some("shop".into()),
-        ..entry("a", "{}")
+async fn what_is_known_of_its_request_travels_with_the_entry(rig: Rig) {
+    let from = |id: &str, key: Option<&str>, traceparent: Option<&str>| NewEntry {
+        origin: Origin {
+            request_id: format!("request-of-{id}").into(),
+            key: key.map(Arc::from),
+            traceparent: traceparent.map(Arc::from),
+        },
+        ..entry(id, "{}")
     };
-    rig.append(&[keyed, entry("b", "{}")]).await;
-    let attributes: Vec<_> = rig
-        .read("w", 10)
-        .await
-        .into_iter()
-        .map(|delivery| match delivery.payload {
-            Payload::Entry(entry) => entry.attributes,
+    let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let expect = async |group: &[NewEntry]| {
+        assert_eq!(rig.append(group).await, vec![NEW; group.len()]);
+        let read = rig.read("w", 10).await;
+        let attributes = read.into_iter().map(|delivery| match delivery.payload {
+            Payload::Entry(entry) => entry.attributes.to_vec(),
             Payload::Malformed { error, .. } => panic!("{error}"),
-        })
-        .collect();
-    let expected = [vec![("key".to_owned(), "shop".to_owned())], Vec::new()];
-    assert_eq!(attributes, expected);
+        });
+        let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+        let sent = group.iter();
+        let sent: Vec<Vec<_>> = sent
+            .map(|entry| entry.origin.attributes().map(owned).collect())
+            .collect();
+        assert_eq!(attributes.collect::<Vec<_>>(), sent);
+    };
+    expect(&[from("a", None, None), from("b", None, None)]).await;
+    expect(&[from("c", Some("shop"), None)]).await;
+    expect(&[from("d", None, Some(traceparent)), from("e", None, None)]).await;
+    expect(&[
+        from("f", None, None),
+        from("g", Some("shop"), Some(traceparent)),
+        from("h", Some("shop"), None),
+    ])
+    .await;
 }
 
 async fn an_idempotency_key_stands_for_the_id_of_its_first_time(rig: Rig) {

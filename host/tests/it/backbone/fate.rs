@@ -81,7 +81,7 @@ async fn decided_and_dead_entries_are_counted(rig: Rig) {
         id: "3".into(),
         body: "{}".into(),
         body_hash: BodyHash::of(b"{}"),
-        attributes: Vec::new(),
+        attributes: Arc::default(),
         stream_id: read[2].stream_id,
     };
     assert!(rig.backbone.requeue(&rig.partition, &dead).await.unwrap());

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use floodgate::backbone::{
-    AppendLimits, Appended, Delivery, Failed, Fate, NewEntry, Outcomes, Payload, StreamId,
+    AppendLimits, Appended, Delivery, Failed, Fate, NewEntry, Origin, Outcomes, Payload, StreamId,
 };
 use floodgate::flow::{BodyHash, Digest, EntryFault, FaultKind, FlowName, Retry};
 use floodgate::ledger::{Decided, DecidedBy, Ledger, Postgres, Stored};
@@ -58,7 +58,7 @@ fn entry(id: &str, body: &str) -> NewEntry {
         id: Arc::from(id),
         body: Bytes::copy_from_slice(body.as_bytes()),
         body_hash: BodyHash::of(body.as_bytes()),
-        key: None,
+        origin: Origin::default(),
     }
 }
 

@@ -24,7 +24,7 @@ fn letter(seq: u64, id: &str, body: &'static str) -> DeadLetter {
         stream_id: stream_id(seq),
         id: id.into(),
         body: Bytes::from_static(body.as_bytes()),
-        attributes: vec![("key".to_owned(), "shop".to_owned())],
+        attributes: [("key".to_owned(), "shop".to_owned())].into(),
         fault: EntryFault {
             kind: FaultKind::WrongCount,
             error: "2 results for 3 entries".to_owned(),

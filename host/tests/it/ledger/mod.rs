@@ -46,7 +46,7 @@ pub fn decided(seq: u64, id: &str, body: &str) -> Decided {
             id: Arc::from(id),
             body: Bytes::copy_from_slice(body.as_bytes()),
             received_at: 1_766_700_000_123,
-            attributes: Vec::new(),
+            attributes: Arc::default(),
         },
         body_hash: BodyHash::of(body.as_bytes()),
         decision: Decision {

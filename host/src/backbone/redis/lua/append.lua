@@ -1,8 +1,8 @@
 -- Appends a group of entries with one commit, each once.
 --
 -- KEYS  1 stream, 2 open counter, 3.. one id key per entry
--- ARGV  1 most open entries, 2.. per entry: body hash (16 bytes), id, body,
---       API key's name or ''
+-- ARGV  1 most open entries, 2 arguments per entry, 3.. per entry: body hash
+--       (16 bytes), id, body, request id, names and values of further fields
 -- Reply one word per entry, with spaces between: n<stream id> new,
 --       r<stream id> replayed, c conflict, f backlog full
 -- Cost  O(entries), one command for each new one and two for all of them
@@ -13,6 +13,7 @@
 --
 -- Redis refuses for want of memory only before a script's first write, so a
 -- group is never cut in half.
+local width = tonumber(ARGV[2])
 local room = tonumber(ARGV[1]) - tonumber(redis.call('GET', KEYS[2]) or '0')
 -- One call for all: looking them up one by one costs a tenth of the whole.
 local known = redis.call('MGET', unpack(KEYS, 3))
@@ -29,7 +30,7 @@ local function is_lost(key, value, stream_id)
 end
 
 for k = 3, #KEYS do
-  local a = 2 + (k - 3) * 4
+  local a = 3 + (k - 3) * width
   local value = set_here[KEYS[k]] or known[k - 2]
   local stream_id = value and string.match(value, '^[%d-]+', 18)
   if value and is_lost(KEYS[k], value, stream_id) then
@@ -41,11 +42,8 @@ for k = 3, #KEYS do
   elseif added >= room then
     outcome[#outcome + 1] = 'f'
   else
-    if ARGV[a + 3] == '' then
-      stream_id = redis.call('XADD', KEYS[1], '*', 'id', ARGV[a + 1], 'body', ARGV[a + 2])
-    else
-      stream_id = redis.call('XADD', KEYS[1], '*', 'id', ARGV[a + 1], 'body', ARGV[a + 2], 'key', ARGV[a + 3])
-    end
+    stream_id = redis.call('XADD', KEYS[1], '*', 'id', ARGV[a + 1], 'body', ARGV[a + 2],
+      'request-id', ARGV[a + 3], unpack(ARGV, a + 4, a + width - 1))
     value = ARGV[a] .. 'w' .. stream_id
     set_here[KEYS[k]] = value
     set[#set + 1] = KEYS[k]
