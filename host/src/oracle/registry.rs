@@ -191,12 +191,12 @@ impl Registry {
         if let Some(current) = seat.current().filter(|current| current.digest() != broken) {
             return Blamed::WentBackTo(current.digest());
         }
+        // Not in the log: a guest that refuses an entry may quote its body.
         seat.found_broken(broken, error);
         if seat.pinned() {
             error!(
                 name,
                 digest = format!("{broken:.12}"),
-                error,
                 "oracle is broken and pinned: unpin it or pin another one"
             );
             return Blamed::NoPrevious;
@@ -205,7 +205,6 @@ impl Registry {
             error!(
                 name,
                 digest = format!("{broken:.12}"),
-                error,
                 "oracle is broken and there is none to go back to: drop another file"
             );
             return Blamed::NoPrevious;
@@ -214,7 +213,6 @@ impl Registry {
             error!(
                 name,
                 digest = format!("{broken:.12}"),
-                error,
                 to = format!("{to:.12}"),
                 "oracle is broken, going back"
             );
