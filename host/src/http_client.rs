@@ -13,15 +13,18 @@ pub(crate) type HttpClient = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 /// HTTP/1.1, plain or over TLS. Redirects are answers like any other, and no
 /// proxy is looked for.
 pub(crate) fn http_client() -> HttpClient {
-    let connector = HttpsConnectorBuilder::new()
-        .with_webpki_roots()
-        .https_or_http()
-        .enable_http1()
-        .build();
     Client::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(Duration::from_secs(20))
-        .build(connector)
+        .build(connector())
+}
+
+pub(crate) fn connector() -> HttpsConnector<HttpConnector> {
+    HttpsConnectorBuilder::new()
+        .with_webpki_roots()
+        .https_or_http()
+        .enable_http1()
+        .build()
 }
 
 /// hyper keeps what matters in the causes.

@@ -3,6 +3,7 @@
 //!
 //! Dependencies point one way: [`flow`], [`embedded`] and [`metrics`] know nobody; [`backbone`], [`oracle`]
 //! and [`ledger`] know `flow`'s types; [`ingest`], [`worker`] and [`deliver`] join them;
+//! [`telemetry`] is what they tell of their work with;
 //! [`admin`] and [`cli`] sit on top, and [`prove`] attacks all of it from outside.
 
 pub mod admin;
@@ -21,6 +22,7 @@ pub mod oracle;
 pub mod prove;
 pub mod settings;
 pub mod stand_in;
+mod telemetry;
 mod watch;
 mod whole_file;
 pub mod worker;

@@ -5,9 +5,16 @@ use super::host::{self, Ground, Started};
 use crate::backbone::Redis;
 use crate::ledger::Postgres;
 use crate::settings::ServeSettings;
+use crate::telemetry::Telemetry;
 
 pub(super) async fn run(settings: ServeSettings) -> anyhow::Result<()> {
-    host::start_logging();
+    let telemetry = Telemetry::start()?;
+    let served = serve(settings).await;
+    telemetry.stop().await;
+    served
+}
+
+async fn serve(settings: ServeSettings) -> anyhow::Result<()> {
     let ground = Ground {
         backbone: Arc::new(Redis::new(settings.backbone.url()?)?),
         ledger: Arc::new(Postgres::connect(settings.ledger.config()?, 16)?),

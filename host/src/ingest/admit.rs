@@ -10,6 +10,7 @@ use hyper::header::{HeaderName, HeaderValue};
 use hyper::{Request, StatusCode};
 use serde_json::Value;
 use tokio::sync::Semaphore;
+use tracing::Instrument;
 
 use super::batcher::Batcher;
 use super::gate::tell_limits;
@@ -23,6 +24,7 @@ use super::{Refusal, Response, respond};
 use crate::backbone::{AppendLimits, Appended, Backbone, NewEntry, Origin, Partition};
 use crate::flow::{Admitted, BodyHash, Flow, Inadmissible, Name};
 use crate::ledger::Ledger;
+use crate::telemetry::traces;
 
 static IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
@@ -70,6 +72,8 @@ impl Admission {
         }
     }
 
+    /// Answers a request; measures it, and traces it where somebody collects
+    /// traces.
     pub async fn answer(
         &self,
         request: Request<Incoming>,
@@ -78,8 +82,20 @@ impl Admission {
         body_timeout: Duration,
     ) -> Result<Response, Refusal> {
         let began = Instant::now();
-        let answer = self.answer_by_limits(request, request_id, peer, body_timeout);
-        let answer = answer.await;
+        let span = traces::request(request.headers(), &self.flow, request_id);
+        let origin = Origin {
+            request_id: Arc::clone(request_id),
+            key: None,
+            traceparent: traces::traceparent(&span),
+        };
+        let answer = self.answer_by_limits(request, origin, peer, body_timeout);
+        let answer = answer.instrument(span.clone()).await;
+        if !span.is_disabled() {
+            let status = answer
+                .as_ref()
+                .map_or_else(Refusal::status, Response::status);
+            traces::answered(&span, status);
+        }
         self.meter.answered(began.elapsed());
         answer.inspect_err(|refusal| self.meter.refused(refusal))
     }
@@ -88,19 +104,16 @@ impl Admission {
     async fn answer_by_limits(
         &self,
         request: Request<Incoming>,
-        request_id: &Arc<str>,
+        mut origin: Origin,
         peer: IpAddr,
         body_timeout: Duration,
     ) -> Result<Response, Refusal> {
-        let origin = Origin {
-            request_id: Arc::clone(request_id),
-            key: self.caller(request.headers())?,
-            traceparent: None,
-        };
+        origin.key = self.caller(request.headers())?;
         let token = self.token(origin.key.as_deref(), peer).await?;
         let Some((rate, tokens)) = token else {
             return self.admit(request, origin, body_timeout).await;
         };
+        let request_id = Arc::clone(&origin.request_id);
         let answer = match tokens.taken {
             true => self.admit(request, origin, body_timeout).await,
             false => Err(Refusal::RateLimited {
@@ -109,7 +122,7 @@ impl Admission {
         };
         let mut response = answer.unwrap_or_else(|refusal| {
             self.meter.refused(&refusal);
-            refusal.answer(request_id)
+            refusal.answer(&request_id)
         });
         tell_limits(response.headers_mut(), rate, &tokens);
         Ok(response)

@@ -1,7 +1,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use tracing::{debug, warn};
+use tracing::{Instrument, debug, debug_span, info_span, warn};
 
 use super::decide::{decide, is_kept};
 use super::give_up::{Exhausted, now_ms};
@@ -9,6 +9,7 @@ use super::insist::{Stopped, insist};
 use super::judge::{self, Shown};
 use super::lease::Lease;
 use super::partition::{Batch, PartitionWorker};
+use super::traced::Traced;
 use crate::backbone::{Delivery, Failed, Outcomes, Payload, Recorded, StreamId};
 use crate::flow::{BodyHash, EntryFault, FaultKind, Keep, Outcome};
 use crate::ledger::{Decided, DecidedBy, Stored};
@@ -24,10 +25,12 @@ impl PartitionWorker {
     /// the batch is dropped here and handed back by whoever stops the worker.
     pub async fn process(&self, batch: Batch) {
         let entries: Vec<StreamId> = batch.deliveries.iter().map(|d| d.stream_id).collect();
-        let Err(Stopped) = self.work(batch).await else {
+        let (flow, size) = (&self.flow.name, entries.len());
+        let (partition, worker) = (self.partition.index, &*self.worker.name);
+        let span = info_span!("batch", %flow, partition, size, worker);
+        let Err(Stopped) = self.work(batch).instrument(span).await else {
             return;
         };
-        let (flow, size) = (&self.flow.name, entries.len());
         debug!(%flow, size, "batch left for another worker");
         if self.is_outdated() && self.hand_back(&entries).await.is_ok() {
             debug!(%flow, size, "batch handed back, the flow was changed");
@@ -60,7 +63,9 @@ impl PartitionWorker {
         let deliveries = self.give_up_exhausted(lease, deliveries).await?;
         let deliveries = self.settle_decided_before(deliveries).await?;
         let (deliveries, entries, mut faulty) = take_apart(deliveries);
-        let outcomes = self.judge(&entries, alone).await?;
+        let traced = Traced::of(&self.flow.name, &deliveries);
+        let outcomes = self.judge(&entries, alone);
+        let outcomes = outcomes.instrument(debug_span!("judge")).await?;
         for suspect in deliveries.iter().filter(|d| self.is_suspicious(d)) {
             self.acquit(suspect.stream_id).await?;
         }
@@ -79,6 +84,7 @@ impl PartitionWorker {
                     inference,
                 } => {
                     let decision = decide(&self.flow.decide, verdicts, oracles, inference);
+                    traced.decided(*stream_id, &decision);
                     let keep = is_kept(self.flow.keep, &decision);
                     let body_hash = BodyHash::of(&entry.body);
                     let decided_entry = Decided {
@@ -95,6 +101,9 @@ impl PartitionWorker {
             }
         }
         faulty.extend(self.keep(lease, decided).await?);
+        for Faulty { delivery, fault } in &faulty {
+            traced.failed(delivery.stream_id, fault);
+        }
         self.record(lease, faulty).await?;
         self.hand_back(&unknown).await
     }
@@ -123,7 +132,7 @@ impl PartitionWorker {
                 let held = self.still_held(lease, rows);
                 self.ledger().keep(&by, &held).await
             });
-            match stored.await? {
+            match stored.instrument(debug_span!("keep")).await? {
                 Ok(kept) => {
                     self.settle(&kept.stored, &self.outcomes(rows)).await?;
                     self.live.meter.decided(rows, &kept.stored);
@@ -182,7 +191,8 @@ impl PartitionWorker {
             self.backbone()
                 .settle(&self.partition, stored, remember, outcomes)
         });
-        settled.await?.map_err(|_| Stopped)?;
+        let settled = settled.instrument(debug_span!("settle")).await?;
+        settled.map_err(|_| Stopped)?;
         self.live.meter.settled(stored.entries());
         Ok(())
     }

@@ -2,7 +2,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tracing::{error, warn};
+use tracing::{Span, error, warn};
 
 use super::blame::{self, Found};
 use super::insist::Stopped;
@@ -135,8 +135,7 @@ impl PartitionWorker {
                     flow = %self.flow.name,
                     component = %usage.component,
                     digest = %oracle.digest(),
-                    error = last_error,
-                    "oracle fails everything and has no predecessor, the flow is held until another is dropped"
+                    "oracle fails everything and has no predecessor, the flow is held until another is dropped; floodgate oracles shows its error"
                 );
                 self.until_changed(&mut changes).await?;
             }
@@ -172,8 +171,10 @@ impl PartitionWorker {
         let (settings, limits) = (usage.settings.clone(), usage.limits);
         let (oracle, entries, live) = (oracle.clone(), entries.clone(), live.clone());
         let meter = self.live.meter.of_oracle(&usage.component, oracle.digest());
+        let span = Span::current();
         let judging = tokio::task::spawn_blocking(move || {
             let _permit = permit;
+            let _of_the_batch = span.enter();
             let batch: Vec<&Entry> = live.iter().map(|at| &entries[*at].entry).collect();
             let started = Instant::now();
             let mut calls = 0;

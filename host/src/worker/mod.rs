@@ -15,6 +15,7 @@ mod meter;
 mod partition;
 mod rounds;
 mod suspicion;
+mod traced;
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -144,11 +144,17 @@ impl Site {
     }
 
     pub fn serve_with(&self, role: &str, args: &[&str]) -> Floodgate {
+        self.serve_in(role, args, &[])
+    }
+
+    /// With these environment variables besides its own.
+    pub fn serve_in(&self, role: &str, args: &[&str], more: &[(&str, &str)]) -> Floodgate {
         let (flows, oracles) = (self.flows.path(), self.oracles.path());
         let mut env = vec![
             ("FLOODGATE_FLOWS", flows.to_str().unwrap()),
             ("FLOODGATE_ORACLES", oracles.to_str().unwrap()),
         ];
+        env.extend_from_slice(more);
         match &self.ground {
             Ground::Servers { redis, postgres } => {
                 env.extend([("REDIS_URL", &**redis), ("DATABASE_URL", postgres)]);
@@ -217,7 +223,12 @@ impl Host {
     }
 
     pub async fn start_on(site: Site) -> Self {
-        let mut floodgate = site.serve("all");
+        Self::start_in(site, &[]).await
+    }
+
+    /// With these environment variables besides its own.
+    pub async fn start_in(site: Site, env: &[(&str, &str)]) -> Self {
+        let mut floodgate = site.serve_in("all", &[], env);
         let url = format!("{}/transactions", floodgate.url().await);
         let admin = floodgate.admin_url().await;
         Self {

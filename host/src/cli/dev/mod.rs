@@ -10,11 +10,18 @@ use crate::backbone;
 use crate::embedded::{Database, OpenError};
 use crate::ledger;
 use crate::settings::{DevSettings, Role};
+use crate::telemetry::Telemetry;
 
 use self::welcome::Welcome;
 
 pub(super) async fn run(settings: DevSettings) -> anyhow::Result<()> {
-    host::start_logging();
+    let telemetry = Telemetry::start()?;
+    let served = serve(settings).await;
+    telemetry.stop().await;
+    served
+}
+
+async fn serve(settings: DevSettings) -> anyhow::Result<()> {
     let (dir, ephemeral) = (settings.data_dir, settings.ephemeral);
     let open = move || match ephemeral {
         true => Database::ephemeral(),

@@ -188,23 +188,6 @@ async fn until_drained(
     }
 }
 
-/// Human on a terminal, JSON otherwise; both to standard error.
-pub(super) fn start_logging() {
-    use std::io::IsTerminal;
-    use tracing_subscriber::EnvFilter;
-
-    let filter = EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| EnvFilter::new("info,refinery_core=warn"));
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
-    if std::io::stderr().is_terminal() {
-        log.init();
-    } else {
-        log.json().flatten_event(true).init();
-    }
-}
-
 async fn bind_front_end(
     settings: &HostSettings,
     parts: &Admin,

@@ -1,0 +1,100 @@
+//! Hands spans to an OpenTelemetry collector, over OTLP (HTTP, protobuf). What
+//! is not said here, the SDK reads from the standard variables `OTEL_...`.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::Context;
+use opentelemetry::Key;
+use opentelemetry_http::hyper::HyperClient;
+use opentelemetry_otlp::{Protocol, WithExportConfig, WithHttpConfig};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::runtime::Tokio;
+use opentelemetry_sdk::trace::span_processor_with_async_runtime::BatchSpanProcessor;
+use opentelemetry_sdk::trace::{SdkTracerProvider, SpanData, SpanExporter};
+use tracing::{info, warn};
+
+use crate::http_client::connector;
+
+/// One of them names the collector; an empty one is as if it were not set.
+const ENDPOINTS: [&str; 2] = [
+    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+];
+
+/// The longest that one request to the collector may take.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+const SERVICE_NAME: Key = Key::from_static_str("service.name");
+
+/// `None` where nobody collects.
+///
+/// # Errors
+/// Where the collector's address or another setting of it is not one.
+pub(super) fn provider() -> anyhow::Result<Option<SdkTracerProvider>> {
+    let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let Some(variable) = ENDPOINTS.iter().find(|name| is_set(name)) else {
+        return Ok(None);
+    };
+    let exporter = opentelemetry_otlp::SpanExporter::builder()
+        .with_http()
+        .with_protocol(Protocol::HttpBinary)
+        .with_http_client(HyperClient::new(connector(), TIMEOUT, None))
+        .build()
+        .with_context(|| {
+            format!(
+                "export traces: look at {variable} and the other variables OTEL_EXPORTER_OTLP_..."
+            )
+        })?;
+    let collector = Collector {
+        exporter,
+        away: AtomicBool::new(false),
+    };
+    let provider = SdkTracerProvider::builder()
+        .with_resource(resource())
+        .with_span_processor(BatchSpanProcessor::builder(collector, Tokio).build());
+    Ok(Some(provider.build()))
+}
+
+/// `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES`, and where they say
+/// nothing of it, `floodgate` as the service's name.
+fn resource() -> Resource {
+    let said = Resource::builder().build();
+    let name = said.get(&SERVICE_NAME).map(|name| name.to_string());
+    // What the SDK calls a service of which nothing was said.
+    let named = name.is_some_and(|name| !name.starts_with("unknown_service"));
+    let resource = Resource::builder();
+    match named {
+        true => resource.build(),
+        false => resource.with_service_name("floodgate").build(),
+    }
+}
+
+/// Says once that the collector is away, and once that it is back: the SDK
+/// keeps to itself what becomes of its spans.
+#[derive(Debug)]
+struct Collector {
+    exporter: opentelemetry_otlp::SpanExporter,
+    away: AtomicBool,
+}
+
+impl SpanExporter for Collector {
+    async fn export(&self, spans: Vec<SpanData>) -> OTelSdkResult {
+        let taken = self.exporter.export(spans).await;
+        match (&taken, self.away.swap(taken.is_err(), Ordering::Relaxed)) {
+            (Err(error), false) => warn!(%error, "collector takes no traces, they are dropped"),
+            (Ok(()), true) => info!("collector takes traces again"),
+            _ => {}
+        }
+        taken
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.exporter.shutdown_with_timeout(timeout)
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        self.exporter.set_resource(resource);
+    }
+}
