@@ -44,8 +44,14 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Run the front end, workers, or both
+    ///
+    /// Logs go to standard error; RUST_LOG says how much of them. With
+    /// OTEL_EXPORTER_OTLP_ENDPOINT, traces go to an OpenTelemetry collector.
     Serve(Box<crate::settings::ServeSettings>),
     /// Run all of it in one process on a database file, without Redis and Postgres
+    ///
+    /// Logs go to standard error; RUST_LOG says how much of them. With
+    /// OTEL_EXPORTER_OTLP_ENDPOINT, traces go to an OpenTelemetry collector.
     Dev(Box<crate::settings::DevSettings>),
     /// Bring the ledger's tables up to date
     Migrate(crate::settings::LedgerSettings),

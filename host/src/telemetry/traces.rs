@@ -72,7 +72,8 @@ pub(crate) fn request(headers: &HeaderMap, flow: &Flow, request_id: &str) -> Spa
 
 /// Notes what a request was answered with.
 pub(crate) fn answered(span: &Span, status: StatusCode) {
-    span.record("http.response.status_code", status.as_u16());
+    // The layer knows no unsigned numbers, and would make a text of it.
+    span.record("http.response.status_code", i64::from(status.as_u16()));
     if status.is_server_error() {
         span.record("otel.status_code", "ERROR");
     }
@@ -135,7 +136,7 @@ pub(crate) fn batch(flow: &FlowName, size: usize, origins: &[SpanContext]) -> Sp
         "batch",
         otel.kind = "consumer",
         floodgate.flow = %flow,
-        floodgate.entries = size,
+        floodgate.entries = size as i64,
     );
     for origin in origins {
         span.add_link(origin.clone());
