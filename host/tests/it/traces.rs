@@ -117,10 +117,14 @@ fn trace(number: u64) -> String {
 
 /// Posts it as part of a trace, under the span `b7ad6b7169203331`.
 async fn post(host: &Host, trace: &str, flags: &str, body: &serde_json::Value) {
+    let status = post_to(&host.url, trace, flags, body).await;
+    assert_eq!(status, StatusCode::ACCEPTED);
+}
+
+async fn post_to(url: &str, trace: &str, flags: &str, body: &serde_json::Value) -> StatusCode {
     let traceparent = format!("00-{trace}-b7ad6b7169203331-{flags}");
     let headers = [("traceparent", &*traceparent), ("x-request-id", "traced")];
-    let (status, ..) = request("POST", &host.url, &headers, body.to_string()).await;
-    assert_eq!(status, StatusCode::ACCEPTED);
+    request("POST", url, &headers, body.to_string()).await.0
 }
 
 async fn start(ground: Ground, endpoint: &str) -> Host {
@@ -198,6 +202,34 @@ async fn a_request_that_is_not_sampled_leaves_no_trace(ground: Ground) {
         [true, false, true],
         "the first began a trace of its own"
     );
+}
+
+#[tokio::test]
+async fn a_trace_goes_on_in_the_process_that_decides() {
+    let collector = Collector::start().await;
+    let site = Site::new().await.with_oracle(MISBEHAVING);
+    let env = |name| {
+        [
+            (ENDPOINT, &*collector.url),
+            SOON,
+            ("OTEL_SERVICE_NAME", name),
+        ]
+    };
+    let mut front = site.serve_in("api", &[], &env("front"));
+    let _worker = site.serve_in("worker", &[], &env("worker"));
+    let url = format!("{}/transactions", front.url().await);
+    eventually(DEADLINE, "it is accepted", async || {
+        post_to(&url, &trace(1), "01", &told_to(1, "high")).await == StatusCode::ACCEPTED
+    })
+    .await;
+    collector.span(&trace(1), "decide").await;
+    eventually(DEADLINE, "both have a part in it", async || {
+        let services = collector.services();
+        ["front", "worker"]
+            .iter()
+            .all(|name| services.iter().any(|service| service == name))
+    })
+    .await;
 }
 
 #[tokio::test]

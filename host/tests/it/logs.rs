@@ -1,11 +1,12 @@
-//! Logs hold no body and no key, however much is logged.
+//! What a host logs: of which batch it speaks, and no body and no key, however
+//! much is logged.
 
 use hyper::StatusCode;
 use serde_json::{Value, json};
 
 use crate::downstream::posting_on;
 use crate::host::{DEADLINE, Ground, Host, MISBEHAVING, Site, repository, told_to};
-use crate::support::{Floodgate, eventually, request};
+use crate::support::{Floodgate, eventually, eventually_some, request};
 
 /// In bodies, as text and as a number: a rule that cannot read an entry quotes
 /// the number.
@@ -41,6 +42,33 @@ async fn holds_no_secret(floodgate: &mut Floodgate, secrets: &[&str]) {
         let line = log.lines().find(|line| line.contains(secret));
         assert_eq!(line, None, "{secret}");
     }
+}
+
+#[tokio::test]
+async fn what_is_said_of_a_batch_says_of_which() {
+    let site = Site::new()
+        .await
+        .with_oracle(MISBEHAVING)
+        .with_flow("attempts = 5", "attempts = 1");
+    let host = Host::start_on(site).await;
+    host.accepted(&told_to(1, "high")).await;
+    host.until_kept(1).await;
+    host.post(&told_to(2, "trap")).await;
+    let said = eventually_some(DEADLINE, "the log says that it died", async || {
+        let log = host.floodgate.stderr();
+        let mut died = log.lines().filter(|line| line.contains("a dead letter"));
+        died.next()
+            .map(|line| serde_json::from_str::<Value>(line).unwrap())
+    })
+    .await;
+    let batch = &said["spans"][0];
+    assert_eq!(batch["name"], "batch", "{said}");
+    assert_eq!(batch["flow"], "transactions");
+    assert_eq!(
+        (&batch["partition"], &batch["size"]),
+        (&json!(0), &json!(1))
+    );
+    assert!(batch["worker"].is_string());
 }
 
 #[tokio::test]
