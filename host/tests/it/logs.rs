@@ -13,6 +13,7 @@ use crate::support::{Floodgate, eventually, eventually_some, request};
 const SECRET: &str = "a-secret-of-the-body";
 const SECRET_NUMBER: u64 = 7_316_528_901;
 const WRONG_KEY: &str = "fgk_a-secret-key-that-is-wrong";
+const ADMIN_TOKEN: &str = "a-secret-token-of-the-admin-address";
 /// Apart from a compiler that tells of each instruction, for minutes.
 const EVERYTHING: (&str, &str) = (
     "RUST_LOG",
@@ -158,7 +159,8 @@ async fn the_log_holds_no_key() {
         .unwrap();
     let key = String::from_utf8(made.stdout).unwrap().trim().to_owned();
     let args = ["--keys-file", file.to_str().unwrap()];
-    let mut floodgate = site.serve_in("all", &args, &[EVERYTHING]);
+    let env = [EVERYTHING, ("FLOODGATE_ADMIN_TOKEN", ADMIN_TOKEN)];
+    let mut floodgate = site.serve_in("all", &args, &env);
     let url = format!("{}/events", floodgate.url().await);
     let batch = json!([{
         "event_id": "00000000-0000-4000-8000-000000000001", "user_id": SECRET,
@@ -172,6 +174,16 @@ async fn the_log_holds_no_key() {
         let (answered, ..) = request("POST", &url, &headers, batch.to_string()).await;
         assert_eq!(answered, status);
     }
+    let flows = format!("{}/flows", floodgate.admin_url().await);
+    for (token, status) in [
+        (ADMIN_TOKEN, StatusCode::OK),
+        (WRONG_KEY, StatusCode::UNAUTHORIZED),
+    ] {
+        let bearer = format!("Bearer {token}");
+        let headers = [("authorization", &*bearer)];
+        let (answered, ..) = request("GET", &flows, &headers, String::new()).await;
+        assert_eq!(answered, status);
+    }
     eventually(DEADLINE, "it is kept", async || site.kept().await == 1).await;
-    holds_no_secret(&mut floodgate, &[&key, WRONG_KEY]).await;
+    holds_no_secret(&mut floodgate, &[&key, WRONG_KEY, ADMIN_TOKEN]).await;
 }
