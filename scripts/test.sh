@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # All that CI does: formatting, lints, the alert rules, and every test against
-# real servers.
+# real servers and in a real browser.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=scripts/lib/servers.sh
@@ -22,3 +22,5 @@ done
 
 # The promise, under every fault at once; the seed makes a failure repeatable.
 target/debug/floodgate prove --for 60s --seed 1
+
+scripts/lib/web.sh

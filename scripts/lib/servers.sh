@@ -63,7 +63,7 @@ missing_packages() {
     {
         echo "missing: $*"
         echo "install them as root, on Debian with: apt-get install $*"
-        echo "elsewhere: Redis 7.0 or newer, Postgres 15 or newer, a C compiler"
+        echo "elsewhere: Redis 7.0 or newer, Postgres 15 or newer, a C compiler, Python 3 with venv, Chromium"
     } >&2
 }
 
