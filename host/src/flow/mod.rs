@@ -26,6 +26,7 @@ mod resolve;
 mod resolve_tests;
 mod schema;
 mod set;
+mod shape;
 #[cfg(test)]
 mod table_tests;
 mod template;
@@ -45,12 +46,13 @@ pub use self::entry::{
 };
 pub use self::fault::{EntryFault, FaultKind};
 pub use self::identity::{MAX_ID, Normalise};
-pub use self::placeholder::{Filled, Name, Place, Values};
+pub use self::placeholder::{Filled, Name, Place, Placeholder, Values};
 pub use self::pointer::{NotAPointer, Pointer};
 pub use self::problem::Problem;
 pub use self::rate::{NotARate, Rate};
 pub use self::schema::{NotASchema, Schema, Violation};
 pub use self::set::{FlowSet, Flows};
+pub use self::shape::{Part, Shape};
 pub use self::template::{Template, TemplateError};
 pub use self::track::{HealthPage, State, States, Track, TrackPath};
 
@@ -204,6 +206,11 @@ pub struct StreamSettings {
 }
 
 impl StreamSettings {
+    /// Open entries beyond which a partition takes no more.
+    pub fn max_backlog_of_partition(&self) -> u64 {
+        self.max_backlog.div_ceil(u64::from(self.partitions.max(1)))
+    }
+
     /// The partition an id belongs to.
     pub fn partition_of(&self, id: &str) -> u16 {
         if self.partitions <= 1 {

@@ -66,8 +66,9 @@ const OF_A_FLOW: [(&str, Name); 6] = [
 ];
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Placeholder {
+pub enum Placeholder {
     Named(Name),
+    /// What stands there in the entry's body, or null.
     Body(Pointer),
 }
 

@@ -45,6 +45,11 @@ impl Pointer {
         self.tokens.is_empty()
     }
 
+    /// The names on the way, unescaped.
+    pub fn tokens(&self) -> impl Iterator<Item = &str> {
+        self.tokens.iter().map(|token| &**token)
+    }
+
     pub fn find<'v>(&self, value: &'v Value) -> Option<&'v Value> {
         self.tokens
             .iter()

@@ -66,6 +66,11 @@ impl Schema {
         self.digest
     }
 
+    /// As it was read.
+    pub fn source(&self) -> &Value {
+        &self.source
+    }
+
     /// A body that the schema shows as an example.
     pub fn example(&self) -> Option<&Value> {
         self.source["examples"].get(0)

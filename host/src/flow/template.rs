@@ -6,11 +6,13 @@ use toml::de::DeValue;
 
 use super::NotAPointer;
 use super::placeholder::{Filled, Name, Place, Placeholder, Values};
+use super::shape::{Part, Shape};
 
 /// A reply as a flow file writes it, compiled: rendering copies bytes that
 /// are JSON already and fills in what is between them.
 #[derive(Debug)]
 pub struct Template {
+    shape: Shape,
     segments: Vec<Segment>,
 }
 
@@ -56,14 +58,12 @@ impl Template {
             Place::BatchReply => ("count", Name::Count),
             _ => ("id", Name::Id),
         };
-        let head = format!(r#"{{"status":"accepted","{key}":"#);
-        Self {
-            segments: vec![
-                Segment::Literal(head.into_bytes().into()),
-                Segment::Value(Placeholder::Named(name)),
-                Segment::Literal((*b"}").into()),
-            ],
-        }
+        let value = Shape::Value(Placeholder::Named(name));
+        let status = Shape::Constant(Value::from("accepted"));
+        Self::of(Shape::Table(vec![
+            ("status".to_owned(), status),
+            (key.to_owned(), value),
+        ]))
     }
 
     /// # Errors
@@ -72,16 +72,17 @@ impl Template {
         value: &Spanned<DeValue<'_>>,
         place: Place,
     ) -> Result<Self, Vec<(Range<usize>, TemplateError)>> {
-        let mut compiler = Compiler::new(place);
-        compiler.value(value);
-        compiler.flush();
-        if compiler.errors.is_empty() {
-            Ok(Self {
-                segments: compiler.segments,
-            })
-        } else {
-            Err(compiler.errors)
-        }
+        Shape::read(value, place).map(Self::of)
+    }
+
+    fn of(shape: Shape) -> Self {
+        let segments = Layout::of(&shape);
+        Self { shape, segments }
+    }
+
+    /// As the flow file writes it.
+    pub fn shape(&self) -> &Shape {
+        &self.shape
     }
 
     /// Whether it speaks of `name`.
@@ -173,56 +174,39 @@ fn write_text(text: &str, out: &mut Vec<u8>) {
     out.pop();
 }
 
-struct Compiler {
-    place: Place,
+/// Lays a shape out as it is written.
+#[derive(Default)]
+struct Layout {
     segments: Vec<Segment>,
     /// JSON that is not a segment yet.
     literal: Vec<u8>,
-    errors: Vec<(Range<usize>, TemplateError)>,
 }
 
-impl Compiler {
-    fn new(place: Place) -> Self {
-        Self {
-            place,
-            segments: Vec::new(),
-            literal: Vec::new(),
-            errors: Vec::new(),
-        }
+impl Layout {
+    fn of(shape: &Shape) -> Vec<Segment> {
+        let mut layout = Self::default();
+        layout.shape(shape);
+        layout.flush();
+        layout.segments
     }
 
-    fn value(&mut self, value: &Spanned<DeValue<'_>>) {
-        match value.get_ref() {
-            DeValue::String(text) => self.string(text, value.span()),
-            DeValue::Boolean(value) => write_json(value, &mut self.literal),
-            DeValue::Datetime(value) => write_json(value.to_string(), &mut self.literal),
-            DeValue::Integer(number) => {
-                match i64::from_str_radix(number.as_str(), number.radix()) {
-                    Ok(number) => write_json(number, &mut self.literal),
-                    Err(_) => self.error(value.span(), TemplateError::NotJson("such an integer")),
-                }
-            }
-            DeValue::Float(number) => match number.as_str().parse::<f64>() {
-                Ok(number) if number.is_finite() => write_json(number, &mut self.literal),
-                _ => self.error(value.span(), TemplateError::NotJson("such a number")),
-            },
-            DeValue::Array(items) => self.list(b"[]", items.iter(), Self::value),
-            DeValue::Table(members) => self.list(b"{}", members.iter(), |this, (key, value)| {
-                write_json(key.get_ref(), &mut this.literal);
+    fn shape(&mut self, shape: &Shape) {
+        match shape {
+            Shape::Constant(value) => write_json(value, &mut self.literal),
+            Shape::Value(only) => self.segment(Segment::Value(only.clone())),
+            Shape::Text(parts) => self.text(parts),
+            Shape::List(items) => self.list(b"[]", items, Self::shape),
+            Shape::Table(members) => self.list(b"{}", members, |this, (key, value)| {
+                write_json(key, &mut this.literal);
                 this.literal.push(b':');
-                this.value(value);
+                this.shape(value);
             }),
         }
     }
 
-    fn list<T>(
-        &mut self,
-        brackets: &[u8; 2],
-        items: impl Iterator<Item = T>,
-        write: impl Fn(&mut Self, T),
-    ) {
+    fn list<T>(&mut self, brackets: &[u8; 2], items: &[T], write: impl Fn(&mut Self, &T)) {
         self.literal.push(brackets[0]);
-        for (index, item) in items.enumerate() {
+        for (index, item) in items.iter().enumerate() {
             if index > 0 {
                 self.literal.push(b',');
             }
@@ -231,23 +215,12 @@ impl Compiler {
         self.literal.push(brackets[1]);
     }
 
-    fn string(&mut self, text: &str, span: Range<usize>) {
-        match parts(text, self.place) {
-            Ok(parts) => match <[Part; 1]>::try_from(parts) {
-                Ok([Part::Placeholder(only)]) => self.segment(Segment::Value(only)),
-                Ok(parts) => self.text(parts),
-                Err(parts) => self.text(parts),
-            },
-            Err(error) => self.error(span, error),
-        }
-    }
-
-    fn text(&mut self, parts: impl IntoIterator<Item = Part>) {
+    fn text(&mut self, parts: &[Part]) {
         self.literal.push(b'"');
         for part in parts {
             match part {
-                Part::Literal(text) => write_text(&text, &mut self.literal),
-                Part::Placeholder(placeholder) => self.segment(Segment::Text(placeholder)),
+                Part::Literal(text) => write_text(text, &mut self.literal),
+                Part::Placeholder(placeholder) => self.segment(Segment::Text(placeholder.clone())),
             }
         }
         self.literal.push(b'"');
@@ -264,44 +237,6 @@ impl Compiler {
             self.segments.push(Segment::Literal(literal.into()));
         }
     }
-
-    fn error(&mut self, span: Range<usize>, error: TemplateError) {
-        self.errors.push((span, error));
-    }
-}
-
-enum Part {
-    Literal(String),
-    Placeholder(Placeholder),
-}
-
-/// Takes `text {placeholder} text` apart; `{{` and `}}` are braces.
-fn parts(text: &str, place: Place) -> Result<Vec<Part>, TemplateError> {
-    let mut parts = Vec::new();
-    let mut literal = String::new();
-    let mut rest = text;
-    while let Some(at) = rest.find(['{', '}']) {
-        literal.push_str(&rest[..at]);
-        let brace = &rest[at..=at];
-        let after = &rest[at + 1..];
-        if let Some(after) = after.strip_prefix(brace) {
-            literal.push_str(brace);
-            rest = after;
-        } else if let ("{", Some((name, after))) = (brace, after.split_once('}')) {
-            if !literal.is_empty() {
-                parts.push(Part::Literal(std::mem::take(&mut literal)));
-            }
-            parts.push(Part::Placeholder(place.placeholder(name)?));
-            rest = after;
-        } else {
-            return Err(TemplateError::Brace);
-        }
-    }
-    literal.push_str(rest);
-    if !literal.is_empty() {
-        parts.push(Part::Literal(literal));
-    }
-    Ok(parts)
 }
 
 #[cfg(test)]
