@@ -16,8 +16,6 @@ const ID: &str = "write id = { field = \"/tx_hash\" }, or { generate = \"uuid\" 
 const RATE: &str = "write \"none\", or a rate such as \"1000/s\" or \"60/min\"";
 /// One group of an append carries up to 128 bodies.
 const MAX_BODY: u64 = 16 << 20;
-/// Paths of the front end's own.
-const RESERVED: [&str; 1] = ["/healthz"];
 
 /// `None` where something that has no default is missing or wrong.
 pub(super) fn read(mut table: Section, dir: Option<&Path>, claim: Claim) -> Option<Admit> {
@@ -63,10 +61,7 @@ pub(super) fn read(mut table: Section, dir: Option<&Path>, claim: Claim) -> Opti
 
 pub(super) fn is_path(path: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte);
-    path.starts_with('/')
-        && !path.ends_with('/')
-        && path.bytes().all(plain)
-        && !RESERVED.contains(&path)
+    path.starts_with('/') && !path.ends_with('/') && path.bytes().all(plain)
 }
 
 fn schema(found: &Found, dir: Option<&Path>) -> Option<Schema> {

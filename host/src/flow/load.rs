@@ -55,6 +55,11 @@ impl Flow {
     }
 }
 
+/// What the front end answers whatever its flows are.
+fn is_of_every_front_end(path: &str) -> bool {
+    ["/healthz", "/readyz", "/openapi.json", "/docs"].contains(&path) || path.starts_with("/docs/")
+}
+
 fn flow_files(dir: &Path) -> std::io::Result<Vec<PathBuf>> {
     let mut paths = Vec::new();
     for file in fs::read_dir(dir)? {
@@ -117,6 +122,10 @@ impl Loader {
 
     /// A path is one flow's, which may use it once for each method.
     fn claim(&self, file: &str, method: &'static str, path: &str, found: &Found) {
+        if is_of_every_front_end(path) {
+            let what = format!("{path:?} is a path of Floodgate's own");
+            return found.report(what, "give the flow another path");
+        }
         let mut claims = self.claims.borrow_mut();
         let first = claims.entry(path.to_owned()).or_insert_with(|| Claimed {
             file: file.to_owned(),

@@ -145,7 +145,7 @@ fn every_bad_value_names_line_key_and_remedy() {
         (
             "[admit]",
             "path = \"/healthz\"",
-            "4: admit.path: \"/healthz\" is not possible here; write",
+            "4: admit.path: \"/healthz\" is a path of Floodgate's own; give the flow another path",
         ),
         (
             "[admit]",
@@ -343,6 +343,19 @@ fn two_flows_on_one_path_are_an_error_that_names_both() {
         )),
         "{told:#?}"
     );
+}
+
+#[test]
+fn what_every_front_end_answers_is_no_path_of_a_flow() {
+    for path in ["/healthz", "/readyz", "/openapi.json", "/docs", "/docs/x"] {
+        let admit = with("[admit]", &format!("path = \"{path}\""));
+        let page = format!("[[health]]\npath = \"{path}\"\nreply = {{}}\n");
+        for file in [admit, format!("{}{page}", with("", ""))] {
+            let told = load(&[("a.toml", &file)]).err().unwrap();
+            let what = format!("{path:?} is a path of Floodgate's own; give the flow another path");
+            assert!(told[0].ends_with(&what), "{told:#?}");
+        }
+    }
 }
 
 #[test]
