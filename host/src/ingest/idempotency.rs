@@ -25,7 +25,9 @@ impl IdempotencyKey {
             return Ok(None);
         };
         let key = key.to_str().map_err(|_| Refusal::BadIdempotencyKey)?;
-        if !(1..=MAX_ID).contains(&key.len()) {
+        // White space does not come through every proxy as it was.
+        let is_visible = key.bytes().all(|byte| byte.is_ascii_graphic());
+        if !is_visible || !(1..=MAX_ID).contains(&key.len()) {
             return Err(Refusal::BadIdempotencyKey);
         }
         // No name of an API key holds a slash.

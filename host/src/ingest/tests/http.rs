@@ -158,6 +158,7 @@ async fn a_body_must_be_json_by_its_type() {
         ("content-type", "application/json; charset=utf-8", 202),
         ("content-type", "application/cloudevents+json", 202),
         ("idempotency-key", "anything", 202),
+        ("idempotency-key", "any thing", 400),
     ] {
         let mut request = post(body(1));
         request.headers_mut().insert(name, value.parse().unwrap());
