@@ -20,6 +20,7 @@ pub mod ledger;
 pub mod metrics;
 pub mod oracle;
 pub mod prove;
+pub mod readiness;
 pub mod settings;
 pub mod stand_in;
 mod telemetry;

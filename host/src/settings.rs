@@ -105,6 +105,11 @@ pub struct HostSettings {
     #[arg(long, env = "FLOODGATE_MAX_CONNECTIONS", default_value_t = 10_000)]
     pub max_connections: usize,
 
+    /// How long a front end that was told to stop goes on taking requests, if anybody
+    /// has asked /readyz: load balancers hear 503 there and turn away
+    #[arg(long, env = "FLOODGATE_NOTICE", default_value = "5s", value_parser = humantime::parse_duration)]
+    pub notice: Duration,
+
     /// How long a stop waits for requests and batches in flight
     #[arg(long, env = "FLOODGATE_DRAIN", default_value = "20s", value_parser = humantime::parse_duration)]
     pub drain: Duration,

@@ -35,6 +35,7 @@ pub(super) async fn answer(
     match segments[..] {
         ["healthz"] if get => health::answer(admin).await,
         ["metrics"] if get => metrics::answer(admin).await,
+        ["readyz"] if get => health::readiness(admin).await,
         ["flows"] if get => reply(pending::flows(admin).await),
         ["flows", name, "kept"] if get => reply(pending::kept_since(admin, name, &query).await),
         ["decisions"] if get => reply(decisions::latest(admin, &query).await),
@@ -60,8 +61,8 @@ pub(super) async fn answer(
             Err(refusal) => refusal,
         },
         [
-            "healthz" | "metrics" | "audit" | "flows" | "decisions" | "pending" | "oracles"
-            | "dead",
+            "healthz" | "readyz" | "metrics" | "audit" | "flows" | "decisions" | "pending"
+            | "oracles" | "dead",
         ]
         | ["dead" | "why", _, _]
         | ["flows", _, "kept"] => not_allowed("GET"),
@@ -69,7 +70,7 @@ pub(super) async fn answer(
         | ["dead", "requeue" | "rehearse" | "purge"] => not_allowed("POST"),
         _ => problem(
             StatusCode::NOT_FOUND,
-            "the admin API has /healthz, /metrics, /flows, /decisions, /pending, /why, /oracles, /dead and /audit",
+            "the admin API has /healthz, /readyz, /metrics, /flows, /decisions, /pending, /why, /oracles, /dead and /audit",
         ),
     }
 }

@@ -66,3 +66,8 @@ pub(super) async fn answer(admin: &Admin) -> Response<Full<Bytes>> {
     let health = health(&*admin.backbone, &*admin.ledger).await;
     api::respond(health.status(), "application/json", &health)
 }
+
+pub(super) async fn readiness(admin: &Admin) -> Response<Full<Bytes>> {
+    let report = admin.readiness.report().await;
+    api::respond(report.status(), "application/json", &report)
+}

@@ -22,6 +22,7 @@ use std::sync::Arc;
 use crate::backbone::{Backbone, Partition};
 use crate::flow::{Flow, Flows};
 use crate::ledger::Ledger;
+use crate::readiness::Readiness;
 
 pub use self::health::{Health, health};
 pub use self::metrics::Metrics;
@@ -37,6 +38,7 @@ pub struct Admin {
     pub backbone: Arc<dyn Backbone>,
     pub ledger: Arc<dyn Ledger>,
     pub metrics: Arc<Metrics>,
+    pub readiness: Arc<Readiness>,
 }
 
 /// Why a call of the admin API was not done.

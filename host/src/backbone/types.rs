@@ -254,6 +254,19 @@ pub struct MemoryUse {
     pub limit: Option<u64>,
 }
 
+impl MemoryUse {
+    /// The share of the limit beyond which nothing new is taken. At the limit
+    /// itself Redis would also refuse the bookkeeping of what it holds already:
+    /// faults, heartbeats, id keys.
+    const SHARE: f64 = 0.8;
+
+    /// Whether new entries are answered with [`Appended::MemoryScarce`].
+    pub fn is_scarce(self) -> bool {
+        let scarce = |limit| self.used as f64 >= Self::SHARE * limit as f64;
+        self.limit.is_some_and(scarce)
+    }
+}
+
 /// What tells one life of a partition from another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Landmark {

@@ -61,8 +61,8 @@ enum Command {
     /// Start, build, watch and check oracles
     #[command(subcommand)]
     Oracle(oracle::Command),
-    /// Ask whether Redis and Postgres answer
-    Health(AdminOption),
+    /// Ask whether Redis and Postgres answer, or whether it is ready
+    Health(health::Arguments),
     /// List the flows and what is open of each; check flow files
     Flows(flows::Arguments),
     /// List what the workers run; roll back, pin, unpin
@@ -135,7 +135,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Dev(settings) => dev::run(*settings).await,
         Command::Migrate(settings) => migrate::run(&settings).await,
         Command::Keys(command) => keys::run(&command),
-        Command::Health(admin) => health::run(&admin).await,
+        Command::Health(arguments) => health::run(&arguments).await,
         Command::Oracle(command) => oracle::run(command).await,
         Command::Flows(arguments) => flows::run(arguments).await,
         Command::Oracles(arguments) => oracles::run(arguments).await,

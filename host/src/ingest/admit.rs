@@ -53,7 +53,7 @@ impl Admission {
     ) -> Self {
         let partitions = flow.stream.partitions.max(1);
         let limits = AppendLimits {
-            max_backlog: flow.stream.max_backlog.div_ceil(u64::from(partitions)),
+            max_backlog: flow.stream.max_backlog_of_partition(),
         };
         let start = |index| {
             let flow = flow.name.clone();

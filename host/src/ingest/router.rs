@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use hyper::body::Incoming;
 use hyper::header::{ALLOW, HeaderValue};
-use hyper::{Method, Request, StatusCode};
+use hyper::{Method, Request, StatusCode, Uri};
 use percent_encoding::percent_decode_str;
 use tracing::error;
 
@@ -14,10 +14,11 @@ use super::keys::KeyRing;
 use super::pages::Page;
 use super::request_id::{request_id, tell_request_id};
 use super::track::Tracking;
-use super::{Health, Refusal, Response};
+use super::{Health, Refusal, Response, respond};
 use crate::backbone::Backbone;
 use crate::flow::{Flow, FlowName, TrackPath};
 use crate::ledger::Ledger;
+use crate::readiness::Readiness;
 
 /// The paths of all flows, and what happens there.
 pub struct Ingest {
@@ -25,6 +26,7 @@ pub struct Ingest {
     backbone: Arc<dyn Backbone>,
     ledger: Arc<dyn Ledger>,
     health: Health,
+    readiness: Arc<Readiness>,
     keys: Arc<ArcSwap<KeyRing>>,
     started: Instant,
 }
@@ -46,6 +48,7 @@ struct Route {
 #[derive(Clone)]
 enum Get {
     Health,
+    Readiness,
     Page(Arc<Page>),
     Track(Arc<Flow>),
 }
@@ -55,6 +58,7 @@ impl Ingest {
         backbone: Arc<dyn Backbone>,
         ledger: Arc<dyn Ledger>,
         health: Health,
+        readiness: Arc<Readiness>,
         keys: Arc<ArcSwap<KeyRing>>,
     ) -> Self {
         let ingest = Self {
@@ -62,6 +66,7 @@ impl Ingest {
             backbone,
             ledger,
             health,
+            readiness,
             keys,
             started: Instant::now(),
         };
@@ -92,7 +97,9 @@ impl Ingest {
             admissions: flows.iter().map(admission).collect(),
             ..Routes::default()
         };
-        routes.add("/healthz", |route| route.get = Some(Get::Health));
+        for (path, get) in [("/healthz", Get::Health), ("/readyz", Get::Readiness)] {
+            routes.add(path, |route| route.get = Some(get));
+        }
         for admission in routes.admissions.clone() {
             self.add(&mut routes, &admission);
         }
@@ -159,8 +166,7 @@ impl Ingest {
                 answer.await
             }
             (&Method::GET | &Method::HEAD, _, Some(get)) => {
-                let id = found.params.get("id");
-                self.get(get, id, request.uri().query()).await
+                self.get(get, &found.params, request.uri()).await
             }
             (method, ..) => other_method(method, route.allow()),
         }
@@ -169,22 +175,24 @@ impl Ingest {
     async fn get(
         &self,
         get: &Get,
-        id: Option<&str>,
-        query: Option<&str>,
+        parameters: &matchit::Params<'_, '_>,
+        uri: &Uri,
     ) -> Result<Response, Refusal> {
         let flow = match get {
             Get::Health => return Ok((self.health)().await.response()),
+            Get::Readiness => return Ok(self.ready().await),
             Get::Page(page) => return Ok(page.answer().await),
             Get::Track(flow) => flow,
         };
         let track = flow.track.as_ref().ok_or(Refusal::NotFound)?;
         let id = match &track.path {
             TrackPath::Segment(_) => {
-                let id = percent_decode_str(id.unwrap_or_default()).decode_utf8();
+                let id = parameters.get("id").unwrap_or_default();
+                let id = percent_decode_str(id).decode_utf8();
                 id.map_err(|_| Refusal::NotFound)?.into_owned()
             }
             TrackPath::Query { parameter, .. } => {
-                let query = query.unwrap_or_default().as_bytes();
+                let query = uri.query().unwrap_or_default().as_bytes();
                 let mut parameters = form_urlencoded::parse(query);
                 let id = parameters.find(|(name, _)| *name == **parameter);
                 let (_, id) = id.ok_or_else(|| Refusal::NoParameter(Arc::clone(parameter)))?;
@@ -198,6 +206,12 @@ impl Ingest {
             ledger: &*self.ledger,
         };
         tracking.answer(&id).await
+    }
+
+    async fn ready(&self) -> Response {
+        let report = self.readiness.report().await;
+        let page = serde_json::to_vec(&report).unwrap_or_default();
+        respond(report.status(), page)
     }
 }
 

@@ -45,6 +45,7 @@ mod oracle_build;
 mod oracle_new;
 mod oracle_watch;
 mod prove;
+mod readiness;
 mod reloading;
 mod request_ids;
 mod services;

@@ -10,11 +10,6 @@ use crate::backbone::{Error, MemoryUse};
 /// How old a look at the memory may be.
 const PERIOD: Duration = Duration::from_millis(250);
 
-/// The share of `maxmemory` beyond which nothing new is taken. At the limit
-/// itself Redis would also refuse the bookkeeping of what it holds already:
-/// faults, heartbeats, id keys.
-const SHARE: f64 = 0.8;
-
 /// Whether Redis' memory is nearly used up, as of a moment ago.
 #[derive(Default)]
 pub(super) struct Memory {
@@ -28,7 +23,7 @@ impl Memory {
             let scarce = match look(server).await {
                 // Hidden: what is left is to believe Redis when it is full.
                 Err(Error::Refused { .. }) => false,
-                looked => is_scarce(looked?),
+                looked => looked?.is_scarce(),
             };
             match (self.scarce.swap(scarce, Ordering::Relaxed), scarce) {
                 (false, true) => {
@@ -55,11 +50,6 @@ impl Memory {
         }
         due
     }
-}
-
-/// Whether it is nearly used up.
-fn is_scarce(MemoryUse { used, limit }: MemoryUse) -> bool {
-    limit.is_some_and(|limit| used as f64 >= SHARE * limit as f64)
 }
 
 /// How much there is and how much is used right now.

@@ -28,6 +28,7 @@ use crate::ingest::{self, Ingest};
 use crate::ledger::{Ledger, Measured};
 use crate::metrics::Recorder;
 use crate::oracle::{Engine, EngineOptions, Registry, RegistryOptions};
+use crate::readiness::{Asked, Readiness};
 use crate::settings::{HostSettings, Role};
 use crate::worker::Worker;
 
@@ -67,13 +68,22 @@ pub(super) async fn run(
     });
     let Ground { backbone, ledger } = ground;
     let ledger: Arc<dyn Ledger> = Arc::new(Measured::new(ledger));
+    let stop = Stop::default();
+    let readiness = Arc::new(Readiness {
+        flows: follow_flows.clone(),
+        backbone: backbone.clone(),
+        ledger: ledger.clone(),
+        admits: role.admits(),
+        draining: stop.notice.clone(),
+        asked: Asked::default(),
+    });
     let parts = Admin {
         flows: follow_flows.clone(),
         backbone: backbone.clone(),
         ledger: ledger.clone(),
         metrics: Arc::new(admin::Metrics::new(recorder)),
+        readiness: readiness.clone(),
     };
-    let stop = Stop::default();
     let mut work = JoinSet::new();
     let token = admin::Token::named(&settings.admin_token)?;
     let admin = admin::Server::bind(settings.admin, token, parts.clone()).await?;
@@ -138,13 +148,19 @@ pub(super) async fn run(
         Err(unfit) = &mut fit => return Err(unfit),
     }
     info!("stopping, waiting for requests and batches in flight; a second signal quits at once");
-    until_drained(running.drain(), settings.drain, &mut signals).await
+    let notice = match running.admission.is_some() && readiness.is_asked() {
+        true => settings.notice,
+        false => Duration::ZERO,
+    };
+    until_drained(running.drain(notice), notice + settings.drain, &mut signals).await
 }
 
-/// Requests stop first, then the workers, so that what was answered last is
-/// still drained; the admin API answers until the end.
+/// `/readyz` says so first, for those who turn away then. Requests stop next,
+/// then the workers, so that what was answered last is still drained; the admin
+/// API answers until the end.
 #[derive(Default)]
 struct Stop {
+    notice: CancellationToken,
     admission: CancellationToken,
     work: CancellationToken,
     admin: CancellationToken,
@@ -158,7 +174,9 @@ struct Running {
 }
 
 impl Running {
-    async fn drain(mut self) -> Result<(), JoinError> {
+    async fn drain(mut self, notice: Duration) -> Result<(), JoinError> {
+        self.stop.notice.cancel();
+        tokio::time::sleep(notice).await;
         self.stop.admission.cancel();
         if let Some(admission) = self.admission {
             admission.await?;
@@ -208,6 +226,7 @@ async fn bind_front_end(
         parts.backbone.clone(),
         parts.ledger.clone(),
         health,
+        parts.readiness.clone(),
         ring,
     ));
     ingest.use_flows(&parts.flows.borrow().live);

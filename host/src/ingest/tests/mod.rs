@@ -19,14 +19,16 @@ use hyper::{HeaderMap, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::fake::FakeBackbone;
 use super::{HealthReport, Ingest, Options, Part, Server};
 use crate::backbone::Backbone;
-use crate::flow::Flow;
+use crate::flow::{Flow, FlowSet};
 use crate::ledger::{Ledger, Postgres};
+use crate::readiness::{Asked, Readiness};
 
 /// Far longer than anything here takes.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -70,10 +72,20 @@ impl Front {
             .boxed()
         });
         let dyn_backbone: Arc<dyn Backbone> = backbone.clone();
+        let shutdown = CancellationToken::new();
+        let readiness = Readiness {
+            flows: watch::channel(FlowSet::default()).1,
+            backbone: backbone.clone(),
+            ledger: no_ledger(),
+            admits: true,
+            draining: shutdown.clone(),
+            asked: Asked::default(),
+        };
         let ingest = Arc::new(Ingest::new(
             dyn_backbone,
             no_ledger(),
             health,
+            Arc::new(readiness),
             Arc::default(),
         ));
         ingest.use_flows(&flows);
@@ -82,7 +94,6 @@ impl Front {
             .await
             .unwrap();
         let address = server.local_addr();
-        let shutdown = CancellationToken::new();
         Self {
             address,
             backbone,
