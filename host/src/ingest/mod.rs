@@ -6,6 +6,7 @@
 mod admit;
 mod batch;
 mod batcher;
+mod docs;
 mod drain;
 mod gate;
 mod health;
@@ -13,6 +14,7 @@ mod idempotency;
 mod ids;
 pub mod keys;
 mod meter;
+mod openapi;
 mod pages;
 mod receipt;
 mod receive;

@@ -162,7 +162,20 @@ impl Refusal {
         }
     }
 
-    fn retry_after(&self) -> Option<Duration> {
+    pub(super) fn title(&self) -> &'static str {
+        self.kind().1
+    }
+
+    /// The `type` of its problem document.
+    pub(super) fn urn(&self) -> String {
+        format!("urn:floodgate:problem:{}", self.code())
+    }
+
+    pub(super) fn asks_for_a_key(&self) -> bool {
+        self.status() == StatusCode::UNAUTHORIZED
+    }
+
+    pub(super) fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::BacklogFull { retry_after } | Self::RateLimited { retry_after } => {
                 Some(*retry_after)
@@ -187,11 +200,10 @@ impl Refusal {
         self.response()
     }
 
-    fn response(&self) -> Response {
-        let (code, title) = self.kind();
+    pub(super) fn response(&self) -> Response {
         let document = ProblemDocument {
-            kind: format!("urn:floodgate:problem:{code}"),
-            title,
+            kind: self.urn(),
+            title: self.title(),
             status: self.status().as_u16(),
             detail: self.to_string(),
             errors: match self {
@@ -208,7 +220,7 @@ impl Refusal {
         if let Self::MethodNotAllowed(allow) = self {
             headers.insert(ALLOW, HeaderValue::from_static(allow));
         }
-        if self.status() == StatusCode::UNAUTHORIZED {
+        if self.asks_for_a_key() {
             // No scheme is registered for a header of its own.
             let scheme = HeaderValue::from_static("ApiKey header=\"X-API-Key\"");
             headers.insert(WWW_AUTHENTICATE, scheme);

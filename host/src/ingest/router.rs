@@ -4,17 +4,18 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use hyper::body::Incoming;
-use hyper::header::{ALLOW, HeaderValue};
+use hyper::header::{ALLOW, CACHE_CONTROL, HeaderValue};
 use hyper::{Method, Request, StatusCode, Uri};
 use percent_encoding::percent_decode_str;
 use tracing::error;
 
 use super::admit::Admission;
 use super::keys::KeyRing;
+use super::openapi::Document;
 use super::pages::Page;
 use super::request_id::{request_id, tell_request_id};
 use super::track::Tracking;
-use super::{Health, Refusal, Response, respond};
+use super::{Health, Refusal, Response, docs, respond};
 use crate::backbone::Backbone;
 use crate::flow::{Flow, FlowName, TrackPath};
 use crate::ledger::Ledger;
@@ -49,6 +50,8 @@ struct Route {
 enum Get {
     Health,
     Readiness,
+    Document(Arc<Document>),
+    Docs,
     Page(Arc<Page>),
     Track(Arc<Flow>),
 }
@@ -97,7 +100,14 @@ impl Ingest {
             admissions: flows.iter().map(admission).collect(),
             ..Routes::default()
         };
-        for (path, get) in [("/healthz", Get::Health), ("/readyz", Get::Readiness)] {
+        let document = Arc::new(Document::of(flows));
+        for (path, get) in [
+            ("/healthz", Get::Health),
+            ("/readyz", Get::Readiness),
+            ("/openapi.json", Get::Document(document)),
+            ("/docs", Get::Docs),
+            ("/docs/{*file}", Get::Docs),
+        ] {
             routes.add(path, |route| route.get = Some(get));
         }
         for admission in routes.admissions.clone() {
@@ -181,6 +191,11 @@ impl Ingest {
         let flow = match get {
             Get::Health => return Ok((self.health)().await.response()),
             Get::Readiness => return Ok(self.ready().await),
+            Get::Document(document) => return Ok(in_force(document)),
+            Get::Docs => {
+                let file = parameters.get("file");
+                return file.map_or_else(|| docs::page(uri.path()), docs::file);
+            }
             Get::Page(page) => return Ok(page.answer().await),
             Get::Track(flow) => flow,
         };
@@ -213,6 +228,14 @@ impl Ingest {
         let page = serde_json::to_vec(&report).unwrap_or_default();
         respond(report.status(), page)
     }
+}
+
+/// Flow files change, and nobody tells the browser.
+fn in_force(document: &Document) -> Response {
+    let mut response = respond(StatusCode::OK, document.json());
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    response
 }
 
 impl Routes {

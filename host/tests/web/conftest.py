@@ -46,7 +46,7 @@ class Floodgate:
             *["--listen", self.url.removeprefix("http://")],
             *["--admin", self.admin.removeprefix("http://")],
             *["--flows", str(self.flows), "--oracles", str(self.oracles)],
-            *["--data-dir", str(self.data)],
+            *["--data-dir", str(self.data), "--notice", "0s"],
         ]
         kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
         with self.log.open("ab") as log:
@@ -99,7 +99,9 @@ def browser():
     """Headless, and Debian's: none is downloaded."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=["--no-sandbox"]
+            executable_path=shutil.which("chromium"),
+            # Containers have no user namespaces for it, and little shared memory.
+            args=["--no-sandbox", "--disable-dev-shm-usage"],
         )
         yield browser
         browser.close()

@@ -1,0 +1,135 @@
+use std::path::Path;
+
+use super::*;
+
+fn document_of(files: &[(&str, &str)]) -> Value {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        std::fs::write(dir.path().join(name), text).unwrap();
+    }
+    let flows = Flow::load_dir(dir.path());
+    let flows: Vec<_> = flows.ok().unwrap().into_iter().map(Arc::new).collect();
+    document(&flows)
+}
+
+/// A flow of this file, whose schema says little.
+fn operation(file: &str) -> Value {
+    let schema = r#"{"type": "object", "required": ["a"], "properties": {"a": {"type": "string"}, "b~/ c": {}}}"#;
+    let document = document_of(&[("x.toml", file), ("x.schema.json", schema)]);
+    document["paths"]["/x"]["post"].clone()
+}
+
+const ADMIT: &str = "[admit]\npath = \"/x\"\nschema = \"x.schema.json\"\nid = { field = \"/a\" }\n";
+
+fn reply(operation: &Value) -> Value {
+    operation["responses"]["202"]["content"]["application/json"]["schema"].clone()
+}
+
+#[test]
+fn the_shipped_flows_are_all_there() {
+    let flows = Flow::load_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../flows"));
+    let flows: Vec<_> = flows.ok().unwrap().into_iter().map(Arc::new).collect();
+    let document = document(&flows);
+    for flow in &flows {
+        for (method, path) in flow.paths() {
+            let operation = &document["paths"][&**path][method.to_lowercase()];
+            assert!(operation["responses"]["200"].is_object() || method == "POST");
+            assert_eq!(operation["tags"], json!([flow.name.as_str()]));
+        }
+    }
+    let credit = &document["paths"]["/credit-request"]["post"]["responses"]["200"];
+    assert_eq!(
+        credit["links"]["fate"]["parameters"],
+        json!({ "ticket": "$response.body#/ticket" })
+    );
+}
+
+#[test]
+fn references_within_a_schema_follow_it_into_the_document() {
+    let schema = r##"{
+        "type": "object",
+        "properties": {
+            "$ref": { "$ref": "#/$defs/a" },
+            "tree": { "$ref": "#" },
+            "anchor": { "$ref": "#here" },
+            "data": { "const": { "$ref": "#/$defs/a" } },
+            "other": { "$id": "urn:other", "items": { "$ref": "#/$defs/b" }, "$defs": { "b": {} } }
+        },
+        "$defs": { "a": { "$anchor": "here" } }
+    }"##;
+    let document = document_of(&[("x.toml", ADMIT), ("x.schema.json", schema)]);
+    let properties = &document["components"]["schemas"]["x"]["properties"];
+    assert_eq!(properties["$ref"]["$ref"], "#/components/schemas/x/$defs/a");
+    assert_eq!(properties["tree"]["$ref"], "#/components/schemas/x");
+    for (pointer, kept) in [
+        ("/anchor/$ref", "#here"),
+        ("/data/const/$ref", "#/$defs/a"),
+        ("/other/items/$ref", "#/$defs/b"),
+    ] {
+        assert_eq!(properties.pointer(pointer).unwrap(), kept);
+    }
+}
+
+#[test]
+fn a_reply_is_described_by_its_template() {
+    let template = r#"[admit.reply]
+body = { ok = true, list = ["{id}", 1], text = "no. {id}", a = "{/a}", b = "{/b~0~1 c}", c = "{/c}", at = "{received_at}", score = "{score}" }
+"#;
+    let schema = reply(&operation(&format!("{ADMIT}{template}")));
+    let member = |name: &str| schema["properties"][name].clone();
+    assert_eq!(schema["required"].as_array().map(Vec::len), Some(8));
+    assert_eq!(member("ok"), json!({ "const": true }));
+    let items = json!([{ "type": "string" }, { "const": 1 }]);
+    assert_eq!(member("list")["prefixItems"], items);
+    assert_eq!(member("text"), json!({ "type": "string" }));
+    let home = "#/components/schemas/x/properties";
+    assert_eq!(member("a"), json!({ "$ref": format!("{home}/a") }));
+    let optional = json!({ "$ref": format!("{home}/b~0~1%20c") });
+    assert_eq!(member("b")["anyOf"], json!([optional, { "type": "null" }]));
+    assert_eq!(member("c"), json!({}), "the schema does not speak of it");
+    assert_eq!(member("at")["format"], "date-time");
+    assert_eq!(member("score")["type"], "null", "nothing is judged yet");
+}
+
+#[test]
+fn what_a_flow_asks_for_is_asked_for() {
+    let plain = operation(ADMIT);
+    let strict = "keys = true\nrate = \"10/s\"\nerrors = { \"/a\" = 418 }\n";
+    let strict = operation(&format!("{ADMIT}{strict}"));
+    for status in ["401", "403", "418", "429"] {
+        assert!(plain["responses"][status].is_null(), "{status}");
+        assert!(strict["responses"][status].is_object(), "{status}");
+    }
+    for status in ["400", "408", "409", "413", "415", "422", "503"] {
+        assert!(plain["responses"][status].is_object(), "{status}");
+    }
+    assert_eq!(plain["security"], Value::Null);
+    assert_eq!(strict["security"], json!([{ "ApiKey": [] }]));
+    let headers = |status| strict["responses"][status]["headers"].clone();
+    assert!(headers("429")["Retry-After"].is_object());
+    assert!(headers("503")["Retry-After"].is_object());
+    assert!(headers("401")["WWW-Authenticate"].is_object());
+    assert!(headers("202")["RateLimit"].is_object());
+    assert!(headers("422")["Retry-After"].is_null());
+}
+
+#[test]
+fn an_id_is_described_where_the_schema_leaves_it_open() {
+    let body = &operation(ADMIT)["requestBody"]["content"]["application/json"];
+    let id = &body["schema"]["allOf"][1];
+    assert_eq!(id["required"], json!(["a"]));
+    assert_eq!(id["properties"]["a"]["maxLength"], 256);
+    let nested = ADMIT.replace("/a\"", "/b~1/c\"");
+    let body = &operation(&nested)["requestBody"]["content"]["application/json"];
+    let id = &body["schema"]["allOf"][1]["properties"]["b/"];
+    assert_eq!(id["required"], json!(["c"]));
+}
+
+#[test]
+fn a_batch_is_an_array_of_entries() {
+    let batch = operation(&format!("{ADMIT}batch = true\n"));
+    let body = &batch["requestBody"]["content"]["application/json"]["schema"];
+    assert_eq!(body["type"], "array");
+    assert_eq!(body["items"]["allOf"][0]["$ref"], "#/components/schemas/x");
+    assert_eq!(reply(&batch)["properties"]["count"]["type"], "integer");
+}
