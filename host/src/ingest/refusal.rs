@@ -200,7 +200,7 @@ impl Refusal {
         self.response()
     }
 
-    pub(super) fn response(&self) -> Response {
+    fn response(&self) -> Response {
         let document = ProblemDocument {
             kind: self.urn(),
             title: self.title(),

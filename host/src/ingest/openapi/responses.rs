@@ -24,6 +24,7 @@ pub(super) fn headers() -> Value {
     json!({
         "X-Request-Id": {
             "description": "The one that was sent, or one that was made for this request",
+            "required": true,
             "schema": { "type": "string" },
         },
         "Idempotent-Replayed": {
