@@ -90,6 +90,7 @@ measured! {
         fn choose(name: &str, choice: Option<&Choice>) -> ();
         fn note_landmark(partition: &Partition, landmark: &Landmark) -> Option<Landmark>;
         fn accept_flow(flow: &FlowName, source: &str) -> ();
+        fn definition(digest: Digest) -> Option<String>;
         fn accepted_flows() -> Vec<(String, String)>;
         fn ping() -> ();
     }

@@ -90,10 +90,14 @@ pub struct KeptDecision {
     pub id: Arc<str>,
     pub stream_id: String,
     pub body: String,
+    pub body_hash: BodyHash,
     /// Unix milliseconds.
     pub received_at: u64,
     pub attributes: Attributes,
     pub outcome: Outcome,
+    pub threshold: f64,
+    /// Of the flow file that it was decided by.
+    pub flow_digest: Digest,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -196,8 +200,11 @@ pub trait Ledger: Outbox + AuditLog {
         landmark: &Landmark,
     ) -> Result<Option<Landmark>, Error>;
 
-    /// Notes a flow file as it is used now.
+    /// Notes a flow file as it is used now, and keeps it by its digest.
     async fn accept_flow(&self, flow: &FlowName, source: &str) -> Result<(), Error>;
+
+    /// A flow file that was accepted once, by its digest.
+    async fn definition(&self, digest: Digest) -> Result<Option<String>, Error>;
 
     /// Every flow that was ever accepted: (name, its file as last accepted).
     async fn accepted_flows(&self) -> Result<Vec<(String, String)>, Error>;

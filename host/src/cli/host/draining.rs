@@ -9,8 +9,7 @@ use crate::admin::{Admin, partitions};
 use crate::flow::Flow;
 use crate::ledger;
 
-/// Writes down the flows as they are now, and finds those that have to be
-/// worked off by what was written down before. A ledger that does not answer
+/// Those that have to be worked off by what was noted of them. A ledger that does not answer
 /// within `patience` is not waited for: then they wait for the next start.
 pub(super) async fn find(admin: &Admin, patience: Duration) -> Vec<Arc<Flow>> {
     match tokio::time::timeout(patience, removed(admin)).await {
@@ -30,9 +29,6 @@ pub(super) async fn find(admin: &Admin, patience: Duration) -> Vec<Arc<Flow>> {
 
 async fn removed(admin: &Admin) -> Result<Vec<Arc<Flow>>, ledger::Error> {
     let flows = admin.flows.borrow().clone();
-    for flow in flows.live.iter() {
-        admin.ledger.accept_flow(&flow.name, &flow.source).await?;
-    }
     let mut draining = Vec::new();
     for (name, source) in admin.ledger.accepted_flows().await? {
         if flows.find(&name).is_some() {

@@ -25,7 +25,7 @@ use crate::backbone::{self, Backbone};
 use crate::deliver;
 use crate::flow::{Flow, FlowSet};
 use crate::ingest::{self, Ingest};
-use crate::ledger::{Ledger, Measured};
+use crate::ledger::{self, Ledger, Measured};
 use crate::metrics::Recorder;
 use crate::oracle::{Engine, EngineOptions, Registry, RegistryOptions};
 use crate::readiness::{Asked, Readiness};
@@ -97,7 +97,8 @@ pub(super) async fn run(
     if let Ok(checked) = tokio::time::timeout(PATIENCE, &mut fit).await {
         checked?;
     }
-    let mut migrating = tokio::spawn(migrate_when_there(ledger.clone(), stop.work.clone()));
+    let migrating = migrate_when_there(ledger.clone(), flows.clone(), stop.work.clone());
+    let mut migrating = tokio::spawn(migrating);
     // What was pinned is known only once the ledger is up to date.
     let _ = tokio::time::timeout(PATIENCE, &mut migrating).await;
     let removed = draining::find(&parts, PATIENCE).await;
@@ -334,10 +335,21 @@ async fn check_when_there(
 }
 
 /// A ledger that is away at start is waited for; until then decisions are not
-/// stored and nothing is settled.
-async fn migrate_when_there(ledger: Arc<dyn Ledger>, stop: CancellationToken) {
+/// stored and nothing is settled. Each names a flow file that the ledger has.
+async fn migrate_when_there(
+    ledger: Arc<dyn Ledger>,
+    flows: Arc<[Arc<Flow>]>,
+    stop: CancellationToken,
+) {
+    let bring_up_to_date = async || {
+        let applied = ledger.migrate().await?;
+        for flow in flows.iter() {
+            ledger.accept_flow(&flow.name, &flow.source).await?;
+        }
+        Ok::<_, ledger::Error>(applied)
+    };
     loop {
-        match ledger.migrate().await {
+        match bring_up_to_date().await {
             Ok(applied) if applied.is_empty() => return,
             Ok(applied) => {
                 info!(applied = applied.join(", "), "ledger brought up to date");

@@ -110,15 +110,23 @@ impl Reload {
             error!(error, "flow files not taken, the flows stay as they are");
             return Ok(());
         }
+        self.note(&new).await?;
         if let Some(registry) = &self.registry {
             registry.use_components(component_names(&new)).await;
         }
-        for flow in &new {
+        self.put_in_force(&before, live, &new);
+        Ok(())
+    }
+
+    /// Before anything is decided by them: a decision names its flow file by a
+    /// digest, and whoever makes it again looks that up in the ledger.
+    async fn note(&self, new: &[Arc<Flow>]) -> Result<(), TryAgain> {
+        for flow in new {
             if let Err(error) = self.ledger.accept_flow(&flow.name, &flow.source).await {
-                warn!(flow = %flow.name, %error, "definition not noted, it is noted at the next start");
+                warn!(flow = %flow.name, %error, "flow file changed and could not be noted, trying again");
+                return Err(TryAgain);
             }
         }
-        self.put_in_force(&before, live, &new);
         Ok(())
     }
 

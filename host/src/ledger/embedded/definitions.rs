@@ -3,7 +3,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::backbone::{Landmark, Partition};
 use crate::embedded::now;
 use crate::embedded::values::signed;
-use crate::flow::FlowName;
+use crate::flow::{Digest, FlowName};
 
 pub(super) fn next_ids(db: &Connection, flow: &FlowName, count: u32) -> rusqlite::Result<u64> {
     let next = "INSERT INTO sequences (flow, next) VALUES (?1, 1 + ?2)
@@ -36,12 +36,21 @@ pub(super) fn note_landmark(
 }
 
 pub(super) fn accept_flow(db: &Connection, flow: &FlowName, source: &str) -> rusqlite::Result<()> {
+    let digest = Digest::of(source.as_bytes()).to_string();
+    db.prepare_cached("INSERT INTO definitions VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING")?
+        .execute(params![digest, source, now()])?;
     let accept = "INSERT INTO flow_definitions VALUES (?1, ?2, ?3)
         ON CONFLICT (flow) DO UPDATE SET source = excluded.source, accepted_at = excluded.accepted_at
         WHERE source <> excluded.source";
     db.prepare_cached(accept)?
         .execute(params![flow.as_str(), source, now()])?;
     Ok(())
+}
+
+pub(super) fn definition(db: &Connection, digest: Digest) -> rusqlite::Result<Option<String>> {
+    db.prepare_cached("SELECT source FROM definitions WHERE digest = ?1")?
+        .query_one([digest.to_string()], |row| row.get(0))
+        .optional()
 }
 
 pub(super) fn accepted_flows(db: &Connection) -> rusqlite::Result<Vec<(String, String)>> {

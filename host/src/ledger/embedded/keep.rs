@@ -2,10 +2,10 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::ms;
+use super::{ms, parse_digest};
 use crate::embedded::now;
 use crate::embedded::values::{attributes, from_json, signed, to_json};
-use crate::flow::{DeliverWhen, Digest, FlowName, Label, Outcome};
+use crate::flow::{BodyHash, DeliverWhen, Digest, FlowName, Label, Outcome};
 use crate::ledger::proof::Hashes;
 use crate::ledger::{Decided, DecidedBy, Error, KeptDecision};
 
@@ -151,6 +151,7 @@ fn kept(row: &Row<'_>) -> rusqlite::Result<KeptDecision> {
         id: row.get_ref("id")?.as_str()?.into(),
         stream_id: row.get("stream_id")?,
         body: row.get("body")?,
+        body_hash: BodyHash(row.get("body_hash")?),
         received_at: ms(row, "received_at")?,
         attributes: attributes.unwrap_or_default(),
         outcome: Outcome {
@@ -161,5 +162,7 @@ fn kept(row: &Row<'_>) -> rusqlite::Result<KeptDecision> {
             oracles: from_json(row.get_ref("oracles")?.as_str()?)?,
             decided_at: ms(row, "decided_at")?,
         },
+        threshold: row.get("threshold")?,
+        flow_digest: parse_digest(row.get_ref("flow_digest")?.as_str()?)?,
     })
 }

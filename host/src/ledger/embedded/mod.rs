@@ -189,6 +189,11 @@ impl Ledger for Embedded {
             .await
     }
 
+    async fn definition(&self, digest: Digest) -> Result<Option<String>, Error> {
+        self.read(move |db| definitions::definition(db, digest))
+            .await
+    }
+
     async fn accepted_flows(&self) -> Result<Vec<(String, String)>, Error> {
         self.read(definitions::accepted_flows).await
     }

@@ -162,7 +162,7 @@ pub(super) fn parse_digest(text: &str) -> Result<Digest, Error> {
 }
 
 /// Somebody else wrote the row.
-fn unreadable(error: impl std::fmt::Display) -> Error {
+pub(super) fn unreadable(error: impl std::fmt::Display) -> Error {
     Error::Other(format!("a row cannot be read: {error}"))
 }
 

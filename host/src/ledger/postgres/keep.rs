@@ -5,7 +5,7 @@ use serde::Serialize;
 use tokio_postgres::Row;
 use tokio_postgres::types::Json;
 
-use super::dead::unix_ms;
+use super::dead::{parse_digest, unix_ms, unreadable};
 use super::timestamp;
 use crate::backbone::StreamId;
 use crate::flow::{Attributes, BodyHash, DeliverWhen, Digest, FlowName, Judged, Label, Outcome};
@@ -183,12 +183,14 @@ pub(super) async fn latest(
 
 fn kept(row: &Row) -> Result<KeptDecision, Error> {
     let oracles: Json<Vec<Judged>> = row.try_get("oracles")?;
+    let body_hash: &[u8] = row.try_get("body_hash")?;
     let attributes: Option<Json<_>> = row.try_get("attributes")?;
     Ok(KeptDecision {
         flow: FlowName::new(row.try_get::<_, &str>("flow")?),
         id: row.try_get::<_, &str>("id")?.into(),
         stream_id: row.try_get("stream_id")?,
         body: row.try_get("body")?,
+        body_hash: BodyHash(body_hash.try_into().map_err(unreadable)?),
         received_at: unix_ms(row, "received_at")?,
         attributes: attributes.map_or_else(Attributes::default, |attributes| attributes.0),
         outcome: Outcome {
@@ -199,5 +201,7 @@ fn kept(row: &Row) -> Result<KeptDecision, Error> {
             oracles: oracles.0,
             decided_at: unix_ms(row, "decided_at")?,
         },
+        threshold: row.try_get("threshold")?,
+        flow_digest: parse_digest(row.try_get("flow_digest")?)?,
     })
 }

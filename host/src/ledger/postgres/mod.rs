@@ -254,6 +254,12 @@ impl Ledger for Postgres {
         self.answered(client, call)
     }
 
+    async fn definition(&self, digest: Digest) -> Result<Option<String>, Error> {
+        let client = self.client().await?;
+        let call = timeout(ANSWER, definitions::definition(&client, digest)).await;
+        self.answered(client, call)
+    }
+
     async fn accepted_flows(&self) -> Result<Vec<(String, String)>, Error> {
         let client = self.client().await?;
         let call = timeout(ANSWER, definitions::accepted(&client)).await;

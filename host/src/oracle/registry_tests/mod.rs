@@ -190,6 +190,9 @@ impl Ledger for Shelf {
         unimplemented!()
     }
 
+    async fn definition(&self, _: Digest) -> Result<Option<String>, Error> {
+        Ok(None)
+    }
     async fn accept_flow(&self, _: &FlowName, _: &str) -> Result<(), Error> {
         unimplemented!()
     }

@@ -29,7 +29,10 @@ impl Rig {
 async fn a_decision_comes_back_as_it_was_made_and_the_body_byte_for_byte(rig: Rig) {
     // Spaces and a doubled key: whoever parses it and writes it anew loses them.
     let body = r#"{"b":  1.0, "a": 2, "a": 3}"#;
-    let made = decided(7, "x", body);
+    let mut made = decided(7, "x", body);
+    made.entry.attributes = [("key".to_owned(), "of-a-bank".to_owned())].into();
+    // Of 17 digits: a JSON parser in a hurry reads its neighbour.
+    made.decision.oracles[0].score = 0.381_204_237_688_212_43;
     let kept = rig.ledger.keep(&by("f"), std::slice::from_ref(&made)).await;
     let kept = kept.unwrap().stored;
     assert_eq!(kept.entries(), [(stream_id(7), Arc::from("x"))]);
@@ -40,6 +43,12 @@ async fn a_decision_comes_back_as_it_was_made_and_the_body_byte_for_byte(rig: Ri
         (body, "1766700000123-7")
     );
     assert_eq!(decision.received_at, 1_766_700_000_123);
+    assert_eq!(decision.body_hash, made.body_hash);
+    assert_eq!(decision.attributes, made.entry.attributes);
+    assert_eq!(
+        (decision.threshold, decision.flow_digest),
+        (0.8, Digest::of(b"flow"))
+    );
     let outcome = decision.outcome;
     assert_eq!(
         (outcome.score, outcome.label.as_deref()),

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use floodgate::backbone::{Landmark, Partition};
+use floodgate::flow::Digest;
 
 use super::*;
 
@@ -10,6 +11,7 @@ contract!([postgres, embedded] {
     ids_count_up_and_nobody_gets_one_twice,
     a_landmark_is_told_until_another_is_noted,
     the_last_definition_of_a_flow_is_remembered,
+    every_definition_is_kept_by_its_digest,
     migrating_again_does_nothing,
 });
 
@@ -59,6 +61,18 @@ async fn the_last_definition_of_a_flow_is_remembered(rig: Rig) {
     }
     let flows = [("f", "3"), ("g", "1")].map(|(a, b)| (a.to_owned(), b.to_owned()));
     assert_eq!(rig.ledger.accepted_flows().await.unwrap(), flows);
+}
+
+async fn every_definition_is_kept_by_its_digest(rig: Rig) {
+    let flow = FlowName::new("f");
+    for source in ["1", "é", "1"] {
+        rig.ledger.accept_flow(&flow, source).await.unwrap();
+    }
+    for (source, kept) in [("1", true), ("é", true), ("2", false)] {
+        let found = rig.ledger.definition(Digest::of(source.as_bytes())).await;
+        assert_eq!(found.unwrap(), kept.then(|| source.to_owned()));
+    }
+    assert_eq!(rig.count("definitions").await, 2);
 }
 
 async fn migrating_again_does_nothing(rig: Rig) {

@@ -1,5 +1,5 @@
 SELECT
-    flow, id, stream_id, body::text AS body, received_at, score, label_name,
-    reasons, output, oracles, decided_at, attributes
+    flow, id, stream_id, body::text AS body, body_hash, received_at, attributes,
+    score, label_name, reasons, output, oracles, threshold, flow_digest, decided_at
 FROM decisions
 WHERE flow = $1 AND id = $2
