@@ -6,6 +6,9 @@
 //! [`telemetry`] is what they tell of their work with;
 //! [`admin`] and [`cli`] sit on top, and [`prove`] attacks all of it from outside.
 
+// They panic where nobody reads; the commands print through `cli::out`.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 pub mod admin;
 pub mod backbone;
 mod boot_time;

@@ -4,14 +4,25 @@ use anyhow::{Context, anyhow, bail};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
-use hyper::{Method, Request};
+use hyper::{Method, Request, StatusCode};
+use hyper_util::client::legacy::Client as HyperClient;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::client::legacy::{Client as HyperClient, Error as HyperError};
 use hyper_util::rt::TokioExecutor;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::admin::Token;
+
+/// Nobody is there, or it is no HTTP that answers.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "no Floodgate answers at {address}: {why}; start one (floodgate dev, or serve) or name it with --admin"
+)]
+struct NoAnswer {
+    address: String,
+    why: String,
+    nobody_listens: bool,
+}
 
 pub(super) struct Client {
     http: HyperClient<HttpConnector, Full<Bytes>>,
@@ -79,12 +90,39 @@ impl Client {
         self.call(Method::POST, path, Bytes::from(body)).await
     }
 
+    /// What is there is no JSON.
+    pub async fn bytes(&self, path: &str) -> anyhow::Result<Bytes> {
+        let (status, body) = self.ask(Method::GET, path, Bytes::new()).await?;
+        self.done(status, &body)?;
+        Ok(body)
+    }
+
+    /// What it says, also where it says that not all is well.
+    pub async fn state<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<(StatusCode, T)> {
+        let (status, body) = self.ask(Method::GET, path, Bytes::new()).await?;
+        if status.is_client_error() {
+            self.done(status, &body)?;
+        }
+        Ok((status, self.understood(&body)?))
+    }
+
     async fn call<T: DeserializeOwned>(
         &self,
         method: Method,
         path: &str,
         body: Bytes,
     ) -> anyhow::Result<T> {
+        let (status, body) = self.ask(method, path, body).await?;
+        self.done(status, &body)?;
+        self.understood(&body)
+    }
+
+    async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> anyhow::Result<(StatusCode, Bytes)> {
         let mut request = Request::builder()
             .method(method)
             .uri(format!("{}{path}", self.base))
@@ -95,27 +133,33 @@ impl Client {
         if let Some(token) = authorization.map_err(|error| anyhow!("{error}"))? {
             request.headers_mut().insert(AUTHORIZATION, token.clone());
         }
-        let response = self.http.request(request).await.with_context(|| {
-            format!(
-                "no Floodgate answers at {}; start one (floodgate dev, or serve) or name it with --admin",
-                self.base
-            )
+        let response = self.http.request(request).await.map_err(|error| NoAnswer {
+            address: self.base.clone(),
+            why: innermost(&error),
+            nobody_listens: error.is_connect(),
         })?;
         let status = response.status();
         let body = response.into_body().collect().await;
-        let body = body.context("read the answer")?.to_bytes();
-        if !status.is_success() {
-            let problem: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
-            match problem["detail"].as_str() {
-                Some(detail) => bail!("{detail}"),
-                None => bail!(
-                    "{} answered {status} {}",
-                    self.base,
-                    String::from_utf8_lossy(&body)
-                ),
-            }
+        Ok((status, body.context("read the answer")?.to_bytes()))
+    }
+
+    fn done(&self, status: StatusCode, body: &[u8]) -> anyhow::Result<()> {
+        if status.is_success() {
+            return Ok(());
         }
-        serde_json::from_slice(&body).with_context(|| {
+        let problem: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+        match problem["detail"].as_str() {
+            Some(detail) => bail!("{detail}"),
+            None => bail!(
+                "{} answered {status} {}",
+                self.base,
+                String::from_utf8_lossy(body)
+            ),
+        }
+    }
+
+    fn understood<T: DeserializeOwned>(&self, body: &[u8]) -> anyhow::Result<T> {
+        serde_json::from_slice(body).with_context(|| {
             format!(
                 "{} is not the admin API of a Floodgate of this version",
                 self.base
@@ -126,8 +170,16 @@ impl Client {
 
 /// Whether a call failed because nobody listens there.
 pub(super) fn nobody_listens(error: &anyhow::Error) -> bool {
-    let cause = error.downcast_ref::<HyperError>();
-    cause.is_some_and(HyperError::is_connect)
+    let cause = error.downcast_ref::<NoAnswer>();
+    cause.is_some_and(|cause| cause.nobody_listens)
+}
+
+/// What all the layers above only repeat in other words.
+fn innermost(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(source) => innermost(source),
+        None => error.to_string(),
+    }
 }
 
 /// Percent-encodes one segment of a path.

@@ -1,4 +1,4 @@
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 use jiff::Timestamp;
 
 use super::client::{Client, segment};
@@ -22,13 +22,17 @@ pub(super) enum Command {
     },
     /// Show one with its error and body
     Show {
+        /// The flow that it was sent to
         flow: String,
         /// The entry's stream id, or its own id
         which: String,
         #[command(flatten)]
+        json: JsonOption,
+        #[command(flatten)]
         admin: AdminOption,
     },
     /// Append them once more, to be judged by the oracle of now
+    #[command(group(some_of_them()))]
     Requeue {
         #[command(flatten)]
         which: Which,
@@ -44,9 +48,12 @@ pub(super) enum Command {
         admin: AdminOption,
     },
     /// Remove them for good
+    #[command(group(some_of_them()))]
     Purge {
         #[command(flatten)]
         which: Which,
+        #[command(flatten)]
+        json: JsonOption,
         #[command(flatten)]
         admin: AdminOption,
     },
@@ -69,6 +76,14 @@ pub(super) struct Which {
     /// Only those that died since: a time such as 2026-01-31T12:00:00Z, or an age such as 2h
     #[arg(long, value_parser = time_or_age)]
     since: Option<Timestamp>,
+}
+
+/// Nobody empties the list by a slip.
+fn some_of_them() -> ArgGroup {
+    ArgGroup::new("some of them")
+        .args(["flow", "fault", "id", "digest", "since"])
+        .multiple(true)
+        .required(true)
 }
 
 fn time_or_age(text: &str) -> Result<Timestamp, String> {
@@ -103,11 +118,15 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             json,
             admin,
         } => list(&which, limit, json, &admin).await,
-        Command::Show { flow, which, admin } => {
+        Command::Show {
+            flow,
+            which,
+            json,
+            admin,
+        } => {
             let path = format!("/dead/{}/{}", segment(&flow), segment(&which));
             let dead: Dead = Client::new(&admin).get(&path, &[]).await?;
-            println!("{}", serde_json::to_string_pretty(&dead)?);
-            Ok(())
+            json.say(&dead, || tell(&dead))
         }
         Command::Requeue {
             which,
@@ -117,15 +136,21 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             ..
         } => rehearse(which, json, &admin).await,
         Command::Requeue {
-            which, rate, admin, ..
+            which,
+            rate,
+            json,
+            admin,
+            ..
         } => {
             let which = WhichDead {
                 rate: Some(rate),
                 ..which.into()
             };
-            act("requeue", "requeued", which, &admin).await
+            act("requeue", "requeued", which, json, &admin).await
         }
-        Command::Purge { which, admin } => act("purge", "purged", which.into(), &admin).await,
+        Command::Purge { which, json, admin } => {
+            act("purge", "purged", which.into(), json, &admin).await
+        }
     }
 }
 
@@ -190,10 +215,39 @@ async fn rehearse(which: Which, json: JsonOption, admin: &AdminOption) -> anyhow
     })
 }
 
-async fn act(what: &str, done: &str, which: WhichDead, admin: &AdminOption) -> anyhow::Result<()> {
+async fn act(
+    what: &str,
+    done: &str,
+    which: WhichDead,
+    json: JsonOption,
+    admin: &AdminOption,
+) -> anyhow::Result<()> {
     let answer: DeadDone = Client::new(admin)
         .post(&format!("/dead/{what}"), &which)
         .await?;
-    println!("{} {done}, {} skipped", answer.done, answer.skipped);
-    Ok(())
+    json.say(&answer, || {
+        format!("{} {done}, {} skipped", answer.done, answer.skipped)
+    })
+}
+
+fn tell(dead: &Dead) -> String {
+    let by = match (&dead.oracle, &dead.digest) {
+        (Some(oracle), Some(digest)) => format!(" in {oracle} {digest:.12}"),
+        _ => String::new(),
+    };
+    format!(
+        "{} {}, stream id {} of partition {}\ndied of {}{by}: {}\nattempts {}, deliveries {}; received at {}, first fault at {}, last at {}\nbody: {}",
+        dead.flow,
+        dead.id,
+        dead.stream_id,
+        dead.partition,
+        dead.fault,
+        dead.error,
+        dead.attempts,
+        dead.deliveries,
+        or_dash(dead.received_at),
+        or_dash(dead.first_at),
+        or_dash(dead.last_at),
+        dead.body,
+    )
 }

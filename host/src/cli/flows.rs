@@ -3,12 +3,13 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 use clap::{Args, Subcommand};
+use serde::Serialize;
 
 use super::client::Client;
 use super::table::{or_dash, print};
 use super::{AdminOption, JsonOption};
 use crate::admin::types::FlowStatus;
-use crate::flow::Flow;
+use crate::flow::{Flow, Problem};
 
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -27,13 +28,15 @@ enum Command {
     Check {
         /// Directory of the flow files
         directory: PathBuf,
+        #[command(flatten)]
+        json: JsonOption,
     },
 }
 
 pub(super) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     match arguments.command {
         None => list(arguments.json, &arguments.admin).await,
-        Some(Command::Check { directory }) => check(&directory),
+        Some(Command::Check { directory, json }) => check(&directory, json),
     }
 }
 
@@ -59,22 +62,57 @@ async fn list(json: JsonOption, admin: &AdminOption) -> anyhow::Result<()> {
     })
 }
 
-fn check(directory: &Path) -> anyhow::Result<()> {
-    for flow in load(directory)? {
-        let paths: Vec<_> = flow
+/// What `flows check` found; one of both is empty.
+#[derive(Serialize)]
+struct Checked {
+    flows: Vec<Sound>,
+    problems: Vec<Problem>,
+}
+
+#[derive(Serialize)]
+struct Sound {
+    name: String,
+    /// With their methods, such as `POST /transactions`.
+    paths: Vec<String>,
+}
+
+fn check(directory: &Path, json: JsonOption) -> anyhow::Result<()> {
+    let flows = match Flow::load_dir(directory) {
+        Ok(flows) => flows,
+        Err(problems) => {
+            let error = faulty(&problems);
+            let flows = Vec::new();
+            json.say_in_json(&Checked { flows, problems })?;
+            return Err(error);
+        }
+    };
+    let sound = |flow: &Flow| {
+        let paths = flow
             .paths()
-            .map(|(method, path)| format!("{method} {path}"))
-            .collect();
-        println!("{}: ok, {}", flow.name, paths.join(", "));
-    }
-    Ok(())
+            .map(|(method, path)| format!("{method} {path}"));
+        Sound {
+            name: flow.name.to_string(),
+            paths: paths.collect(),
+        }
+    };
+    let checked = Checked {
+        flows: flows.iter().map(sound).collect(),
+        problems: Vec::new(),
+    };
+    json.say(&checked, || {
+        let lines = checked.flows.iter();
+        let lines = lines.map(|flow| format!("{}: ok, {}", flow.name, flow.paths.join(", ")));
+        lines.collect::<Vec<_>>().join("\n")
+    })
 }
 
 /// # Errors
 /// All problems of all files at once.
 pub(super) fn load(directory: &Path) -> anyhow::Result<Vec<Flow>> {
-    Flow::load_dir(directory).map_err(|problems| {
-        let lines: Vec<String> = problems.iter().map(|p| format!("\n  {p}")).collect();
-        anyhow!("the flow files have problems:{}", lines.concat())
-    })
+    Flow::load_dir(directory).map_err(|problems| faulty(&problems))
+}
+
+fn faulty(problems: &[Problem]) -> anyhow::Error {
+    let lines: Vec<String> = problems.iter().map(|p| format!("\n  {p}")).collect();
+    anyhow!("the flow files have problems:{}", lines.concat())
 }

@@ -1,14 +1,19 @@
+use anyhow::bail;
 use clap::Args;
+use serde_json::{Map, Value};
 
 use super::AdminOption;
 use super::client::Client;
+use super::out::JsonOption;
+use super::table::lined;
 
 #[derive(Clone, Debug, Args)]
 pub(super) struct Arguments {
     /// Ask whether it is ready instead: whether it admits, or where it has no front end, can work
     #[arg(long)]
     ready: bool,
-
+    #[command(flatten)]
+    json: JsonOption,
     #[command(flatten)]
     admin: AdminOption,
 }
@@ -17,12 +22,33 @@ pub(super) struct Arguments {
 ///
 /// # Errors
 /// Where a part is away, where it is not ready, or where nobody answers.
-pub(super) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let path = match arguments.ready {
-        true => "/readyz",
-        false => "/healthz",
+pub(super) async fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let Arguments { ready, json, admin } = arguments;
+    let (path, otherwise) = match ready {
+        true => ("/readyz", "it is not ready"),
+        false => (
+            "/healthz",
+            "not all is well; the log of the host names the address that does not answer",
+        ),
     };
-    let said: serde_json::Value = Client::new(&arguments.admin).get(path, &[]).await?;
-    println!("{said}");
+    let (status, said) = Client::new(&admin).state::<Map<_, _>>(path).await?;
+    json.say(&said, || {
+        let rows = said.iter().map(|(part, is)| [part.clone(), plain(is)]);
+        lined(&["part", "state"], rows).to_string()
+    })?;
+    if !status.is_success() {
+        let reasons = said
+            .get("reasons")
+            .map(|reasons| format!(": {}", plain(reasons)));
+        bail!("{otherwise}{}", reasons.unwrap_or_default());
+    }
     Ok(())
+}
+
+fn plain(state: &Value) -> String {
+    match state {
+        Value::String(state) => state.clone(),
+        Value::Array(states) => states.iter().map(plain).collect::<Vec<_>>().join(", "),
+        other => other.to_string(),
+    }
 }

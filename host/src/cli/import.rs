@@ -6,9 +6,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::flows;
+use super::out::JsonOption;
 use crate::import::{Import, Progress, Target};
 use crate::settings::FlowSettings;
 
@@ -33,6 +35,8 @@ pub(super) struct Arguments {
     /// Requests at a time [default: 4 of batches, else 64]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
     concurrency: Option<u16>,
+    #[command(flatten)]
+    json: JsonOption,
 }
 
 pub(super) async fn run(arguments: Arguments) -> anyhow::Result<()> {
@@ -44,6 +48,7 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         flows,
         batch,
         concurrency,
+        json,
     } = arguments;
     let flows = flows::load(&flows.flows)?;
     let known: Vec<_> = flows.iter().map(|flow| flow.name.to_string()).collect();
@@ -80,12 +85,13 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     };
     show(&bar, &progress);
     bar.finish_and_clear();
-    summarise(&progress, started.elapsed());
+    let summary = Summary::of(&progress, started.elapsed());
+    json.say(&summary, || summary.in_words())?;
     done?;
     if stop.is_cancelled() {
         bail!("stopped; run it again to go on, what is there is not added again");
     }
-    match progress.bad.load(Ordering::Relaxed) {
+    match summary.bad {
         0 => Ok(()),
         bad => bail!(
             "{bad} bad lines, with their reasons in {}.bad",
@@ -106,13 +112,36 @@ fn show(bar: &ProgressBar, progress: &Progress) {
     bar.set_message(format!("{taken} taken, {bad} bad,"));
 }
 
-fn summarise(progress: &Progress, elapsed: Duration) {
-    let taken = progress.taken.load(Ordering::Relaxed);
-    let already_there = progress.already_there.load(Ordering::Relaxed);
-    let bad = progress.bad.load(Ordering::Relaxed);
-    let seconds = elapsed.as_secs_f64();
-    println!(
-        "{taken} lines taken, {already_there} of them there already; {bad} bad; {seconds:.1} s, {:.0} lines/s",
-        taken as f64 / seconds.max(0.001)
-    );
+/// What came of the lines.
+#[derive(Serialize)]
+struct Summary {
+    taken: u64,
+    /// Of those taken.
+    already_there: u64,
+    bad: u64,
+    seconds: f64,
+}
+
+impl Summary {
+    fn of(progress: &Progress, elapsed: Duration) -> Self {
+        Self {
+            taken: progress.taken.load(Ordering::Relaxed),
+            already_there: progress.already_there.load(Ordering::Relaxed),
+            bad: progress.bad.load(Ordering::Relaxed),
+            seconds: elapsed.as_secs_f64(),
+        }
+    }
+
+    fn in_words(&self) -> String {
+        let Self {
+            taken,
+            already_there,
+            bad,
+            seconds,
+        } = self;
+        let rate = *taken as f64 / seconds.max(0.001);
+        format!(
+            "{taken} lines taken, {already_there} of them there already; {bad} bad; {seconds:.1} s, {rate:.0} lines/s"
+        )
+    }
 }

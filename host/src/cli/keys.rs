@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
+use serde::Serialize;
 
+use super::out::{JsonOption, note};
 use crate::ingest::keys::{KeyRing, is_key_name, new_key};
 
 #[derive(Debug, Subcommand)]
@@ -17,6 +19,7 @@ pub(super) enum Command {
 #[derive(Debug, Args)]
 pub(super) struct New {
     /// Who will use it; it travels with each entry
+    #[arg(value_parser = name)]
     name: String,
     /// A flow that it is for; without any it is for all
     #[arg(long = "flow")]
@@ -24,25 +27,47 @@ pub(super) struct New {
     /// Key file to which its line is added; without one the line is printed
     #[arg(long)]
     file: Option<PathBuf>,
+    #[command(flatten)]
+    json: JsonOption,
+}
+
+/// What was made; the line has only the key's hash.
+#[derive(Serialize)]
+struct Made<'k> {
+    name: &'k str,
+    flows: &'k [String],
+    key: &'k str,
+    line: &'k str,
+}
+
+fn name(text: &str) -> Result<String, &'static str> {
+    match is_key_name(text) {
+        true => Ok(text.to_owned()),
+        false => Err("use 1 to 64 of a to z, 0 to 9, - and _"),
+    }
 }
 
 pub(super) fn run(command: &Command) -> anyhow::Result<()> {
-    let Command::New(new) = command;
-    if !is_key_name(&new.name) {
-        bail!(
-            "{:?} is no name of a key: use 1 to 64 of a to z, 0 to 9, - and _",
-            new.name
-        );
-    }
-    let (key, line) = new_key(&new.name, &new.flows);
-    match &new.file {
+    let Command::New(New {
+        name,
+        flows,
+        file,
+        json,
+    }) = command;
+    let (key, line) = new_key(name, flows);
+    match file {
         Some(path) => add(path, &line)?,
-        None => {
-            eprintln!("add this line to the key file of floodgate serve (--keys-file):\n{line}")
-        }
+        None => note(format_args!(
+            "add this line to the key file of floodgate serve (--keys-file):\n{line}"
+        )),
     }
-    println!("{key}");
-    Ok(())
+    let made = Made {
+        name,
+        flows,
+        key: &key,
+        line: &line,
+    };
+    json.say(&made, || key.clone())
 }
 
 fn add(path: &PathBuf, line: &str) -> anyhow::Result<()> {

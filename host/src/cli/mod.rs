@@ -19,6 +19,7 @@ mod oracle_sample;
 mod oracle_taken;
 mod oracle_watch;
 mod oracles;
+mod out;
 mod pending;
 mod prove;
 mod serve;
@@ -29,6 +30,8 @@ mod why;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+
+use self::out::{JsonOption, note};
 
 /// A WebAssembly-plugin host with a Redis Streams backbone.
 ///
@@ -54,7 +57,7 @@ enum Command {
     /// OTEL_EXPORTER_OTLP_ENDPOINT, traces go to an OpenTelemetry collector.
     Dev(Box<crate::settings::DevSettings>),
     /// Bring the ledger's tables up to date
-    Migrate(crate::settings::LedgerSettings),
+    Migrate(migrate::Arguments),
     /// Make API keys
     #[command(subcommand)]
     Keys(keys::Command),
@@ -98,14 +101,6 @@ struct AdminOption {
     token: crate::settings::AdminTokenSettings,
 }
 
-/// How a list is printed.
-#[derive(Clone, Copy, Debug, Args)]
-struct JsonOption {
-    /// Print JSON instead of a table
-    #[arg(long)]
-    json: bool,
-}
-
 /// Parses the command line and does what it says. Exit codes: 0 done,
 /// 1 not done, 2 the command line is wrong.
 pub fn main() -> ExitCode {
@@ -113,7 +108,7 @@ pub fn main() -> ExitCode {
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("error: start the runtime: {error}");
+            note(format_args!("error: start the runtime: {error}"));
             return ExitCode::FAILURE;
         }
     };
@@ -123,7 +118,7 @@ pub fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            note(format_args!("error: {error:#}"));
             ExitCode::FAILURE
         }
     }
@@ -133,9 +128,9 @@ async fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Serve(settings) => serve::run(*settings).await,
         Command::Dev(settings) => dev::run(*settings).await,
-        Command::Migrate(settings) => migrate::run(&settings).await,
+        Command::Migrate(arguments) => migrate::run(arguments).await,
         Command::Keys(command) => keys::run(&command),
-        Command::Health(arguments) => health::run(&arguments).await,
+        Command::Health(arguments) => health::run(arguments).await,
         Command::Oracle(command) => oracle::run(command).await,
         Command::Flows(arguments) => flows::run(arguments).await,
         Command::Oracles(arguments) => oracles::run(arguments).await,

@@ -2,6 +2,7 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
+use super::out::{JsonOption, note};
 use super::{oracle_check, oracle_new, oracle_watch};
 use crate::oracle::build::build;
 
@@ -17,42 +18,32 @@ pub(super) enum Command {
         /// Directory for <package>.wasm; the file appears at once and whole
         #[arg(short, long, default_value = "plugins/dist")]
         out: PathBuf,
+        #[command(flatten)]
+        json: JsonOption,
     },
     /// Build, check and drop a crate's component on every save, and show what it changes
     Watch(oracle_watch::Arguments),
     /// Say whether a component fits, what it costs, and what it says of a sample
-    Check {
-        file: PathBuf,
-        /// Entries to judge, one JSON body per line
-        #[arg(long)]
-        sample: Option<PathBuf>,
-        /// A setting of [oracle.settings]
-        #[arg(long = "setting", value_name = "KEY=VALUE", value_parser = super::oracle_sample::setting)]
-        settings: Vec<(String, String)>,
-    },
+    Check(oracle_check::Arguments),
 }
 
 pub(super) async fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::New(arguments) => oracle_new::run(&arguments),
         Command::Watch(arguments) => oracle_watch::run(arguments).await,
-        Command::Build { crate_dir, out } => {
-            let built = build(&crate_dir, &out, |line| eprintln!("{line}")).await?;
-            println!(
-                "{} {} ({})",
-                built.digest,
-                built.path.display(),
-                bytesize::ByteSize(built.size)
-            );
-            Ok(())
-        }
-        Command::Check {
-            file,
-            sample,
-            settings,
+        Command::Build {
+            crate_dir,
+            out,
+            json,
         } => {
-            let check = move || oracle_check::run(&file, sample.as_deref(), &settings);
-            tokio::task::spawn_blocking(check).await?
+            let built = build(&crate_dir, &out, |line| note(line)).await?;
+            json.say(&built, || {
+                let size = bytesize::ByteSize(built.size);
+                format!("{} {} ({size})", built.digest, built.path.display())
+            })
+        }
+        Command::Check(arguments) => {
+            tokio::task::spawn_blocking(move || oracle_check::run(&arguments)).await?
         }
     }
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use clap::Args;
 
+use super::out::print;
 use crate::oracle::template::{self, Name};
 
 #[derive(Debug, Args)]
@@ -32,13 +33,13 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let dir = dir.to_string_lossy();
     // None can have a NUL; there is nothing else that cannot be quoted.
     let dir = shlex::try_quote(&dir).unwrap_or_default();
-    println!("{dir} has a rule (src/lib.rs), its tests, a sample and the SDK. What comes next:");
-    println!("  (cd {dir} && cargo test)         # the rule, natively");
-    println!("  floodgate oracle build {dir}     # makes plugins/dist/{name}.wasm");
-    println!(
-        "  floodgate oracle watch {dir}     # does so on every save, and shows what it changes"
-    );
-    Ok(())
+    print(format_args!(
+        "\
+{dir} has a rule (src/lib.rs), its tests, a sample and the SDK. What comes next:
+  (cd {dir} && cargo test)         # the rule, natively
+  floodgate oracle build {dir}     # makes plugins/dist/{name}.wasm
+  floodgate oracle watch {dir}     # does so on every save, and shows what it changes"
+    ))
 }
 
 /// All of it or nothing: it is written aside and gets its name at the end.

@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use anstream::{eprintln, println};
 use anstyle::{AnsiColor, Style};
 use anyhow::Context;
 use bytesize::ByteSize;
@@ -14,6 +13,7 @@ use super::AdminOption;
 use super::client::Client;
 use super::oracle_sample::{self as sample, Comparison, setting};
 use super::oracle_taken::taken;
+use super::out::{note, print};
 use crate::flow::{Entry, OracleSettings};
 use crate::oracle::build::{BuildError, Component, Sources, make};
 use crate::oracle::{Engine, EngineOptions, LoadError, Oracle};
@@ -62,7 +62,10 @@ async fn watch(arguments: Arguments) -> anyhow::Result<()> {
         // Before the build: what is saved during it is seen after it.
         let seen = sources.look();
         watch.round().await?;
-        eprintln!("watching {}, Ctrl-C ends it", watch.crate_dir.display());
+        note(format_args!(
+            "watching {}, Ctrl-C ends it",
+            watch.crate_dir.display()
+        ));
         sources.changed(&seen).await;
     }
 }
@@ -110,8 +113,10 @@ impl Watch {
             Ok(trial) => self.tell(trial).await,
             Err(error) if no_save_mends(&error) => Err(error),
             Err(error) => {
-                eprintln!("{RED}error:{RED:#} {error}");
-                eprintln!("what lies in {} stays as it is", self.out.display());
+                let out = self.out.display();
+                note(format_args!(
+                    "{RED}error:{RED:#} {error}\nwhat lies in {out} stays as it is"
+                ));
                 Ok(())
             }
         }
@@ -119,7 +124,7 @@ impl Watch {
 
     async fn attempt(&self) -> anyhow::Result<Trial> {
         let started = Instant::now();
-        let component = make(&self.crate_dir, |line| eprintln!("{line}")).await?;
+        let component = make(&self.crate_dir, |line| note(line)).await?;
         let path = component.path_in(&self.out);
         let engine = Arc::clone(&self.engine);
         let load = move || Trial::load(&engine, component, &path);
@@ -137,8 +142,7 @@ impl Watch {
             tokio::task::spawn_blocking(judge),
             taken(&self.client, &name, digest)
         );
-        println!("{}\n{taken}", judged?);
-        Ok(())
+        print(format_args!("{}\n{taken}", judged?))
     }
 
     /// Read again each time: the sample is worked on, too.
@@ -172,20 +176,20 @@ impl Trial {
         })
     }
 
-    fn put_into(&self, out: &Path, started: Instant) -> Result<(), BuildError> {
+    fn put_into(&self, out: &Path, started: Instant) -> anyhow::Result<()> {
         let path = self.component.path_in(out);
         let (path, digest) = (path.display(), self.oracle.digest());
         if self.before.as_ref().map(Oracle::digest) == Some(digest) {
-            println!("{GREEN}unchanged{GREEN:#} {path} {digest:.12}");
-            return Ok(());
+            return print(format_args!(
+                "{GREEN}unchanged{GREEN:#} {path} {digest:.12}"
+            ));
         }
         let built = self.component.put_into(out)?;
-        println!(
+        print(format_args!(
             "{GREEN}dropped{GREEN:#} {path} {digest:.12} ({}) after {:.1} s",
             ByteSize(built.size),
             started.elapsed().as_secs_f64()
-        );
-        Ok(())
+        ))
     }
 
     fn judge(&self, entries: anyhow::Result<Vec<Entry>>, settings: &Arc<OracleSettings>) -> String {

@@ -21,21 +21,30 @@ pub(super) struct Arguments {
 enum Command {
     /// Go back to the digest before, until another file is dropped
     Rollback {
+        /// The component's name, as flow files have it
         name: String,
+        #[command(flatten)]
+        json: JsonOption,
         #[command(flatten)]
         admin: AdminOption,
     },
     /// Hold one digest, whatever is dropped
     Pin {
+        /// The component's name, as flow files have it
         name: String,
         /// The digest, or its beginning
         digest: String,
+        #[command(flatten)]
+        json: JsonOption,
         #[command(flatten)]
         admin: AdminOption,
     },
     /// Let the oracle directory count again
     Unpin {
+        /// The component's name, as flow files have it
         name: String,
+        #[command(flatten)]
+        json: JsonOption,
         #[command(flatten)]
         admin: AdminOption,
     },
@@ -44,33 +53,32 @@ enum Command {
 pub(super) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     match arguments.command {
         None => list(arguments.json, &arguments.admin).await,
-        Some(Command::Rollback { name, admin }) => {
+        Some(Command::Rollback { name, json, admin }) => {
             let path = format!("/oracles/{}/rollback", segment(&name));
-            said(&Client::new(&admin).post(&path, &Nothing {}).await?);
-            Ok(())
+            said(&Client::new(&admin).post(&path, &Nothing {}).await?, json)
         }
         Some(Command::Pin {
             name,
             digest,
+            json,
             admin,
         }) => {
             let path = format!("/oracles/{}/pin", segment(&name));
-            said(&Client::new(&admin).post(&path, &Pin { digest }).await?);
-            Ok(())
+            let chosen = Client::new(&admin).post(&path, &Pin { digest }).await?;
+            said(&chosen, json)
         }
-        Some(Command::Unpin { name, admin }) => {
+        Some(Command::Unpin { name, json, admin }) => {
             let path = format!("/oracles/{}/unpin", segment(&name));
-            said(&Client::new(&admin).post(&path, &Nothing {}).await?);
-            Ok(())
+            said(&Client::new(&admin).post(&path, &Nothing {}).await?, json)
         }
     }
 }
 
-fn said(chosen: &Chosen) {
-    match &chosen.digest {
-        Some(digest) => println!("{} runs {digest} from now on", chosen.name),
-        None => println!("{} runs what lies in the oracle directory", chosen.name),
-    }
+fn said(chosen: &Chosen, json: JsonOption) -> anyhow::Result<()> {
+    json.say(chosen, || match &chosen.digest {
+        Some(digest) => format!("{} runs {digest} from now on", chosen.name),
+        None => format!("{} runs what lies in the oracle directory", chosen.name),
+    })
 }
 
 async fn list(json: JsonOption, admin: &AdminOption) -> anyhow::Result<()> {

@@ -2,12 +2,11 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
-use comfy_table::{Table, presets};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::JsonOption;
-use super::table::or_dash;
+use super::out::{JsonOption, note};
+use super::table::{lined, or_dash};
 use crate::prove::{Fault, Options, Reconciliation, Report, prove};
 
 #[derive(Debug, Args)]
@@ -46,7 +45,7 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         rate: arguments.rate,
         workers: arguments.workers,
     };
-    eprintln!("seed {seed}");
+    note(format_args!("seed {seed}"));
     // Before anything is made that has to be taken away again.
     let interrupt = cancelled_at_signal()?;
     let logs = tempfile::Builder::new()
@@ -64,11 +63,7 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<()> {
             return Err(error.context(format!("nothing is proven; logs: {}", logs.display())));
         }
     };
-    if arguments.json.json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
-    } else {
-        print(&report);
-    }
+    arguments.json.say(&report, || in_words(&report))?;
     if !report.is_proven() {
         let logs = logs.keep();
         bail!(
@@ -77,7 +72,7 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         );
     }
     if arguments.keep_logs {
-        eprintln!("logs: {}", logs.keep().display());
+        note(format_args!("logs: {}", logs.keep().display()));
     }
     Ok(())
 }
@@ -97,48 +92,48 @@ fn cancelled_at_signal() -> anyhow::Result<CancellationToken> {
     Ok(token)
 }
 
-fn print(report: &Report) {
-    let mut table = table(&[
-        "fault",
-        "times",
-        "worst recovery",
-        "refused",
-        "unanswered",
-        "not recovered",
-    ]);
-    for row in &report.faults {
+fn in_words(report: &Report) -> String {
+    let faults = report.faults.iter().map(|row| {
         let worst = row.worst_recovery_ms;
-        table.add_row([
+        [
             row.fault.name(),
             row.injected.to_string(),
             or_dash(worst.map(|ms| format!("{:.1} s", ms as f64 / 1000.0))),
             row.refused.to_string(),
             row.unanswered.to_string(),
             row.not_recovered.to_string(),
-        ]);
-    }
-    println!("{table}\n");
-    let mut table = self::table(&["flow", "accepted", "decided", "dead", "not kept", "wrong"]);
-    for flow in &report.flows {
-        table.add_row([
+        ]
+    });
+    let header = [
+        "fault",
+        "times",
+        "worst recovery",
+        "refused",
+        "unanswered",
+        "not recovered",
+    ];
+    let faults = lined(&header, faults);
+    let flows = report.flows.iter().map(|flow| {
+        [
             flow.flow.name().to_owned(),
             format!("{} of {}", flow.accepted, flow.sent),
             flow.decided.to_string(),
             flow.dead.to_string(),
             flow.not_kept.to_string(),
             mistakes(flow),
-        ]);
-    }
-    println!("{table}");
+        ]
+    });
+    let header = ["flow", "accepted", "decided", "dead", "not kept", "wrong"];
+    let flows = lined(&header, flows);
     let verdict = if report.is_proven() {
         "nothing lost, nothing twice, nothing left"
     } else {
         "BROKEN"
     };
-    println!(
-        "\n{verdict}: {:.0} s with seed {}; at most {} decisions were made again and not stored again",
+    format!(
+        "{faults}\n\n{flows}\n\n{verdict}: {:.0} s with seed {}; at most {} decisions were made again and not stored again",
         report.seconds, report.seed, report.repeats
-    );
+    )
 }
 
 /// `-`, or each kind of mistake with its count and an id.
@@ -152,12 +147,4 @@ fn mistakes(flow: &Reconciliation) -> String {
         })
         .collect();
     or_dash((!said.is_empty()).then(|| said.join("\n")))
-}
-
-fn table(header: &[&str]) -> Table {
-    let mut table = Table::new();
-    table
-        .load_preset(presets::UTF8_HORIZONTAL_ONLY)
-        .set_header(header);
-    table
 }

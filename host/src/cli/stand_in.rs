@@ -3,6 +3,7 @@ use std::net::SocketAddr;
 use anyhow::Context;
 use clap::Args;
 
+use super::out::print;
 use crate::stand_in::{Options, StandIn};
 
 #[derive(Debug, Args)]
@@ -19,7 +20,10 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let stand_in = StandIn::bind(listen, options)
         .await
         .with_context(|| format!("listen on {listen}; free that address or choose another one"))?;
-    println!("stand-in on http://{}", stand_in.local_addr()?);
+    print(format_args!(
+        "stand-in on http://{}",
+        stand_in.local_addr()?
+    ))?;
     tokio::select! {
         () = stand_in.run() => {}
         stopped = tokio::signal::ctrl_c() => stopped.context("listen for SIGINT")?,

@@ -1,30 +1,36 @@
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 
+use super::out::JsonOption;
+
 /// Prints rows as JSON, or as a table; `none` where there are none.
 pub(super) fn print<T: Serialize>(
     rows: &[T],
-    json: super::JsonOption,
+    json: JsonOption,
     header: &[&str],
     none: &str,
     row: impl Fn(&T) -> Vec<String>,
 ) -> anyhow::Result<()> {
-    if json.json {
-        println!("{}", serde_json::to_string_pretty(rows)?);
-    } else if rows.is_empty() {
-        println!("{none}");
-    } else {
-        let mut table = Table::new();
-        table
-            .load_preset(presets::UTF8_HORIZONTAL_ONLY)
-            .set_content_arrangement(ContentArrangement::Dynamic)
-            .set_header(header);
-        for one in rows {
-            table.add_row(row(one));
-        }
-        println!("{table}");
+    json.say(rows, || match rows {
+        [] => none.to_owned(),
+        rows => lined(header, rows.iter().map(row)).to_string(),
+    })
+}
+
+/// A table as wide as the terminal; in a pipe as wide as what is in it.
+pub(super) fn lined<R: IntoIterator<Item = String>>(
+    header: &[&str],
+    rows: impl IntoIterator<Item = R>,
+) -> Table {
+    let mut table = Table::new();
+    table
+        .load_preset(presets::UTF8_HORIZONTAL_ONLY)
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_header(header);
+    for row in rows {
+        table.add_row(row.into_iter());
     }
-    Ok(())
+    table
 }
 
 /// The first line of a text, cut to `most` characters.

@@ -9,6 +9,7 @@ use crate::admin::types::{Delivery, PendingEntry, Why};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
+    /// The flow that it was sent to
     flow: String,
     /// The entry's id, as the flow normalises it
     id: String,
@@ -27,12 +28,7 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     } = arguments;
     let path = format!("/why/{}/{}", segment(&flow), segment(&id));
     let why: Why = Client::new(&admin).get(&path, &[]).await?;
-    if json.json {
-        println!("{}", serde_json::to_string_pretty(&why)?);
-    } else {
-        println!("{}", tell(&why));
-    }
-    Ok(())
+    json.say(&why, || tell(&why))
 }
 
 fn tell(why: &Why) -> String {

@@ -2,7 +2,7 @@ use std::fmt;
 use std::path::Path;
 
 /// Something wrong with a flow file, for the person who wrote it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Problem {
     /// The file, or the flow directory itself.
     pub file: String,

@@ -21,21 +21,22 @@ const JUDGE: &str = "func(batch: list<record { id: string, body: string, receive
      attributes: list<tuple<string, string>> }, string>>";
 
 /// One import or export, and whether it fits.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Part {
     pub direction: Direction,
     pub name: String,
     pub misfit: Option<Misfit>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Direction {
     Import,
     Export,
 }
 
 /// Why a part does not fit, and what to do about it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Misfit {
     pub expected: String,
     pub found: String,

@@ -18,6 +18,7 @@ pub mod servers;
 mod stage;
 
 use std::collections::BTreeSet;
+use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -245,5 +246,6 @@ async fn injection(
 
 /// For whoever waits; the report goes to standard output.
 fn progress(started: Instant, what: &str) {
-    eprintln!("{:7.1} s  {what}", started.elapsed().as_secs_f64());
+    let after = started.elapsed().as_secs_f64();
+    let _gone = writeln!(std::io::stderr(), "{after:7.1} s  {what}");
 }

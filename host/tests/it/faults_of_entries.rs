@@ -170,7 +170,7 @@ async fn a_dead_letter_is_shown_requeued_and_judged_by_the_oracle_of_now(ground:
     until_dead(&host, 1).await;
     let id = told_to(2, "")["tx_hash"].as_str().unwrap().to_owned();
     assert!(host.cli(&["dead", "list"]).contains("trap"));
-    let shown = host.cli(&["dead", "show", "transactions", &id]);
+    let shown = host.cli(&["dead", "show", "transactions", &id, "--json"]);
     let shown: Value = serde_json::from_str(&shown).unwrap();
     assert_eq!(
         serde_json::from_str::<Value>(shown["body"].as_str().unwrap()).unwrap(),

@@ -3,6 +3,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
+use serde::Serialize;
 
 use super::super::AdminOption;
 use super::super::client::{Client, segment};
@@ -13,12 +14,34 @@ pub(super) struct Watch<'a> {
     pub admin: &'a AdminOption,
     pub flow: &'a str,
     pub began: Timestamp,
-    pub accepted: u64,
     pub timeout: Duration,
 }
 
+/// How the queue became empty.
+#[derive(Serialize)]
+pub(super) struct Drained {
+    open_after_load: u64,
+    empty_after_seconds: f64,
+    /// Decisions that are kept of what was received since the load began.
+    kept: u64,
+}
+
+impl Drained {
+    pub fn in_words(&self, accepted: u64) -> String {
+        let Self {
+            open_after_load,
+            empty_after_seconds,
+            kept,
+        } = self;
+        let share = 100.0 * *kept as f64 / accepted.max(1) as f64;
+        format!(
+            "  queue: {open_after_load} open at the end of the load, empty after {empty_after_seconds:.2} s\n  kept {kept} of {accepted} accepted ({share:.1} %)"
+        )
+    }
+}
+
 impl Watch<'_> {
-    pub async fn until_empty(&self) -> anyhow::Result<()> {
+    pub async fn until_empty(&self) -> anyhow::Result<Drained> {
         let client = Client::new(self.admin);
         let started = Instant::now();
         let bar = ProgressBar::new_spinner();
@@ -39,20 +62,17 @@ impl Watch<'_> {
         }
         bar.finish_and_clear();
         let took = started.elapsed().as_secs_f64();
-        println!("  queue: {first} open at the end of the load, empty after {took:.2} s");
         let kept: KeptSince = client
             .get(
                 &format!("/flows/{}/kept", segment(self.flow)),
                 &[("since", Some(&self.began.to_string()))],
             )
             .await?;
-        println!(
-            "  kept {} of {} accepted ({:.1} %)",
-            kept.kept,
-            self.accepted,
-            100.0 * kept.kept as f64 / self.accepted.max(1) as f64
-        );
-        Ok(())
+        Ok(Drained {
+            open_after_load: first,
+            empty_after_seconds: took,
+            kept: kept.kept,
+        })
     }
 
     async fn open(&self, client: &Client) -> anyhow::Result<u64> {

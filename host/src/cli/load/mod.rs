@@ -3,21 +3,24 @@
 
 mod client;
 mod drain;
+mod report;
 mod transaction;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use clap::Args;
 use hdrhistogram::Histogram;
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::task::JoinSet;
 
 use self::client::Connection;
+use self::report::Report;
 use self::transaction::Transactions;
 use super::AdminOption;
+use super::out::{JsonOption, print};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -27,7 +30,7 @@ pub(super) struct Arguments {
         env = "FLOODGATE_URL",
         default_value = "http://127.0.0.1:8000/transactions"
     )]
-    url: String,
+    url: hyper::Uri,
     /// Transactions in all
     #[arg(short = 'n', long, default_value_t = 1000)]
     requests: u64,
@@ -46,6 +49,8 @@ pub(super) struct Arguments {
     /// Give up waiting for the queue after this long
     #[arg(long, default_value = "120s", value_parser = humantime::parse_duration)]
     drain_timeout: Duration,
+    #[command(flatten)]
+    json: JsonOption,
     #[command(flatten)]
     admin: AdminOption,
 }
@@ -82,7 +87,6 @@ impl Seen {
 }
 
 pub(super) async fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let target: hyper::Uri = arguments.url.parse().context("--url is not an address")?;
     let transactions = Arc::new(Transactions::new(arguments.seed));
     let next = Arc::new(AtomicU64::new(0));
     let bar = progress(arguments.requests)?;
@@ -91,7 +95,7 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let mut connections = JoinSet::new();
     for _ in 0..arguments.concurrency.max(1) {
         let (transactions, next, bar) = (transactions.clone(), next.clone(), bar.clone());
-        let (target, requests) = (target.clone(), arguments.requests);
+        let (target, requests) = (arguments.url.clone(), arguments.requests);
         connections.spawn(async move {
             let mut connection = Connection::new(target);
             let mut seen = Seen::new()?;
@@ -111,8 +115,13 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     }
     let took = started.elapsed();
     bar.finish_and_clear();
-    report(&arguments, &all, took);
-    if all.accepted + all.replayed == 0 {
+    let json = arguments.json;
+    let mut report = Report::new(&arguments, all, took);
+    if !json.json {
+        print(report.in_words())?;
+    }
+    if report.answered_202() == 0 {
+        json.say_in_json(&report)?;
         bail!("nothing was accepted at {}", arguments.url);
     }
     if !arguments.no_drain {
@@ -120,12 +129,19 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<()> {
             admin: &arguments.admin,
             flow: &arguments.flow,
             began,
-            accepted: all.accepted,
             timeout: arguments.drain_timeout,
         };
-        watch.until_empty().await?;
+        let drained = watch.until_empty().await?;
+        if !json.json {
+            print(drained.in_words(report.accepted))?;
+        }
+        report.queue = Some(drained);
     }
-    Ok(())
+    json.say_in_json(&report)?;
+    match report.not_accepted() {
+        0 => Ok(()),
+        others => bail!("{others} of {} were not accepted", report.requests),
+    }
 }
 
 async fn post(
@@ -158,29 +174,4 @@ fn progress(requests: u64) -> anyhow::Result<ProgressBar> {
     let bar = ProgressBar::new(requests);
     bar.set_style(ProgressStyle::with_template(style)?);
     Ok(bar)
-}
-
-fn report(arguments: &Arguments, seen: &Seen, took: Duration) {
-    let seconds = took.as_secs_f64();
-    println!(
-        "{} requests over {} connections in {seconds:.2} s: {:.0} per second",
-        arguments.requests,
-        arguments.concurrency,
-        arguments.requests as f64 / seconds,
-    );
-    println!("  accepted {}, replayed {}", seen.accepted, seen.replayed);
-    for (what, count) in &seen.others {
-        println!("  {what}: {count}");
-    }
-    let ms = |micros: u64| micros as f64 / 1000.0;
-    let at = |quantile| ms(seen.latency.value_at_quantile(quantile));
-    println!(
-        "  latency in ms: min {:.2}, avg {:.2}, p50 {:.2}, p95 {:.2}, p99 {:.2}, max {:.2}",
-        ms(seen.latency.min()),
-        seen.latency.mean() / 1000.0,
-        at(0.50),
-        at(0.95),
-        at(0.99),
-        ms(seen.latency.max()),
-    );
 }

@@ -21,7 +21,7 @@ pub use self::target::Attempt;
 const TARGET: &str = "wasm32-unknown-unknown";
 
 /// A component that lies where a host looks for it.
-#[derive(Debug)]
+#[derive(Debug, serde::Serialize)]
 pub struct Built {
     /// `<out>/<package>.wasm`
     pub path: PathBuf,
