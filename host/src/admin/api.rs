@@ -39,6 +39,11 @@ pub(super) async fn answer(
         ["flows"] if get => reply(pending::flows(admin).await),
         ["flows", name, "kept"] if get => reply(pending::kept_since(admin, name, &query).await),
         ["decisions"] if get => reply(decisions::latest(admin, &query).await),
+        ["decisions", flow, id] if get => reply(decisions::whole(admin, flow, &decoded(id)).await),
+        ["components", digest] if get => match oracles::component(admin, digest).await {
+            Ok(bytes) => whole(StatusCode::OK, "application/wasm", bytes),
+            Err(error) => refuse(&error),
+        },
         ["pending"] if get => reply(pending::pending(admin, &query).await),
         ["why", flow, id] if get => reply(why::why(admin, flow, &decoded(id)).await),
         ["oracles"] if get => reply(oracles::list(admin).await),
@@ -64,13 +69,14 @@ pub(super) async fn answer(
             "healthz" | "readyz" | "metrics" | "audit" | "flows" | "decisions" | "pending"
             | "oracles" | "dead",
         ]
-        | ["dead" | "why", _, _]
+        | ["components", _]
+        | ["dead" | "decisions" | "why", _, _]
         | ["flows", _, "kept"] => not_allowed("GET"),
         ["oracles", _, "rollback" | "pin" | "unpin"]
         | ["dead", "requeue" | "rehearse" | "purge"] => not_allowed("POST"),
         _ => problem(
             StatusCode::NOT_FOUND,
-            "the admin API has /healthz, /readyz, /metrics, /flows, /decisions, /pending, /why, /oracles, /dead and /audit",
+            "the admin API has /healthz, /readyz, /metrics, /flows, /decisions, /pending, /why, /oracles, /components, /dead and /audit",
         ),
     }
 }
@@ -113,15 +119,17 @@ async fn body<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, Resp
 fn reply<T: Serialize>(answer: Result<T, Error>) -> Response<Full<Bytes>> {
     match answer {
         Ok(value) => respond(StatusCode::OK, "application/json", &value),
-        Err(error) => {
-            let status = match error {
-                Error::NotFound(_) => StatusCode::NOT_FOUND,
-                Error::Invalid(_) => StatusCode::BAD_REQUEST,
-                Error::Backbone(_) | Error::Ledger(_) => StatusCode::SERVICE_UNAVAILABLE,
-            };
-            problem(status, &error.to_string())
-        }
+        Err(error) => refuse(&error),
     }
+}
+
+fn refuse(error: &Error) -> Response<Full<Bytes>> {
+    let status = match error {
+        Error::NotFound(_) => StatusCode::NOT_FOUND,
+        Error::Invalid(_) => StatusCode::BAD_REQUEST,
+        Error::Backbone(_) | Error::Ledger(_) => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    problem(status, &error.to_string())
 }
 
 fn not_allowed(allow: &'static str) -> Response<Full<Bytes>> {
@@ -153,7 +161,11 @@ pub(super) fn respond<T: Serialize>(
 ) -> Response<Full<Bytes>> {
     // Our own types, without maps of other keys than strings: it cannot fail.
     let bytes = serde_json::to_vec(value).unwrap_or_default();
-    let mut response = Response::new(Full::new(Bytes::from(bytes)));
+    whole(status, content_type, Bytes::from(bytes))
+}
+
+fn whole(status: StatusCode, content_type: &'static str, bytes: Bytes) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(bytes));
     *response.status_mut() = status;
     response.headers_mut().insert(
         CONTENT_TYPE,

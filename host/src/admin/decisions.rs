@@ -1,8 +1,8 @@
 use super::api::Query;
 use super::pending::{max, timestamp};
-use super::types::{DecidedBy, Kept};
+use super::types::{DecidedBy, Kept, WholeDecision};
 use super::{Admin, Error};
-use crate::flow::{Attributes, Judged, REQUEST_ID, attribute};
+use crate::flow::{Attributes, FlowName, Judged, REQUEST_ID, attribute};
 
 /// The decisions that were kept last.
 pub(super) async fn latest(admin: &Admin, query: &Query<'_>) -> Result<Vec<Kept>, Error> {
@@ -29,6 +29,29 @@ pub(super) async fn latest(admin: &Admin, query: &Query<'_>) -> Result<Vec<Kept>
 
 pub(super) fn request_id(attributes: &Attributes) -> Option<String> {
     attribute(attributes, REQUEST_ID).map(str::to_owned)
+}
+
+/// Also of a flow whose file was removed since.
+pub(super) async fn whole(admin: &Admin, flow: &str, id: &str) -> Result<WholeDecision, Error> {
+    let decision = admin.ledger.decision(&FlowName::new(flow), id).await?;
+    let decision = decision.ok_or_else(|| {
+        Error::NotFound(format!(
+            "flow {flow} keeps no decision on {id}; floodgate why {flow} {id} says what became of it"
+        ))
+    })?;
+    let definition = admin.ledger.definition(decision.flow_digest).await?;
+    Ok(WholeDecision {
+        flow: decision.flow.to_string(),
+        id: decision.id.to_string(),
+        body: decision.body,
+        body_hash: hex::encode(decision.body_hash.0),
+        received_at: decision.received_at,
+        attributes: decision.attributes,
+        outcome: decision.outcome,
+        threshold: decision.threshold,
+        flow_digest: decision.flow_digest,
+        definition,
+    })
 }
 
 pub(super) fn decided_by(oracles: Vec<Judged>) -> Vec<DecidedBy> {

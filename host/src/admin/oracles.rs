@@ -1,10 +1,11 @@
+use bytes::Bytes;
 use serde_json::json;
 use tracing::warn;
 
 use super::guard::Caller;
 use super::types::{Chosen, Pin, Report, WorkerOracle};
 use super::{Admin, Error, audit};
-use crate::flow::{Digest, Flow};
+use crate::flow::{Digest, Flow, NotADigest};
 use crate::ledger::Choice;
 
 /// What every living worker runs.
@@ -21,6 +22,15 @@ pub(super) async fn list(admin: &Admin) -> Result<Vec<WorkerOracle>, Error> {
         }
     }
     Ok(all)
+}
+
+/// The bytes of a component that was ever taken.
+pub(super) async fn component(admin: &Admin, digest: &str) -> Result<Bytes, Error> {
+    let digest: Digest = digest
+        .parse()
+        .map_err(|error: NotADigest| Error::Invalid(error.to_string()))?;
+    let bytes = admin.ledger.component(digest).await?;
+    bytes.ok_or_else(|| Error::NotFound(format!("no component {digest} is kept in the ledger")))
 }
 
 /// An oracle of the flow that no living worker runs.

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::flow::{Attributes, Digest, Outcome};
 use crate::oracle::OracleStatus;
 
 /// `GET /flows`
@@ -149,6 +150,25 @@ pub struct Kept {
     pub decided_at: Option<Timestamp>,
     /// What the request was called that it came with.
     pub request_id: Option<String>,
+}
+
+/// `GET /decisions/{flow}/{id}`: a decision with all that it takes to make it again.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct WholeDecision {
+    pub flow: String,
+    pub id: String,
+    pub body: String,
+    /// SHA-256 of the body as it was admitted, its first 16 bytes in hex.
+    pub body_hash: String,
+    /// Unix milliseconds.
+    pub received_at: u64,
+    /// All that came with it, also what oracles are not shown.
+    pub attributes: Attributes,
+    pub outcome: Outcome,
+    pub threshold: f64,
+    pub flow_digest: Digest,
+    /// The flow file of that digest; `None`: the ledger does not have it.
+    pub definition: Option<String>,
 }
 
 /// `GET /dead?flow=&fault=&id=&limit=`

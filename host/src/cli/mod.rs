@@ -17,6 +17,7 @@ mod oracle_check;
 mod oracle_new;
 mod oracle_sample;
 mod oracle_taken;
+mod oracle_verify;
 mod oracle_watch;
 mod oracles;
 mod out;

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use clap::Subcommand;
 
 use super::out::{JsonOption, note};
-use super::{oracle_check, oracle_new, oracle_watch};
+use super::{oracle_check, oracle_new, oracle_verify, oracle_watch};
 use crate::oracle::build::build;
 
 #[derive(Debug, Subcommand)]
@@ -25,6 +25,8 @@ pub(super) enum Command {
     Watch(oracle_watch::Arguments),
     /// Say whether a component fits, what it costs, and what it says of a sample
     Check(oracle_check::Arguments),
+    /// Make a stored decision again, with the components and settings of then
+    Verify(oracle_verify::Arguments),
 }
 
 pub(super) async fn run(command: Command) -> anyhow::Result<()> {
@@ -45,5 +47,6 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
         Command::Check(arguments) => {
             tokio::task::spawn_blocking(move || oracle_check::run(&arguments)).await?
         }
+        Command::Verify(arguments) => oracle_verify::run(arguments).await,
     }
 }

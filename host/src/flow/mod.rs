@@ -39,7 +39,7 @@ use std::time::Duration;
 pub use self::admit::{Admit, Admitted, Identity, Inadmissible, Reply};
 pub use self::body::{NotJson, parse as parse_body};
 pub use self::decision::{Decision, Judged, Outcome, Verdict};
-pub use self::digest::Digest;
+pub use self::digest::{Digest, NotADigest};
 pub use self::downstream::{DeliverWhen, Downstream, EntryUrl, NotAUrl};
 pub use self::entry::{
     Attributes, BodyHash, Entry, FlowName, REQUEST_ID, TRACEPARENT, attribute, sha256_16,

@@ -4,7 +4,7 @@ use crate::flow::{Decide, Decision, Judged, Keep, Label, Verdict};
 
 /// What the flow makes of its oracles' verdicts, in the order in which they
 /// judged. A part is never combined: the caller has a verdict of each.
-pub(super) fn decide(
+pub(crate) fn decide(
     rule: &Decide,
     verdicts: Vec<Verdict>,
     oracles: Vec<Judged>,
@@ -44,7 +44,7 @@ pub(super) fn decide(
 }
 
 /// Of an entry that no oracle could judge, in a flow that has it count as HIGH.
-pub(super) fn unjudged(rule: &Decide) -> Decision {
+pub(crate) fn unjudged(rule: &Decide) -> Decision {
     let verdict = Verdict {
         score: 1.0,
         reasons: vec!["unjudged".to_owned()],

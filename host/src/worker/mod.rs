@@ -31,6 +31,8 @@ use crate::flow::{Flow, FlowName, Flows};
 use crate::ledger::Ledger;
 use crate::oracle::Registry;
 
+pub(crate) use self::decide::{decide, unjudged};
+
 use self::breaker::Breaker;
 use self::meter::Meter;
 use self::partition::PartitionWorker;

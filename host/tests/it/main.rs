@@ -54,4 +54,5 @@ mod support_check;
 mod traces;
 mod tracking;
 mod under_load;
+mod verifying;
 mod way_of_an_entry;

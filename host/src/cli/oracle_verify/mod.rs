@@ -1,0 +1,74 @@
+//! `floodgate oracle verify`: makes a stored decision again. The host only
+//! hands out what is stored; what it was is checked by its digest, and it is
+//! judged here, so nobody has to take the host's word.
+
+mod compared;
+mod then;
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, bail, ensure};
+use bytes::Bytes;
+use clap::Args;
+
+use self::compared::Verified;
+use self::then::Then;
+use super::AdminOption;
+use super::client::{Client, segment};
+use super::out::JsonOption;
+use crate::admin::types::WholeDecision;
+use crate::flow::Digest;
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// The flow that it was sent to
+    flow: String,
+    /// The entry's id, as the flow normalises it
+    id: String,
+    #[command(flatten)]
+    json: JsonOption,
+    #[command(flatten)]
+    admin: AdminOption,
+}
+
+/// # Errors
+/// Where something that it takes is not kept, or the decision is another one now.
+pub(super) async fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let Arguments {
+        flow,
+        id,
+        json,
+        admin,
+    } = arguments;
+    let client = Client::new(&admin);
+    let path = format!("/decisions/{}/{}", segment(&flow), segment(&id));
+    let decision: WholeDecision = client.get(&path, &[]).await?;
+    let then = Then::of(decision)?;
+    let components = components(&client, &then).await?;
+    let verify = move || then.verify(&components);
+    let verified: Verified = tokio::task::spawn_blocking(verify).await??;
+    json.say(&verified, || verified.in_words())?;
+    if !verified.same {
+        let differences = verified.differences().join("\n  ");
+        bail!("{flow} {id} was decided otherwise than it is now:\n  {differences}");
+    }
+    Ok(())
+}
+
+async fn components(client: &Client, then: &Then) -> anyhow::Result<BTreeMap<Digest, Bytes>> {
+    let mut components = BTreeMap::new();
+    for judged in then.judged() {
+        let (name, digest) = (&judged.name, judged.digest);
+        if components.contains_key(&digest) {
+            continue;
+        }
+        let bytes = client.bytes(&format!("/components/{digest}")).await;
+        let bytes = bytes.with_context(|| format!("oracle {name}"))?;
+        ensure!(
+            Digest::of(&bytes) == digest,
+            "oracle {name}: what is kept as {digest} is another component"
+        );
+        components.insert(digest, bytes);
+    }
+    Ok(components)
+}
