@@ -2,9 +2,11 @@
 
 mod audit;
 mod client;
+mod completions;
 mod dead;
 mod decisions;
 mod dev;
+mod examples;
 mod flows;
 mod health;
 mod host;
@@ -30,7 +32,7 @@ mod why;
 
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use self::out::{JsonOption, note};
 
@@ -90,6 +92,8 @@ enum Command {
     StandIn(stand_in::Arguments),
     /// Break everything around a Floodgate of its own, and account for every entry
     Prove(prove::Arguments),
+    /// Print what a shell needs to complete these commands
+    Completions(completions::Arguments),
 }
 
 /// Where a command finds the running Floodgate.
@@ -105,7 +109,7 @@ struct AdminOption {
 /// Parses the command line and does what it says. Exit codes: 0 done,
 /// 1 not done, 2 the command line is wrong.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = parse();
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -123,6 +127,17 @@ pub fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Ends the process where there is nothing to do, or it is not understood.
+fn parse() -> Cli {
+    let matches = command().get_matches();
+    Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+}
+
+/// With an example of each command.
+fn command() -> clap::Command {
+    examples::add_to(Cli::command())
 }
 
 async fn run(command: Command) -> anyhow::Result<()> {
@@ -144,5 +159,6 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Load(arguments) => load::run(arguments).await,
         Command::StandIn(arguments) => stand_in::run(arguments).await,
         Command::Prove(arguments) => prove::run(arguments).await,
+        Command::Completions(arguments) => completions::run(&arguments),
     }
 }

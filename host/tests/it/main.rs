@@ -26,6 +26,7 @@ mod admin_guard;
 mod admitting;
 mod auditing;
 mod backbone;
+mod command_line;
 mod contracts;
 mod delivering;
 mod deploy_files;
