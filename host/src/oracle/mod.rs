@@ -20,6 +20,7 @@ mod seat;
 #[cfg(test)]
 mod seat_tests;
 mod status;
+mod tally;
 pub mod template;
 mod wasi;
 mod watch;

@@ -2,7 +2,7 @@
 //! choice and the oracle's own record come to. No I/O.
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwapOption;
@@ -13,7 +13,8 @@ use tracing::{info, warn};
 use super::component::Oracle;
 use super::health::{Condition, Health};
 use super::loader::FetchError;
-use super::status::{Observation, OracleStatus};
+use super::status::{Observation, OracleStatus, RefusedSwap};
+use super::tally::Tally;
 use crate::flow::Digest;
 use crate::ledger::Choice;
 use crate::metrics::table::{ORACLE_SWAPS, ORACLE_SWAPS_REFUSED};
@@ -29,9 +30,7 @@ pub(super) struct Seat {
     pub(super) seen: tokio::sync::Mutex<Option<Stamp>>,
     current: ArcSwapOption<Oracle>,
     state: Mutex<State>,
-    calls: AtomicU64,
-    entries: AtomicU64,
-    faults: AtomicU64,
+    tally: Tally,
     swaps: Counter,
     refusals: Counter,
 }
@@ -44,6 +43,8 @@ struct State {
     gone: bool,
     /// The last content that did not load: said once, not at every look.
     refused: Option<Digest>,
+    /// Of what should have come into force, why it did not.
+    refusal: Option<RefusedSwap>,
     choice: Option<Choice>,
     /// Raised by each choice made here, and the one the ledger has.
     choices: u64,
@@ -92,9 +93,7 @@ impl Seat {
             seen: tokio::sync::Mutex::default(),
             current: ArcSwapOption::empty(),
             state: Mutex::default(),
-            calls: AtomicU64::new(0),
-            entries: AtomicU64::new(0),
-            faults: AtomicU64::new(0),
+            tally: Tally::default(),
         }
     }
 
@@ -120,9 +119,7 @@ impl Seat {
             return Seated::Missing(to);
         };
         self.current.store(Some(next));
-        for count in [&self.calls, &self.entries, &self.faults] {
-            count.store(0, Ordering::Relaxed);
-        }
+        self.tally.begin_again();
         state.health = Health::default();
         state.since = Some(Timestamp::now());
         if from.is_some() {
@@ -188,10 +185,12 @@ impl Seat {
     /// The file's content did not load: the oracle in force stays.
     pub(super) fn file_refused(&self, digest: Option<Digest>, error: String) {
         let mut state = self.state();
-        if digest.is_some() {
-            state.refused = digest;
+        match digest {
+            Some(_) => state.refused = digest,
+            // As good as none, until it can be read.
+            None => state.gone = true,
         }
-        self.refused(&mut state, error);
+        self.refused(&mut state, digest, error);
     }
 
     pub(super) fn file_gone(&self) {
@@ -199,6 +198,7 @@ impl Seat {
         if std::mem::replace(&mut state.gone, true) {
             return;
         }
+        state.refusal = None;
         let error = match self.current() {
             Some(_) => "its file is gone from the directory, it stays in force",
             None => "no such file in the directory",
@@ -212,14 +212,16 @@ impl Seat {
         match error {
             FetchError::Ledger(_) => _ = self.note(&mut state, error.to_string()),
             FetchError::NotStored { .. } | FetchError::Load { .. } => {
-                self.refused(&mut state, error.to_string());
+                self.refused(&mut state, None, error.to_string());
             }
         }
     }
 
-    fn refused(&self, state: &mut State, error: String) {
-        if self.note(state, error) {
+    fn refused(&self, state: &mut State, digest: Option<Digest>, error: String) {
+        if self.note(state, error.clone()) {
             self.refusals.increment(1);
+            let at = Timestamp::now();
+            state.refusal = Some(RefusedSwap { digest, error, at });
         }
     }
 
@@ -314,11 +316,7 @@ impl Seat {
         {
             return Condition::Fine;
         }
-        self.calls.fetch_add(judged.calls, Ordering::Relaxed);
-        let entries = judged.succeeded + judged.failed.len();
-        self.entries.fetch_add(entries as u64, Ordering::Relaxed);
-        self.faults
-            .fetch_add(judged.failed.len() as u64, Ordering::Relaxed);
+        self.tally.add(&judged);
         if let Some(error) = judged.error {
             state.last_error = Some(error.to_owned());
         }
@@ -334,9 +332,10 @@ impl Seat {
             digest,
             size: current.as_ref().map_or(0, |oracle| oracle.size()),
             since: state.since,
-            calls: self.calls.load(Ordering::Relaxed),
-            entries: self.entries.load(Ordering::Relaxed),
-            faults: self.faults.load(Ordering::Relaxed),
+            calls: self.tally.calls.load(Ordering::Relaxed),
+            entries: self.tally.entries.load(Ordering::Relaxed),
+            faults: self.tally.faults.load(Ordering::Relaxed),
+            judging_us: self.tally.judging_us.load(Ordering::Relaxed),
             last_error: state.last_error.clone(),
             pinned: matches!(state.choice, Some(Choice::Pinned { .. })),
             rolled_back: match state.choice {
@@ -353,6 +352,7 @@ impl Seat {
                 let to = *state.before(digest).first()?;
                 Some(state.going_back(to, digest))
             }),
+            refused: state.refusal.clone(),
         }
     }
 }
@@ -361,6 +361,7 @@ impl State {
     fn all_is_well(&mut self) {
         self.last_error = None;
         self.warned = None;
+        self.refusal = None;
     }
 
     fn kept(&self, digest: Digest) -> Option<Arc<Oracle>> {

@@ -40,6 +40,7 @@ pub(super) type Answer = Found<Result<Verdict, Refusal>, BatchFault>;
 struct Round {
     oracle: Arc<Oracle>,
     answers: Vec<Answer>,
+    took: Duration,
     /// Of the time it took, the part of each entry.
     share: Duration,
     /// Calls of the oracle that it took.
@@ -119,6 +120,7 @@ impl PartitionWorker {
             let last_error = failures.last_error.as_deref();
             let observation = Observation {
                 calls: round.calls,
+                took: round.took,
                 succeeded: failures.succeeded,
                 failed: &failures.failed,
                 error: last_error,
@@ -191,10 +193,12 @@ impl PartitionWorker {
                 blame::split(batch.len(), blame::BUDGET, judge)
             };
             meter.answered(&answers);
-            let share = started.elapsed() / u32::try_from(batch.len().max(1)).unwrap_or(1);
+            let took = started.elapsed();
+            let share = took / u32::try_from(batch.len().max(1)).unwrap_or(1);
             Round {
                 oracle,
                 answers,
+                took,
                 share,
                 calls,
             }
