@@ -32,6 +32,8 @@ pub(super) async fn flows(admin: &Admin) -> Result<Vec<FlowStatus>, Error> {
             retrying: 0,
             lost: 0,
             oldest_ms: None,
+            decided: 0,
+            dead: 0,
         };
         for partition in partitions(flow) {
             let depth = admin.backbone.depth(&partition).await?;
@@ -39,6 +41,8 @@ pub(super) async fn flows(admin: &Admin) -> Result<Vec<FlowStatus>, Error> {
             status.pending += depth.pending;
             status.retrying += depth.retrying;
             status.lost += depth.lost;
+            status.decided += depth.decided;
+            status.dead += depth.dead;
             let oldest = depth.oldest().map(|age| age.as_millis() as u64);
             status.oldest_ms = status.oldest_ms.max(oldest);
         }
@@ -64,8 +68,17 @@ pub(super) fn max(query: &Query<'_>) -> Result<u32, Error> {
 /// Pending entries, oldest first.
 pub(super) async fn pending(admin: &Admin, query: &Query<'_>) -> Result<Vec<PendingEntry>, Error> {
     let max = max(query)? as usize;
+    oldest(admin, query.get("flow").as_deref(), max).await
+}
+
+/// Of the named flow, else of all.
+pub(super) async fn oldest(
+    admin: &Admin,
+    flow: Option<&str>,
+    max: usize,
+) -> Result<Vec<PendingEntry>, Error> {
     let mut all = Vec::new();
-    for flow in admin.flows(query.get("flow").as_deref())? {
+    for flow in admin.flows(flow)? {
         for partition in partitions(&flow) {
             let pending = admin.backbone.pending(&partition, max).await?;
             let rows = pending.into_iter();

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::flow::{Attributes, Digest, Outcome};
 use crate::oracle::OracleStatus;
+use crate::worker::LatencyCounts;
 
 /// `GET /flows`
 #[derive(Debug, Serialize, Deserialize)]
@@ -27,6 +28,12 @@ pub struct FlowStatus {
     pub lost: u64,
     /// Milliseconds since the oldest open entry was received.
     pub oldest_ms: Option<u64>,
+    /// Settled with a decision, ever.
+    #[serde(default)]
+    pub decided: u64,
+    /// Settled as dead and not requeued.
+    #[serde(default)]
+    pub dead: u64,
 }
 
 /// `GET /oracles`: one row per worker and oracle.
@@ -41,6 +48,9 @@ pub struct WorkerOracle {
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Report {
     pub oracles: Vec<OracleStatus>,
+    /// From received to settled, of the last seconds.
+    #[serde(default)]
+    pub latency: LatencyCounts,
 }
 
 /// `POST /oracles/{name}/rollback`, `/pin`, `/unpin`

@@ -194,6 +194,7 @@ impl PartitionWorker {
         let settled = settled.instrument(debug_span!("settle")).await?;
         settled.map_err(|_| Stopped)?;
         self.live.meter.settled(stored.entries());
+        self.live.latency.record(stored.entries());
         Ok(())
     }
 

@@ -10,6 +10,7 @@ mod decide;
 mod give_up;
 mod insist;
 mod judge;
+mod latency;
 mod lease;
 mod meter;
 mod partition;
@@ -34,6 +35,8 @@ use crate::oracle::Registry;
 pub(crate) use self::decide::{decide, unjudged};
 
 use self::breaker::Breaker;
+use self::latency::FlowLatency;
+pub use self::latency::{Latencies, LatencyCounts};
 use self::meter::Meter;
 use self::partition::PartitionWorker;
 
@@ -49,6 +52,8 @@ pub struct Worker {
     pub backbone: Arc<dyn Backbone>,
     pub ledger: Arc<dyn Ledger>,
     pub registry: Arc<Registry>,
+    /// What it measured, for its report.
+    pub latencies: Arc<Latencies>,
     breaker: Arc<Breaker>,
 }
 
@@ -64,6 +69,7 @@ impl Worker {
             backbone,
             ledger,
             registry,
+            latencies: Arc::default(),
             breaker: Arc::default(),
         }
     }
@@ -81,7 +87,8 @@ impl Worker {
                     live.flow.store(Arc::clone(flow));
                     continue;
                 }
-                let live = Arc::new(Live::new(Arc::clone(flow)));
+                let latency = self.latencies.of(&flow.name);
+                let live = Arc::new(Live::new(Arc::clone(flow), latency));
                 for index in 0..flow.stream.partitions {
                     let flow = flow.name.clone();
                     let partition = Partition { flow, index };
@@ -116,15 +123,17 @@ struct Live {
     /// runs into its deadline on every batch slows down its own flow.
     judging: Arc<Semaphore>,
     meter: Meter,
+    latency: Arc<FlowLatency>,
 }
 
 impl Live {
-    fn new(flow: Arc<Flow>) -> Self {
+    fn new(flow: Arc<Flow>, latency: Arc<FlowLatency>) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
             meter: Meter::of(&flow.name),
             flow: ArcSwap::new(flow),
             judging: Arc::new(Semaphore::new((cores - 1).max(1))),
+            latency,
         }
     }
 }

@@ -263,13 +263,6 @@ async fn start_worker(
         names,
     };
     let registry = Registry::start(registry, stop.clone()).await?;
-    let reports = admin::publish_reports(
-        name.clone(),
-        backbone.clone(),
-        registry.clone(),
-        stop.clone(),
-    );
-    work.spawn(reports);
     work.spawn(deliver::run(
         name.clone(),
         parts.ledger.clone(),
@@ -278,6 +271,13 @@ async fn start_worker(
     ));
     info!(worker = %name, "worker started");
     let worker = Worker::new(name, backbone, ledger, registry.clone());
+    work.spawn(admin::publish_reports(
+        worker.name.clone(),
+        worker.backbone.clone(),
+        registry.clone(),
+        worker.latencies.clone(),
+        stop.clone(),
+    ));
     work.spawn(worker.run(parts.flows.clone(), stop.clone()));
     Ok(registry)
 }

@@ -1,0 +1,112 @@
+//! How long entries take from received to settled, as it happens.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use hdrhistogram::Histogram;
+
+use super::give_up::now_ms;
+use crate::backbone::StreamId;
+use crate::flow::FlowName;
+
+/// Turns that count, of a second each: enough entries for a p99 that does not
+/// jump about, and few enough to see a change.
+const TURNS: usize = 10;
+
+/// A week, in milliseconds: what took longer counts as this.
+const LONGEST: u64 = 7 * 24 * 3600 * 1000;
+
+/// What a worker measured: of each flow (milliseconds, entries).
+pub type LatencyCounts = BTreeMap<String, Vec<(u64, u64)>>;
+
+/// Of all flows that a worker works on.
+#[derive(Default)]
+pub struct Latencies(Mutex<BTreeMap<FlowName, Arc<FlowLatency>>>);
+
+/// Milliseconds to settle, the latest turn first.
+pub(super) struct FlowLatency(Mutex<VecDeque<Histogram<u32>>>);
+
+impl Latencies {
+    pub(super) fn of(&self, flow: &FlowName) -> Arc<FlowLatency> {
+        let mut flows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let new = || Arc::new(FlowLatency(Mutex::new(turn().into_iter().collect())));
+        flows.entry(flow.clone()).or_insert_with(new).clone()
+    }
+
+    /// What was settled within the last turns. To be called once a second: it
+    /// begins another turn.
+    pub fn take_turn(&self) -> LatencyCounts {
+        let flows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let counts = flows.iter().map(|(flow, latency)| {
+            let counts = latency.take_turn();
+            (flow.to_string(), counts)
+        });
+        counts.filter(|(_, counts)| !counts.is_empty()).collect()
+    }
+}
+
+impl FlowLatency {
+    fn turns(&self) -> MutexGuard<'_, VecDeque<Histogram<u32>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The clocks of backbone and worker may differ: it never took less than nothing.
+    pub fn record(&self, settled: &[(StreamId, Arc<str>)]) {
+        let now = now_ms();
+        if let Some(turn) = self.turns().front_mut() {
+            for (received, _) in settled {
+                turn.saturating_record(now.saturating_sub(received.ms));
+            }
+        }
+    }
+
+    fn take_turn(&self) -> Vec<(u64, u64)> {
+        let mut turns = self.turns();
+        let mut counts: BTreeMap<u64, u64> = BTreeMap::new();
+        for value in turns.iter().flat_map(Histogram::iter_recorded) {
+            *counts.entry(value.value_iterated_to()).or_default() +=
+                value.count_since_last_iteration();
+        }
+        turns.truncate(TURNS - 1);
+        turns.extend(turn());
+        turns.rotate_right(1);
+        counts.into_iter().collect()
+    }
+}
+
+/// Two digits are as much as a person reads. `None` never comes: these bounds
+/// are allowed.
+fn turn() -> Option<Histogram<u32>> {
+    Histogram::new_with_bounds(1, LONGEST, 2).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_settled_counts_for_ten_turns_and_is_forgotten() {
+        let latencies = Latencies::default();
+        let flow = FlowName::new("transactions");
+        let latency = latencies.of(&flow);
+        let received = |ago| StreamId {
+            ms: now_ms() - ago,
+            seq: 0,
+        };
+        // The worker's clock may be behind the backbone's.
+        let early = StreamId {
+            ms: now_ms() + 60_000,
+            seq: 0,
+        };
+        let settled = [received(5_000), received(5_000), early];
+        latency.record(&settled.map(|entry| (entry, "id".into())));
+        for _ in 0..TURNS {
+            let counts = latencies.take_turn();
+            let [(none, 1), (five, 2)] = counts["transactions"][..] else {
+                panic!("{counts:?}");
+            };
+            assert!(none == 0 && (5_000..5_200).contains(&five), "{counts:?}");
+        }
+        assert!(latencies.take_turn().is_empty());
+    }
+}
