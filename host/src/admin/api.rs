@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Either, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{ALLOW, CONTENT_TYPE};
 use hyper::{Method, Request, Response, StatusCode};
@@ -11,7 +11,8 @@ use serde_json::json;
 use super::guard::Caller;
 use super::types::Nothing;
 use super::{
-    Admin, Error, audit, dead, decisions, health, metrics, oracles, pending, rehearse, why,
+    Admin, Error, audit, dashboard, dead, decisions, health, metrics, oracles, pending, rehearse,
+    why,
 };
 
 /// The largest body of a call; filters and digests are short.
@@ -20,8 +21,25 @@ const MAX_BODY: usize = 64 * 1024;
 /// How long the body of a call may take.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// All at once, or as it happens.
+pub(super) type Body = Either<Full<Bytes>, dashboard::Events>;
+
 /// Answers one call, which [`super::guard`] let in.
 pub(super) async fn answer(
+    admin: &Admin,
+    by: &Caller,
+    request: Request<Incoming>,
+) -> Response<Body> {
+    if request.method() == Method::GET && request.uri().path() == "/stream" {
+        return admin.dashboard.stream().map(Either::Right);
+    }
+    if let Some(page) = dashboard::page(&request) {
+        return page.map(Either::Left);
+    }
+    answer_at_once(admin, by, request).await.map(Either::Left)
+}
+
+async fn answer_at_once(
     admin: &Admin,
     by: &Caller,
     request: Request<Incoming>,
@@ -38,6 +56,8 @@ pub(super) async fn answer(
         ["readyz"] if get => health::readiness(admin).await,
         ["flows"] if get => reply(pending::flows(admin).await),
         ["flows", name, "kept"] if get => reply(pending::kept_since(admin, name, &query).await),
+        ["flows", name, "sample"] if get => reply(dashboard::sample(admin, name)),
+        ["flows", name, "post"] if post => posted(admin, by, name, request).await,
         ["decisions"] if get => reply(decisions::latest(admin, &query).await),
         ["decisions", flow, id] if get => reply(decisions::whole(admin, flow, &decoded(id)).await),
         ["components", digest] if get => match oracles::component(admin, digest).await {
@@ -71,13 +91,33 @@ pub(super) async fn answer(
         ]
         | ["components", _]
         | ["dead" | "decisions" | "why", _, _]
-        | ["flows", _, "kept"] => not_allowed("GET"),
+        | ["flows", _, "kept" | "sample"]
+        | ["stream"] => not_allowed("GET"),
         ["oracles", _, "rollback" | "pin" | "unpin"]
-        | ["dead", "requeue" | "rehearse" | "purge"] => not_allowed("POST"),
+        | ["dead", "requeue" | "rehearse" | "purge"]
+        | ["flows", _, "post"] => not_allowed("POST"),
         _ => problem(
             StatusCode::NOT_FOUND,
-            "the admin API has /healthz, /readyz, /metrics, /flows, /decisions, /pending, /why, /oracles, /components, /dead and /audit",
+            "the admin API has /healthz, /readyz, /metrics, /flows, /decisions, /pending, /why, /oracles, /components, /dead, /audit and /stream; its page is at /",
         ),
+    }
+}
+
+/// A body for the front end may be as large as its flow allows.
+async fn posted(
+    admin: &Admin,
+    by: &Caller,
+    name: &str,
+    request: Request<Incoming>,
+) -> Response<Full<Bytes>> {
+    let flow = match admin.flow(name) {
+        Ok(flow) => flow,
+        Err(error) => return reply::<()>(Err(error)),
+    };
+    let (parts, body) = request.into_parts();
+    match bytes_of(body, flow.admit.max_body).await {
+        Ok(body) => reply(dashboard::post(admin, by, &flow, &parts.headers, body).await),
+        Err(refusal) => refusal,
     }
 }
 
@@ -107,13 +147,18 @@ fn url_encoded(query: &str) -> impl Iterator<Item = (String, String)> {
 }
 
 async fn body<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, Response<Full<Bytes>>> {
-    let bytes = Limited::new(request.into_body(), MAX_BODY).collect();
+    let bytes = bytes_of(request.into_body(), MAX_BODY).await?;
+    serde_json::from_slice(&bytes)
+        .map_err(|error| problem(StatusCode::BAD_REQUEST, &error.to_string()))
+}
+
+async fn bytes_of(body: Incoming, max: usize) -> Result<Bytes, Response<Full<Bytes>>> {
+    let bytes = Limited::new(body, max).collect();
     let bytes = tokio::time::timeout(BODY_TIMEOUT, bytes)
         .await
         .map_err(|_| problem(StatusCode::REQUEST_TIMEOUT, "the body took too long"))?;
     let bytes = bytes.map_err(|error| problem(StatusCode::BAD_REQUEST, &error.to_string()))?;
-    serde_json::from_slice(&bytes.to_bytes())
-        .map_err(|error| problem(StatusCode::BAD_REQUEST, &error.to_string()))
+    Ok(bytes.to_bytes())
 }
 
 fn reply<T: Serialize>(answer: Result<T, Error>) -> Response<Full<Bytes>> {
@@ -127,6 +172,7 @@ fn refuse(error: &Error) -> Response<Full<Bytes>> {
     let status = match error {
         Error::NotFound(_) => StatusCode::NOT_FOUND,
         Error::Invalid(_) => StatusCode::BAD_REQUEST,
+        Error::FrontEnd(_) => StatusCode::BAD_GATEWAY,
         Error::Backbone(_) | Error::Ledger(_) => StatusCode::SERVICE_UNAVAILABLE,
     };
     problem(status, &error.to_string())

@@ -167,7 +167,7 @@ pub(super) async fn matching(admin: &Admin, which: &WhichDead) -> Result<Vec<Bur
     Ok(admin.ledger.dead(&filter).await?)
 }
 
-fn dead(Buried { letter, .. }: Buried) -> Dead {
+pub(super) fn dead(Buried { letter, .. }: Buried) -> Dead {
     let (oracle, digest) = match letter.fault.oracle {
         Some((oracle, digest)) => (Some(oracle), Some(digest.to_string())),
         None => (None, None),

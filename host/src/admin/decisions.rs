@@ -3,6 +3,7 @@ use super::pending::{max, timestamp};
 use super::types::{DecidedBy, Kept, WholeDecision};
 use super::{Admin, Error};
 use crate::flow::{Attributes, FlowName, Judged, REQUEST_ID, attribute};
+use crate::ledger::KeptDecision;
 
 /// The decisions that were kept last.
 pub(super) async fn latest(admin: &Admin, query: &Query<'_>) -> Result<Vec<Kept>, Error> {
@@ -13,7 +14,11 @@ pub(super) async fn latest(admin: &Admin, query: &Query<'_>) -> Result<Vec<Kept>
         .transpose()?;
     let name = flow.as_ref().map(|flow| &flow.name);
     let latest = admin.ledger.latest(name, max).await?;
-    let kept = latest.into_iter().map(|decision| Kept {
+    Ok(latest.into_iter().map(kept).collect())
+}
+
+pub(super) fn kept(decision: KeptDecision) -> Kept {
+    Kept {
         flow: decision.flow.to_string(),
         id: decision.id.to_string(),
         label: decision.outcome.label.map(|label| label.to_string()),
@@ -23,8 +28,7 @@ pub(super) async fn latest(admin: &Admin, query: &Query<'_>) -> Result<Vec<Kept>
         received_at: timestamp(decision.received_at),
         decided_at: timestamp(decision.outcome.decided_at),
         request_id: request_id(&decision.attributes),
-    });
-    Ok(kept.collect())
+    }
 }
 
 pub(super) fn request_id(attributes: &Attributes) -> Option<String> {

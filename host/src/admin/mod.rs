@@ -3,6 +3,7 @@
 
 mod api;
 mod audit;
+mod dashboard;
 mod dead;
 mod decisions;
 mod guard;
@@ -17,6 +18,7 @@ mod token;
 pub mod types;
 mod why;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::backbone::{Backbone, Partition};
@@ -24,6 +26,7 @@ use crate::flow::{Flow, Flows};
 use crate::ledger::Ledger;
 use crate::readiness::Readiness;
 
+pub use self::dashboard::Dashboard;
 pub use self::health::{Health, health};
 pub use self::metrics::Metrics;
 pub use self::report::publish_reports;
@@ -39,6 +42,9 @@ pub struct Admin {
     pub ledger: Arc<dyn Ledger>,
     pub metrics: Arc<Metrics>,
     pub readiness: Arc<Readiness>,
+    /// Of this process, where it has one.
+    pub front_end: Option<SocketAddr>,
+    pub dashboard: Arc<Dashboard>,
 }
 
 /// Why a call of the admin API was not done.
@@ -48,6 +54,9 @@ pub enum Error {
     NotFound(String),
     #[error("{0}")]
     Invalid(String),
+    /// The front end of this process did not answer.
+    #[error("{0}")]
+    FrontEnd(String),
     #[error(transparent)]
     Backbone(#[from] crate::backbone::Error),
     #[error(transparent)]

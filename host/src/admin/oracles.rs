@@ -8,20 +8,33 @@ use super::{Admin, Error, audit};
 use crate::flow::{Digest, Flow, NotADigest};
 use crate::ledger::Choice;
 
-/// What every living worker runs.
-pub(super) async fn list(admin: &Admin) -> Result<Vec<WorkerOracle>, Error> {
+/// What every living worker says: (worker, report).
+pub(super) async fn reports(admin: &Admin) -> Result<Vec<(String, Report)>, Error> {
     let mut all = Vec::new();
     for (worker, report) in admin.backbone.reports().await? {
         match serde_json::from_str::<Report>(&report) {
-            Ok(report) => all.extend(report.oracles.into_iter().map(|oracle| WorkerOracle {
-                worker: worker.clone(),
-                oracle,
-            })),
+            Ok(report) => all.push((worker, report)),
             // A worker of another version; it still works.
             Err(error) => warn!(%error, worker, "report of a worker not understood"),
         }
     }
     Ok(all)
+}
+
+/// What every living worker runs.
+pub(super) async fn list(admin: &Admin) -> Result<Vec<WorkerOracle>, Error> {
+    let reports = reports(admin).await?;
+    Ok(reports
+        .into_iter()
+        .flat_map(|(worker, report)| rows(worker, report))
+        .collect())
+}
+
+pub(super) fn rows(worker: String, report: Report) -> impl Iterator<Item = WorkerOracle> {
+    report.oracles.into_iter().map(move |oracle| WorkerOracle {
+        worker: worker.clone(),
+        oracle,
+    })
 }
 
 /// The bytes of a component that was ever taken.

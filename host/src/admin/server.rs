@@ -3,6 +3,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use http_body_util::Either;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -75,6 +76,8 @@ impl Server {
     /// Answers until `stop`. A call that is cut off then can be made again.
     pub async fn run(self, stop: CancellationToken) {
         let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        let (admin, stopped) = (self.calls.admin.clone(), stop.clone());
+        tokio::spawn(async move { admin.dashboard.produce(&admin, &stopped).await });
         loop {
             let next = async {
                 // The semaphore is never closed.
@@ -111,7 +114,7 @@ impl Calls {
             async move {
                 let mut response = match this.guard.let_in(&request, peer) {
                     Ok(caller) => api::answer(&this.admin, &caller, request).await,
-                    Err(refusal) => refusal.response(),
+                    Err(refusal) => refusal.response().map(Either::Left),
                 };
                 guard::harden(response.headers_mut());
                 Ok::<_, Infallible>(response)

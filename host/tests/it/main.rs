@@ -28,6 +28,7 @@ mod auditing;
 mod backbone;
 mod command_line;
 mod contracts;
+mod dashboard;
 mod delivering;
 mod deploy_files;
 mod dev;

@@ -77,20 +77,23 @@ pub(super) async fn run(
         draining: stop.notice.clone(),
         asked: Asked::default(),
     });
-    let parts = Admin {
+    let mut parts = Admin {
         flows: follow_flows.clone(),
         backbone: backbone.clone(),
         ledger: ledger.clone(),
         metrics: Arc::new(admin::Metrics::new(recorder)),
         readiness: readiness.clone(),
+        front_end: None,
+        dashboard: Arc::default(),
     };
     let mut work = JoinSet::new();
-    let token = admin::Token::named(&settings.admin_token)?;
-    let admin = admin::Server::bind(settings.admin, token, parts.clone()).await?;
     let front_end = match role.admits() {
         true => Some(bind_front_end(&settings, &parts, &stop.work, &mut work).await?),
         false => None,
     };
+    parts.front_end = front_end.as_ref().map(|(server, _)| server.local_addr());
+    let token = admin::Token::named(&settings.admin_token)?;
+    let admin = admin::Server::bind(settings.admin, token, parts.clone()).await?;
     let mut fit = check_when_there(backbone.clone(), flows.clone())
         .boxed()
         .fuse();

@@ -1,0 +1,173 @@
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::Request;
+use hyper::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use crate::admin::guard::Caller;
+use crate::admin::{Admin, Error, audit};
+use crate::flow::{Filled, Flow, Identity, Name, Values};
+use crate::http_client::{http_client, with_causes};
+
+/// A full backlog is told at once; a batch may take a moment.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+const LARGEST_ANSWER: usize = 1 << 20;
+
+/// `POST /flows/{name}/post`: what the front end answered.
+#[derive(Debug, Serialize)]
+pub struct Posted {
+    pub status: u16,
+    /// Seconds.
+    pub retry_after: Option<String>,
+    /// It was there already.
+    pub replayed: bool,
+    /// JSON, or a string where it is none.
+    pub body: Value,
+    /// By which the entry can be followed; of a batch, of its first.
+    pub id: Option<String>,
+}
+
+/// Of a post, in the audit log: never a body.
+#[derive(Serialize)]
+struct Told {
+    status: u16,
+    id: Option<String>,
+}
+
+/// Hands a body on to the front end of this process: the page is of another
+/// origin, and the front end is closed to those.
+pub(in crate::admin) async fn post(
+    admin: &Admin,
+    by: &Caller,
+    flow: &Flow,
+    headers: &HeaderMap,
+    body: Bytes,
+) -> Result<Posted, Error> {
+    let target = json!({ "flow": flow.name.as_str() });
+    let change = audit::begin(admin, by, "post", target).await?;
+    let posted = match hand_on(admin, flow, headers, body).await {
+        Ok(posted) => posted,
+        Err(error) => return change.ended(Err(error)).await,
+    };
+    let told = Told {
+        status: posted.status,
+        id: posted.id.clone(),
+    };
+    change.ended(Ok(told)).await?;
+    Ok(posted)
+}
+
+async fn hand_on(
+    admin: &Admin,
+    flow: &Flow,
+    headers: &HeaderMap,
+    body: Bytes,
+) -> Result<Posted, Error> {
+    let front_end = admin.front_end.ok_or_else(|| {
+        Error::Invalid(
+            "this process has no front end: open the admin address of one that runs with --role api or all"
+                .to_owned(),
+        )
+    })?;
+    let url = format!("http://{}{}", reachable(front_end), flow.admit.path);
+    let mut request = Request::post(url).header(CONTENT_TYPE, "application/json");
+    for name in ["x-api-key", "x-request-id"] {
+        if let Some(value) = headers.get(name) {
+            request = request.header(name, value);
+        }
+    }
+    let request = request.body(Full::new(body.clone()));
+    let request = request.map_err(|error| Error::Invalid(error.to_string()))?;
+    let answer = tokio::time::timeout(TIMEOUT, async {
+        let answer = http_client()
+            .request(request)
+            .await
+            .map_err(|error| with_causes(&error))?;
+        let (parts, body) = answer.into_parts();
+        let body = Limited::new(body, LARGEST_ANSWER).collect().await;
+        Ok((parts, body.map_err(|error| error.to_string())?.to_bytes()))
+    });
+    let (parts, answer) = match answer.await {
+        Ok(answer) => answer.map_err(|error: String| unanswered(front_end, &error))?,
+        Err(_) => return Err(unanswered(front_end, &format!("not within {TIMEOUT:?}"))),
+    };
+    let answer = serde_json::from_slice(&answer)
+        .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&answer).into_owned()));
+    let accepted = parts.status.is_success();
+    let text = |name| parts.headers.get(name)?.to_str().ok();
+    Ok(Posted {
+        status: parts.status.as_u16(),
+        retry_after: text(RETRY_AFTER.as_str()).map(str::to_owned),
+        replayed: text("idempotent-replayed") == Some("true"),
+        id: accepted.then(|| id_of(flow, &body, &answer)).flatten(),
+        body: answer,
+    })
+}
+
+fn unanswered(front_end: SocketAddr, error: &str) -> Error {
+    Error::FrontEnd(format!(
+        "the front end at {front_end} did not answer: {error}; posting the same id again is safe"
+    ))
+}
+
+/// An address that listens everywhere is reached at home.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        ip if !ip.is_unspecified() => ip,
+        IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+/// From the body where it holds the id, else from where the flow's reply says it.
+fn id_of(flow: &Flow, body: &Bytes, answer: &Value) -> Option<String> {
+    let id = match flow.admit.id {
+        Identity::Field(_) => return id_in(flow, body),
+        Identity::Uuid | Identity::Sequence => {
+            said_at(flow).and_then(|place| answer.pointer(&place))?
+        }
+    };
+    match id {
+        Value::String(id) => Some(id.clone()),
+        id => Some(id.to_string()),
+    }
+}
+
+fn id_in(flow: &Flow, body: &Bytes) -> Option<String> {
+    let entry = match flow.admit.batch {
+        true => {
+            let items: Vec<&RawValue> = serde_json::from_slice(body).ok()?;
+            Bytes::copy_from_slice(items.first()?.get().as_bytes())
+        }
+        false => body.clone(),
+    };
+    let admitted = flow.admit.admit(entry).ok()?;
+    admitted.id.map(|id| id.to_string())
+}
+
+/// Where the flow's reply has the id and nothing else, as a JSON Pointer.
+fn said_at(flow: &Flow) -> Option<String> {
+    struct Marked;
+    impl Values for Marked {
+        fn value(&self, name: Name) -> Filled<'_> {
+            match name {
+                Name::Id => Filled::Text(MARK),
+                _ => Filled::Null,
+            }
+        }
+    }
+    const MARK: &str = "\u{0}the id";
+    let mut reply = Vec::new();
+    flow.admit.reply.body.render(&Marked, &mut reply);
+    let reply: Value = serde_json::from_slice(&reply).ok()?;
+    let members = reply.as_object()?;
+    let (name, _) = members.iter().find(|(_, value)| *value == MARK)?;
+    Some(format!("/{}", name.replace('~', "~0").replace('/', "~1")))
+}
