@@ -35,6 +35,7 @@ class Floodgate:
         posting.write_text(posting.read_text().replace("http://localhost:8080", NOWHERE))
         self.url = "http://127.0.0.1:0"
         self.admin = "http://127.0.0.1:0"
+        self.environment = {}
         self.key = None
         """An API key that is good for every flow."""
         self.process = None
@@ -51,7 +52,7 @@ class Floodgate:
         kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                command, env=kept, stdout=subprocess.PIPE, stderr=log, text=True
+                command, env=kept | self.environment, stdout=subprocess.PIPE, stderr=log, text=True
             )
         told = []
         threading.Thread(target=collect, args=(self.process.stdout, told), daemon=True).start()
