@@ -160,7 +160,7 @@ async fn it_says_what_runs_and_what_to_try_and_that_works() {
     let service = Service::start_on(site).await;
     let out = support::eventually_some(DEADLINE, "it says what to try", async || {
         let out = service.floodgate.stdout();
-        out.contains("/decisions").then_some(out)
+        out.contains("dashboard").then_some(out)
     })
     .await;
     assert!(!out.contains('\u{1b}'), "no colours in a file: {out}");
@@ -170,6 +170,7 @@ async fn it_says_what_runs_and_what_to_try_and_that_works() {
         out.contains(&format!("mempool-risk {}", &digest[..12])),
         "{out}"
     );
+    assert!(out.contains(&format!("\nopen {} ", service.admin)), "{out}");
     let mut curls = out.lines().filter(|line| line.starts_with("curl "));
     let curl = async |command: &str| -> Value {
         let command = command.replacen("curl", "curl -s", 1);

@@ -112,6 +112,7 @@ impl Example<'_> {
             "curl http://{front_end}{path} -H 'content-type: application/json' -d '{body}'"
         )?;
         writeln!(out, "curl http://{admin}/why/{flow}/{id}")?;
-        writeln!(out, "curl 'http://{admin}/decisions?max=5'")
+        writeln!(out, "curl 'http://{admin}/decisions?max=5'")?;
+        writeln!(out, "open http://{admin} in a browser: the dashboard")
     }
 }
