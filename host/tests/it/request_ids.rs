@@ -44,7 +44,7 @@ async fn an_entry_keeps_the_id_of_its_request_to_the_end(ground: Ground) {
     let dies = told_to(2, "trap");
     post(&host.url, "order-2", &dies).await;
     let dead = support::eventually_some(DEADLINE, "it is dead", async || {
-        let shown = host.try_cli(&["dead", "show", "transactions", &id(&dies)]);
+        let shown = host.try_cli(&["dead", "show", "transactions", &id(&dies), "--json"]);
         serde_json::from_slice::<Value>(&shown.stdout).ok()
     })
     .await;
