@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::Context;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use tracing::debug;
+use tracing_subscriber::Layer;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -29,9 +30,12 @@ impl Telemetry {
     /// Where the environment names a collector that cannot be one.
     pub fn start() -> anyhow::Result<Self> {
         let traces = otlp::provider()?;
+        // A list and no `Option`: a layer that is not there would be taken for
+        // one that wants every span.
+        let mut layers = vec![logging::layer()];
+        layers.extend(traces.as_ref().map(|to| traces::layer(to).boxed()));
         tracing_subscriber::registry()
-            .with(logging::layer())
-            .with(traces.as_ref().map(traces::layer))
+            .with(layers)
             .try_init()
             .context("start logging")?;
         Ok(Self { traces })
