@@ -38,7 +38,10 @@ export function postPanel(section) {
 
   const newSample = () =>
     saying(said, "", async () => {
-      const found = await get(path("flows", flow.value, "sample"));
+      const of = flow.value;
+      const found = await get(path("flows", of, "sample"));
+      // Another flow was chosen meanwhile; its sample is on its way.
+      if (flow.value !== of) return "";
       key.closest("label").hidden = !found.keys;
       body.value = found.body === null ? "" : JSON.stringify(found.body, null, 2);
       return found.body === null ? "The flow's schema shows no example: write a body." : "";
