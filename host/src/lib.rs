@@ -1,10 +1,11 @@
 //! Floodgate: JSON transactions in over HTTP, judged by sandboxed WebAssembly
 //! oracles, decided once, kept in Postgres.
 //!
-//! Dependencies point one way: [`flow`], [`embedded`] and [`metrics`] know nobody; [`backbone`], [`oracle`]
-//! and [`ledger`] know `flow`'s types; [`ingest`], [`worker`] and [`deliver`] join them;
-//! [`telemetry`] is what they tell of their work with;
-//! [`admin`] and [`cli`] sit on top, and [`prove`] attacks all of it from outside.
+//! Dependencies point one way: [`flow`], [`embedded`] and [`metrics`] know nobody;
+//! [`backbone`], [`oracle`] and [`ledger`] know `flow`'s types, and so does
+//! [`telemetry`], with which all tell of their work; [`ingest`], [`worker`],
+//! [`deliver`] and [`readiness`] join them; [`admin`] and [`cli`] sit on top, and
+//! [`prove`] attacks all of it from outside.
 
 // They panic where nobody reads; the commands print through `cli::out`.
 #![deny(clippy::print_stdout, clippy::print_stderr)]

@@ -64,7 +64,7 @@ enum Command {
     /// Make API keys
     #[command(subcommand)]
     Keys(keys::Command),
-    /// Start, build, watch and check oracles
+    /// Start, build, watch and check oracles; make a kept decision again
     #[command(subcommand)]
     Oracle(oracle::Command),
     /// Ask whether Redis and Postgres answer, or whether it is ready

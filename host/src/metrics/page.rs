@@ -14,9 +14,9 @@ This page is made of the table in `host/src/metrics/table.rs`, and a test fails 
 
 A label is a flow, an oracle, a downstream or a word of the list below, and never an id. \
 Counters and histograms are of the process that is asked, since its start, so those of several are added up. \
-Gauges from `floodgate_entries_open` to `floodgate_part_up` are read from the backbone when they are asked for, \
-at most once a second; every process says the same, so take the largest. \
-While the backbone is away those that it alone knows are absent, and `floodgate_part_up` is 0.
+Gauges from `floodgate_entries_open` to `floodgate_backbone_memory_limit_bytes` are read from the backbone \
+when they are asked for, at most once a second; every process says the same, so take the largest. \
+While the backbone is away they are absent. `floodgate_part_up` is what the process itself sees: take the least.
 
 | metric | kind | unit | labels | |
 |---|---|---|---|---|
