@@ -17,6 +17,8 @@ const DEFAULT_LIMIT: i64 = 100;
 const LARGEST_LIMIT: i64 = 10_000;
 /// Dead letters per second: what died together should not come back together.
 const DEFAULT_RATE: u32 = 500;
+/// More is as good as none.
+const MAX_RATE: u32 = 1_000_000;
 
 pub(super) async fn list(admin: &Admin, query: &Query<'_>) -> Result<Vec<Dead>, Error> {
     let limit = match query.get("limit") {
@@ -79,7 +81,7 @@ async fn append_again(
     which: &WhichDead,
     progress: &mut Progress,
 ) -> Result<(), Error> {
-    let rate = which.rate.unwrap_or(DEFAULT_RATE).max(1);
+    let rate = which.rate.unwrap_or(DEFAULT_RATE).clamp(1, MAX_RATE);
     let mut pace = tokio::time::interval(Duration::from_secs(1) / rate);
     for buried in matching(admin, which).await? {
         pace.tick().await;
