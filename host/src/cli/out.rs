@@ -27,7 +27,7 @@ impl JsonOption {
     ) -> anyhow::Result<()> {
         match self.json {
             true => print(serde_json::to_string_pretty(answer)?),
-            false => print(in_words()),
+            false => print(harmless(&in_words())),
         }
     }
 
@@ -41,6 +41,18 @@ impl JsonOption {
             false => Ok(()),
         }
     }
+}
+
+/// Ids and errors come from anybody, and a terminal obeys control characters.
+fn harmless(words: &str) -> String {
+    let mut shown = String::with_capacity(words.len());
+    for character in words.chars() {
+        match character.is_control() && character != '\n' {
+            true => shown.extend(character.escape_default()),
+            false => shown.push(character),
+        }
+    }
+    shown
 }
 
 /// # Errors
@@ -61,5 +73,18 @@ fn enough(written: io::Result<()>) -> io::Result<()> {
     match written {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         written => written,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::harmless;
+
+    #[test]
+    fn words_of_others_do_not_steer_the_terminal() {
+        assert_eq!(
+            harmless("id \u{1b}[2J\u{7}\nnext"),
+            "id \\u{1b}[2J\\u{7}\nnext"
+        );
     }
 }
