@@ -1,5 +1,7 @@
 //! A client of the admin API.
 
+use std::time::Duration;
+
 use anyhow::{Context, anyhow, bail};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
@@ -12,6 +14,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::admin::Token;
+
+const CONNECT: Duration = Duration::from_secs(2);
+
+/// What is only looked at is there within the ten seconds that the servers
+/// behind it have. A change takes as long as it takes.
+const LOOK: Duration = Duration::from_secs(15);
 
 /// Nobody is there, or it is no HTTP that answers.
 #[derive(Debug, thiserror::Error)]
@@ -39,8 +47,10 @@ impl Client {
             false => format!("http://{base}"),
         };
         let token = Token::named(&option.token).map_err(|error| error.to_string());
+        let mut connector = HttpConnector::new();
+        connector.set_connect_timeout(Some(CONNECT));
         Self {
-            http: HyperClient::builder(TokioExecutor::new()).build_http(),
+            http: HyperClient::builder(TokioExecutor::new()).build(connector),
             base,
             authorization: token.map(|token| token.and_then(|token| token.authorization())),
         }
@@ -123,6 +133,7 @@ impl Client {
         path: &str,
         body: Bytes,
     ) -> anyhow::Result<(StatusCode, Bytes)> {
+        let changes = method != Method::GET;
         let mut request = Request::builder()
             .method(method)
             .uri(format!("{}{path}", self.base))
@@ -133,14 +144,29 @@ impl Client {
         if let Some(token) = authorization.map_err(|error| anyhow!("{error}"))? {
             request.headers_mut().insert(AUTHORIZATION, token.clone());
         }
-        let response = self.http.request(request).await.map_err(|error| NoAnswer {
+        let answered = async {
+            let response = self
+                .http
+                .request(request)
+                .await
+                .map_err(|error| self.no_answer(innermost(&error), error.is_connect()))?;
+            let status = response.status();
+            let body = response.into_body().collect().await;
+            Ok((status, body.context("read the answer")?.to_bytes()))
+        };
+        if changes {
+            return answered.await;
+        }
+        let late = |_| self.no_answer(format!("not within {} s", LOOK.as_secs()), false);
+        tokio::time::timeout(LOOK, answered).await.map_err(late)?
+    }
+
+    fn no_answer(&self, why: String, nobody_listens: bool) -> NoAnswer {
+        NoAnswer {
             address: self.base.clone(),
-            why: innermost(&error),
-            nobody_listens: error.is_connect(),
-        })?;
-        let status = response.status();
-        let body = response.into_body().collect().await;
-        Ok((status, body.context("read the answer")?.to_bytes()))
+            why,
+            nobody_listens,
+        }
     }
 
     fn done(&self, status: StatusCode, body: &[u8]) -> anyhow::Result<()> {
