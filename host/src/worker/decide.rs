@@ -44,7 +44,7 @@ pub(crate) fn decide(
 }
 
 /// Of an entry that no oracle could judge, in a flow that has it count as HIGH.
-pub(crate) fn unjudged(rule: &Decide) -> Decision {
+pub(super) fn unjudged(rule: &Decide) -> Decision {
     let verdict = Verdict {
         score: 1.0,
         reasons: vec!["unjudged".to_owned()],

@@ -32,7 +32,7 @@ use crate::flow::{Flow, FlowName, Flows};
 use crate::ledger::Ledger;
 use crate::oracle::Registry;
 
-pub(crate) use self::decide::{decide, unjudged};
+pub(crate) use self::decide::decide;
 
 use self::breaker::Breaker;
 use self::latency::FlowLatency;

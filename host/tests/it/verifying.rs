@@ -16,7 +16,7 @@ contract!([servers, embedded] {
     what_somebody_changed_in_the_ledger_is_told,
     what_is_not_kept_any_more_is_named,
     a_decision_is_made_again_with_the_settings_of_then,
-    what_no_oracle_could_judge_is_verified_too,
+    what_no_oracle_judged_is_not_called_the_same,
 });
 
 fn verify(admin: &str, flow: &str, id: &str) -> Output {
@@ -170,7 +170,7 @@ async fn a_decision_is_made_again_with_the_settings_of_then(ground: Ground) {
     assert_eq!(scores(&found_after), [json!(1.0), json!(0.0)]);
 }
 
-async fn what_no_oracle_could_judge_is_verified_too(ground: Ground) {
+async fn what_no_oracle_judged_is_not_called_the_same(ground: Ground) {
     let site = crate::host::Site::on(ground)
         .with_oracle(MISBEHAVING)
         .with_flow("attempts = 5", "attempts = 1")
@@ -179,9 +179,11 @@ async fn what_no_oracle_could_judge_is_verified_too(ground: Ground) {
     host.accepted(&told_to(1, "high")).await;
     host.accepted(&told_to(2, "trap")).await;
     host.until_kept(2).await;
-    let found = same(&host.admin, "transactions", &id_of(&told_to(2, ""))).await;
-    assert_eq!(found["oracles"], json!([]));
-    assert_eq!(found["decision"]["now"]["reasons"], json!(["unjudged"]));
+    let id = id_of(&told_to(2, ""));
+    let output = host.try_cli(&["oracle", "verify", "transactions", &id]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said.contains("no oracle judged this entry"), "{said}");
 }
 
 /// The flow file of a decision that was made while the ledger was away is

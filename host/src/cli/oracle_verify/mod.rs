@@ -1,6 +1,6 @@
 //! `floodgate oracle verify`: makes a stored decision again. The host only
-//! hands out what is stored; what it was is checked by its digest, and it is
-//! judged here, so nobody has to take the host's word.
+//! hands out what is stored: it is judged here, by what the decision names.
+//! That the decision is the one that was made is the ledger's word.
 
 mod compared;
 mod then;

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::compared::{Compared, OracleRow, SaidByFlow, SaidByOracle, Verified};
 use crate::admin::types::WholeDecision;
-use crate::flow::{BodyHash, Decision, Digest, Entry, Flow, Judged, Outcome, Unjudged, Verdict};
+use crate::flow::{BodyHash, Decision, Digest, Entry, Flow, Judged, Outcome, Verdict};
 use crate::oracle::{Engine, EngineOptions, Oracle};
 use crate::worker;
 
@@ -68,17 +68,15 @@ impl Then {
         &self.outcome.oracles
     }
 
-    fn is_unjudged(&self) -> bool {
-        self.judged().is_empty() && !self.flow.oracles.is_empty()
-    }
-
     /// The oracles on the decision are those of the flow file.
     fn must_fit(&self) -> anyhow::Result<()> {
+        if self.judged().is_empty() && !self.flow.oracles.is_empty() {
+            bail!("no oracle judged this entry (reason unjudged): there is nothing to make again");
+        }
         let judged: Vec<&str> = self.judged().iter().map(|judged| &*judged.name).collect();
         let oracles = self.flow.oracles.iter();
         let named: Vec<&str> = oracles.map(|usage| &*usage.component).collect();
-        let unjudged = self.is_unjudged() && self.flow.decide.unjudged == Unjudged::High;
-        if judged != named && !unjudged {
+        if judged != named {
             bail!(
                 "the decision names the oracles {judged:?}, and the flow file that it was decided by {named:?}"
             );
@@ -136,10 +134,7 @@ impl Then {
     }
 
     fn decide(&self, verdicts: Vec<Verdict>) -> Decision {
-        match self.is_unjudged() {
-            true => worker::unjudged(&self.flow.decide),
-            false => worker::decide(&self.flow.decide, verdicts, Vec::new(), Duration::ZERO),
-        }
+        worker::decide(&self.flow.decide, verdicts, Vec::new(), Duration::ZERO)
     }
 }
 
