@@ -22,7 +22,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
@@ -84,7 +84,7 @@ impl Worker {
             let now = flows.borrow_and_update().clone();
             for flow in now.all() {
                 if let Some(live) = started.get(&flow.name) {
-                    live.flow.store(Arc::clone(flow));
+                    live.change(Arc::clone(flow));
                     continue;
                 }
                 let latency = self.latencies.of(&flow.name);
@@ -119,6 +119,9 @@ impl Worker {
 struct Live {
     /// As it is now.
     flow: ArcSwap<Flow>,
+    /// Says to whoever waits for something that the flow names that it may
+    /// name something else by now.
+    changed: watch::Sender<()>,
     /// Batches judged at a time. A core is left to the others: an oracle that
     /// runs into its deadline on every batch slows down its own flow.
     judging: Arc<Semaphore>,
@@ -132,9 +135,15 @@ impl Live {
         Self {
             meter: Meter::of(&flow.name),
             flow: ArcSwap::new(flow),
+            changed: watch::Sender::new(()),
             judging: Arc::new(Semaphore::new((cores - 1).max(1))),
             latency,
         }
+    }
+
+    fn change(&self, flow: Arc<Flow>) {
+        self.flow.store(flow);
+        self.changed.send_replace(());
     }
 }
 

@@ -261,6 +261,7 @@ impl PartitionWorker {
 
     async fn until_oracles_are_there(&self) -> bool {
         let mut changes = self.worker.registry.changes();
+        let mut flow_changes = self.live.changed.subscribe();
         let mut said = false;
         loop {
             if self.stop.is_cancelled() {
@@ -277,6 +278,7 @@ impl PartitionWorker {
             tokio::select! {
                 () = self.stop.cancelled() => return false,
                 changed = changes.changed() => if changed.is_err() { return false },
+                _ = flow_changes.changed() => {}
             }
         }
     }

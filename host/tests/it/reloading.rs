@@ -4,7 +4,7 @@ use hyper::StatusCode;
 use serde_json::json;
 
 use crate::host::{
-    DEADLINE, Host, MEMPOOL_RISK, MISBEHAVING, Site, drainer, post, told_to, transaction,
+    DEADLINE, Ground, Host, MEMPOOL_RISK, MISBEHAVING, Site, drainer, post, told_to, transaction,
 };
 use crate::support;
 
@@ -124,4 +124,19 @@ async fn a_flow_that_changes_to_an_oracle_that_is_not_there_waits_for_it() {
     host.accepted(&drainer(2)).await;
     support::eventually(DEADLINE, "it is decided", async || host.kept().await >= 1).await;
     host.settled().await;
+}
+
+#[tokio::test]
+async fn a_flow_that_waited_goes_on_with_an_oracle_that_was_there_all_the_time() {
+    let site = Site::of_flows(Ground::servers().await, &["transactions", "tasks"]);
+    site.drop_as("task-echo", MEMPOOL_RISK);
+    let host = Host::start_on(site).await;
+    until_logged(&host, "flow waits for its oracle").await;
+    let change = |text: String| text.replace("\"mempool-risk\"", "\"task-echo\"");
+    host.site.rewrite_flow("transactions", change);
+    support::eventually(DEADLINE, "it admits", async || {
+        host.post(&drainer(1)).await.0 == StatusCode::ACCEPTED
+    })
+    .await;
+    host.until_kept(1).await;
 }
