@@ -9,6 +9,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
@@ -22,6 +23,10 @@ const MAX_CONNECTIONS: usize = 256;
 /// How long the head of a call may take; also how long a connection may be idle.
 /// It holds from the start of a connection, since nothing but HTTP/1.1 is spoken.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a client may take nothing of its answer. Connections are few, and
+/// whoever holds them all shuts the address for everybody.
+const STALLED: Duration = Duration::from_secs(10);
 
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
@@ -123,7 +128,10 @@ impl Calls {
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new())
             .header_read_timeout(HEAD_TIMEOUT);
-        if let Err(error) = http.serve_connection(TokioIo::new(stream), service).await {
+        let mut stream = TimeoutStream::new(stream);
+        stream.set_write_timeout(Some(STALLED));
+        let stream = TokioIo::new(Box::pin(stream));
+        if let Err(error) = http.serve_connection(stream, service).await {
             debug!(%error, "admin connection ended early");
         }
     }

@@ -1,9 +1,13 @@
 //! Who may call the admin API.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use hyper::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::task::JoinSet;
 
 use crate::host::{DEADLINE, Ground, MEMPOOL_RISK, Site};
 use crate::support::{self, Floodgate, request};
@@ -217,4 +221,33 @@ async fn clients_that_never_finish_a_call_are_not_waited_for() {
     assert_eq!(silent, "");
     assert!(!slow_head.contains("200 OK"), "{slow_head}");
     assert!(slow_body.starts_with("HTTP/1.1 408 "), "{slow_body}");
+}
+
+/// As many as the address takes at a time, none of which reads its answers.
+#[tokio::test]
+async fn whoever_takes_no_answer_does_not_shut_the_address() {
+    let host = Guarded::start(&[]).await;
+    let address = host.admin.strip_prefix("http://").unwrap().parse().unwrap();
+    let request = format!("GET /dashboard/style.css HTTP/1.1\r\nhost: {address}\r\n\r\n");
+    let requests: Arc<str> = request.repeat(2000).into();
+    let mut stuck = JoinSet::new();
+    for _ in 0..256 {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        let mut stream = socket.connect(address).await.unwrap();
+        let requests = Arc::clone(&requests);
+        stuck.spawn(async move {
+            let _broken_off = stream.write_all(requests.as_bytes()).await;
+            // Held until the test ends.
+            std::future::pending::<()>().await;
+            drop(stream);
+        });
+    }
+    support::eventually(DEADLINE, "others are answered", async || {
+        let answer = tokio::time::timeout(Duration::from_secs(1), host.call("GET /flows", &[], ""));
+        answer
+            .await
+            .is_ok_and(|(status, ..)| status == StatusCode::OK)
+    })
+    .await;
 }
