@@ -7,7 +7,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 use crate::host::{DEADLINE, Ground, Ground as Rig, Host, MISBEHAVING, Site, told_to};
-use crate::support::{self, request};
+use crate::support::{self, Floodgate, request};
 
 contract!([servers, embedded] {
     every_change_is_told_with_who_made_it_and_what_became_of_it,
@@ -47,6 +47,15 @@ async fn post(
     let json = [&[("content-type", "application/json")], headers].concat();
     let (status, _, answer) = request("POST", &url, &json, body.to_string()).await;
     (status, serde_json::from_slice(&answer).unwrap())
+}
+
+/// What the log said so far of changes and of calls that were not let in.
+fn audit_lines(floodgate: &Floodgate) -> Vec<String> {
+    let log = floodgate.stderr();
+    let lines = log
+        .lines()
+        .filter(|line| line.contains("\"target\":\"audit\""));
+    lines.map(str::to_owned).collect()
 }
 
 async fn every_change_is_told_with_who_made_it_and_what_became_of_it(ground: Ground) {
@@ -119,11 +128,10 @@ async fn every_change_is_told_with_who_made_it_and_what_became_of_it(ground: Gro
     }
     let listed: Value = serde_json::from_str(&host.cli(&["audit", "--json"])).unwrap();
     assert_eq!(listed.as_array().unwrap(), audit);
-    let log = host.floodgate.stderr();
-    let lines = log
-        .lines()
-        .filter(|line| line.contains("\"target\":\"audit\""));
-    assert_eq!(lines.count(), 6, "{log}");
+    support::eventually(DEADLINE, "the log has each change once", async || {
+        audit_lines(&host.floodgate).len() == 6
+    })
+    .await;
 }
 
 async fn a_change_whose_caller_hangs_up_is_told_as_far_as_it_came(ground: Ground) {
@@ -172,11 +180,9 @@ async fn who_shows_the_token_is_told_so() {
     let rows = site.query("SELECT who, peer, action FROM audit").await;
     assert_eq!(rows, [["token", "127.0.0.1", "unpin"]]);
     support::eventually(DEADLINE, "the refused call is in the log", async || {
-        let log = floodgate.stderr();
-        let mut lines = log
-            .lines()
-            .filter(|line| line.contains("\"target\":\"audit\""));
-        lines.any(|line| line.contains("call refused") && line.contains("/oracles/o/unpin"))
+        let refused =
+            |line: &String| line.contains("call refused") && line.contains("/oracles/o/unpin");
+        audit_lines(&floodgate).iter().any(refused)
     })
     .await;
     assert!(!floodgate.stderr().contains(token));
