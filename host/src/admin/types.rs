@@ -254,14 +254,15 @@ pub struct Audited {
     pub who: String,
     /// The address that they called from.
     pub peer: String,
-    /// `rollback`, `pin`, `unpin`, `requeue` or `purge`
+    /// `rollback`, `pin`, `unpin`, `requeue`, `purge` or `post`
     pub action: String,
-    /// The oracle, or the filter of dead letters.
+    /// The oracle, the filter of dead letters, or the flow that was posted to.
     pub target: Value,
     /// Of the call's `X-Request-Id`, where it had one.
     pub request_id: Option<String>,
     pub ended_at: Option<Timestamp>,
-    /// What was done, to which ids, and an `error`; `None` while it goes on, and
+    /// What was done, to which ids, or what a post was answered, and an `error`
+    /// where not all of it was done; `None` while it goes on, and
     /// for good where the host ended before it, or lost the ledger.
     pub outcome: Option<Value>,
 }

@@ -53,6 +53,9 @@ fn told(outcome: &Value) -> String {
     if let Some(digest) = outcome["digest"].as_str() {
         parts.push(format!("runs {digest:.12}"));
     }
+    if let Some(status) = outcome["status"].as_u64() {
+        parts.push(format!("answered {status}"));
+    }
     if let Some(error) = outcome["error"].as_str() {
         parts.push(format!("error: {}", short(error, 60)));
     }

@@ -10,9 +10,10 @@ pub struct Change {
     pub who: String,
     /// The address that they called from.
     pub peer: String,
-    /// Such as `pin` or `requeue`.
+    /// Such as `pin`, `requeue` or `post`.
     pub action: String,
-    /// What it was to be done to: an oracle, or a filter of dead letters.
+    /// What it was to be done to: an oracle, a filter of dead letters, or the
+    /// flow that was posted to.
     pub target: Value,
     pub request_id: Option<String>,
 }

@@ -12,6 +12,7 @@ use crate::support::{self, Floodgate, request};
 contract!([servers, embedded] {
     every_change_is_told_with_who_made_it_and_what_became_of_it,
     a_change_whose_caller_hangs_up_is_told_as_far_as_it_came,
+    a_post_that_the_front_end_refuses_is_told_as_one_that_failed,
 });
 
 /// With this many dead letters.
@@ -160,6 +161,52 @@ async fn a_change_whose_caller_hangs_up_is_told_as_far_as_it_came(ground: Ground
     })
     .await;
     assert!(told().await["outcome"]["done"].as_u64().unwrap_or(0) < 20);
+}
+
+async fn a_post_that_the_front_end_refuses_is_told_as_one_that_failed(ground: Ground) {
+    let host = Host::start_with(ground, MISBEHAVING).await;
+    let path = "/flows/transactions/post";
+    let taken = told_to(1, "high");
+    support::eventually(DEADLINE, "it is taken", async || {
+        post(&host, path, &[], &taken).await.1["status"] == 202
+    })
+    .await;
+    let secret = "a-body-that-is-nobodys-business";
+    let refused = json!({ "tx_hash": secret });
+    let (_, posted) = post(&host, path, &[], &refused).await;
+    assert_eq!(posted["status"], 422);
+
+    let audit = host.get("/audit?max=2").await;
+    for row in audit.as_array().unwrap() {
+        assert_eq!(row["action"], "post");
+        assert_eq!(row["target"], json!({ "flow": "transactions" }));
+    }
+    assert_eq!(audit[1]["outcome"], json!({ "status": 202, "id": id(1) }));
+    let outcome = &audit[0]["outcome"];
+    assert_eq!(
+        (&outcome["status"], &outcome["id"]),
+        (&json!(422), &Value::Null)
+    );
+    let error = outcome["error"].as_str().unwrap();
+    assert!(error.starts_with("refused by the front end: "), "{error}");
+    assert!(!audit.to_string().contains(secret), "{audit}");
+
+    let table = host.cli(&["audit", "--max", "2"]);
+    let rows: Vec<&str> = table
+        .lines()
+        .filter(|line| line.contains("answered"))
+        .collect();
+    assert!(rows[0].contains("answered 422; error: refused"), "{table}");
+    assert!(rows[1].trim_end().ends_with("answered 202"), "{table}");
+    support::eventually(DEADLINE, "the log tells them apart", async || {
+        let lines = audit_lines(&host.floodgate);
+        let says = |status: &str, what: &str| {
+            let both = |line: &String| line.contains(status) && line.contains(what);
+            lines.iter().any(both)
+        };
+        says(":202", "change made") && says(":422", "change not made")
+    })
+    .await;
 }
 
 #[tokio::test]

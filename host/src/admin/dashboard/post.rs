@@ -33,11 +33,27 @@ pub struct Posted {
     pub id: Option<String>,
 }
 
-/// Of a post, in the audit log: never a body.
+/// Of a post, in the audit log: never a body, nor a detail that quotes one.
 #[derive(Serialize)]
 struct Told {
     status: u16,
     id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+impl Told {
+    fn of(posted: &Posted) -> Self {
+        let refused = || match posted.body["title"].as_str() {
+            Some(title) => format!("refused by the front end: {title}"),
+            None => "refused by the front end".to_owned(),
+        };
+        Self {
+            status: posted.status,
+            id: posted.id.clone(),
+            error: (posted.status >= 300).then(refused),
+        }
+    }
 }
 
 /// Hands a body on to the front end of this process: the page is of another
@@ -55,11 +71,7 @@ pub(in crate::admin) async fn post(
         Ok(posted) => posted,
         Err(error) => return change.ended(Err(error)).await,
     };
-    let told = Told {
-        status: posted.status,
-        id: posted.id.clone(),
-    };
-    change.ended(Ok(told)).await?;
+    change.ended(Ok(Told::of(&posted))).await?;
     Ok(posted)
 }
 
