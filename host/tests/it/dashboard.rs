@@ -227,6 +227,36 @@ async fn a_sample_of_each_flow_is_accepted_by_way_of_the_admin_address_and_can_b
 }
 
 #[tokio::test]
+async fn what_is_posted_again_with_its_idempotency_key_is_taken_once() {
+    let site = Site::of_flows(Ground::embedded().await, &["tasks"]);
+    site.drop_as("task-echo", "plugins/dist/task-echo.wasm");
+    let host = Host::start_on(site).await;
+    let body = host.get("/flows/tasks/sample").await["body"].to_string();
+    let url = format!("{}/flows/tasks/post", host.admin);
+    let posted = async |key: &str| {
+        let headers = [
+            ("content-type", "application/json"),
+            ("idempotency-key", key),
+        ];
+        let (_, _, answer) = request("POST", &url, &headers, body.clone()).await;
+        serde_json::from_slice::<Value>(&answer).unwrap()
+    };
+    let first = support::eventually_some(DEADLINE, "it is taken", async || {
+        let first = posted("click-1").await;
+        (first["status"] == 201).then_some(first)
+    })
+    .await;
+    let again = posted("click-1").await;
+    assert_eq!(
+        (&again["id"], &again["replayed"]),
+        (&first["id"], &json!(true))
+    );
+    let another = posted("click-2").await;
+    assert_ne!(another["id"], first["id"]);
+    assert_eq!(another["replayed"], false);
+}
+
+#[tokio::test]
 async fn a_worker_says_that_it_has_no_front_end_to_post_to() {
     let site = Site::new().await.with_oracle(MEMPOOL_RISK);
     let mut worker = site.serve("worker");

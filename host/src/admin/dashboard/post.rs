@@ -89,7 +89,7 @@ async fn hand_on(
     })?;
     let url = format!("http://{}{}", reachable(front_end), flow.admit.path);
     let mut request = Request::post(url).header(CONTENT_TYPE, "application/json");
-    for name in ["x-api-key", "x-request-id"] {
+    for name in ["x-api-key", "x-request-id", "idempotency-key"] {
         if let Some(value) = headers.get(name) {
             request = request.header(name, value);
         }
@@ -124,7 +124,9 @@ async fn hand_on(
 
 fn unanswered(front_end: SocketAddr, error: &str) -> Error {
     Error::FrontEnd(format!(
-        "the front end at {front_end} did not answer: {error}; posting the same id again is safe"
+        "the front end at {front_end} did not answer: {error}; whether it took the body is not \
+         known: posting the same again is safe where the body has the id, and else with the same \
+         Idempotency-Key"
     ))
 }
 

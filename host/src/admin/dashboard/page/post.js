@@ -29,12 +29,20 @@ function answerOf({ status, replayed, retry_after: after }) {
   return `● ${status} ${replayed ? "accepted before, replayed" : "accepted"}`;
 }
 
+// 128 bits as 32 hex digits; crypto.randomUUID is only there over TLS and on
+// the same machine, and the admin address may be neither.
+const newKey = () =>
+  Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+
 export function postPanel(section) {
   const [form, said] = [section.querySelector("form"), section.querySelector(".said")];
   const { flow, key, body, sample } = form.elements;
   const rows = makeRows(section);
   const posted = [];
   let number = 0;
+  // The last click, while its outcome is not known. The same once more has its
+  // Idempotency-Key, so that it is not taken twice.
+  let unsure = null;
 
   const newSample = () =>
     saying(said, "", async () => {
@@ -48,9 +56,13 @@ export function postPanel(section) {
     });
 
   async function send() {
-    const headers = key.value && !key.closest("label").hidden ? { "X-API-Key": key.value } : {};
-    const to = flow.value;
-    const answer = await post(path("flows", to, "post"), body.value, headers);
+    const [to, text] = [flow.value, body.value];
+    const isAgain = unsure?.to === to && unsure.text === text;
+    unsure = isAgain ? unsure : { to, text, key: newKey() };
+    const headers = { "Idempotency-Key": unsure.key };
+    if (key.value && !key.closest("label").hidden) headers["X-API-Key"] = key.value;
+    const answer = await post(path("flows", to, "post"), text, headers);
+    if (answer.status < 500) unsure = null;
     const one = { number: (number += 1), flow: to, id: answer.id, answer: answerOf(answer) };
     one.body = JSON.stringify(answer.body);
     one.became = answer.id ? "waiting to be judged…" : "";
