@@ -25,6 +25,7 @@ pub mod metrics;
 pub mod oracle;
 pub mod prove;
 pub mod readiness;
+mod request_id;
 pub mod settings;
 pub mod stand_in;
 mod telemetry;

@@ -64,7 +64,7 @@ pub(super) async fn begin(
         peer: by.peer.to_string(),
         action: action.to_owned(),
         target,
-        request_id: by.request_id.clone(),
+        request_id: Some(by.request_id.to_string()),
     };
     Ok(Ongoing {
         ledger: admin.ledger.clone(),

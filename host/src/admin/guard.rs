@@ -2,6 +2,7 @@
 //! the same machine reaches a loopback address too, whatever page it shows.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use http_body_util::Full;
 use hyper::body::Bytes;
@@ -13,9 +14,6 @@ use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 use tracing::warn;
 
 use super::{Token, api};
-
-/// Characters of a request id that are kept.
-const LONGEST_REQUEST_ID: usize = 128;
 
 /// Whether whoever reads a path learns nothing of this host: it is answered
 /// without the token. The page asks for the token itself; below `/dashboard/`
@@ -36,7 +34,7 @@ pub(super) struct Caller {
     /// `token`, or `loopback` where none is asked for.
     pub who: &'static str,
     pub peer: IpAddr,
-    pub request_id: Option<String>,
+    pub request_id: Arc<str>,
 }
 
 /// Why a call was not let in.
@@ -65,15 +63,20 @@ impl Guard {
     }
 
     /// Lets a call in, or says why not.
-    pub fn let_in<B>(&self, request: &Request<B>, peer: IpAddr) -> Result<Caller, Refusal> {
+    pub fn let_in<B>(
+        &self,
+        request: &Request<B>,
+        request_id: &Arc<str>,
+        peer: IpAddr,
+    ) -> Result<Caller, Refusal> {
         let caller = Caller {
             who: self.token.as_ref().map_or("loopback", |_| "token"),
             peer: peer.to_canonical(),
-            request_id: request_id(request.headers()),
+            request_id: Arc::clone(request_id),
         };
         self.check(request).inspect_err(|refusal| {
             let (method, path) = (request.method(), request.uri().path());
-            warn!(target: "audit", %peer, %method, path, error = %refusal, "call refused");
+            warn!(target: "audit", %peer, %method, path, %request_id, error = %refusal, "call refused");
         })?;
         Ok(caller)
     }
@@ -158,11 +161,6 @@ fn is_json(headers: &HeaderMap) -> bool {
     let declared = headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok());
     let essence = declared.and_then(|value| value.split(';').next());
     essence.is_some_and(|text| text.trim().eq_ignore_ascii_case("application/json"))
-}
-
-fn request_id(headers: &HeaderMap) -> Option<String> {
-    let id = headers.get("x-request-id")?.to_str().ok()?;
-    Some(id.chars().take(LONGEST_REQUEST_ID).collect())
 }
 
 /// What a browser is told about every answer, where the answer itself does

@@ -15,6 +15,7 @@ use tracing::{debug, warn};
 
 use super::guard::{self, Guard};
 use super::{Admin, Token, api};
+use crate::request_id::{request_id, tell_request_id};
 
 /// Beyond it, clients wait in the listening socket's queue. A person with a
 /// few pages, a scraper and some scripts need a tenth of it.
@@ -117,11 +118,13 @@ impl Calls {
         let service = service_fn(|request| {
             let this = Arc::clone(&self);
             async move {
-                let mut response = match this.guard.let_in(&request, peer) {
+                let request_id = request_id(request.headers());
+                let mut response = match this.guard.let_in(&request, &request_id, peer) {
                     Ok(caller) => api::answer(&this.admin, &caller, request).await,
                     Err(refusal) => refusal.response().map(Either::Left),
                 };
                 guard::harden(response.headers_mut());
+                tell_request_id(&mut response, &request_id);
                 Ok::<_, Infallible>(response)
             }
         });

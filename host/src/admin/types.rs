@@ -258,7 +258,8 @@ pub struct Audited {
     pub action: String,
     /// The oracle, the filter of dead letters, or the flow that was posted to.
     pub target: Value,
-    /// Of the call's `X-Request-Id`, where it had one.
+    /// Of the call, and of the entries where it is a post; `None` in old rows,
+    /// of before each call had one.
     pub request_id: Option<String>,
     pub ended_at: Option<Timestamp>,
     /// What was done, to which ids, or what a post was answered, and an `error`

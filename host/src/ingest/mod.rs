@@ -19,7 +19,6 @@ mod pages;
 mod receipt;
 mod receive;
 mod refusal;
-mod request_id;
 mod router;
 mod server;
 #[cfg(test)]

@@ -13,13 +13,13 @@ use super::admit::Admission;
 use super::keys::KeyRing;
 use super::openapi::Document;
 use super::pages::Page;
-use super::request_id::{request_id, tell_request_id};
 use super::track::Tracking;
 use super::{Health, Refusal, Response, docs, respond};
 use crate::backbone::Backbone;
 use crate::flow::{Flow, FlowName, TrackPath};
 use crate::ledger::Ledger;
 use crate::readiness::Readiness;
+use crate::request_id::{request_id, tell_request_id};
 
 /// The paths of all flows, and what happens there.
 pub struct Ingest {

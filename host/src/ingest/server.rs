@@ -20,8 +20,8 @@ use tower::{Layer, ServiceExt};
 use tower_http::cors::CorsLayer;
 use tracing::{debug, error, info, warn};
 
-use super::request_id::name_if_nameless;
 use super::{Ingest, Response};
+use crate::request_id::name_if_nameless;
 
 /// Limits that keep slow or many clients from using up the front end.
 #[derive(Clone, Debug)]

@@ -15,6 +15,7 @@ pub struct Change {
     /// What it was to be done to: an oracle, a filter of dead letters, or the
     /// flow that was posted to.
     pub target: Value,
+    /// `None` in rows of before each call had one.
     pub request_id: Option<String>,
 }
 

@@ -113,6 +113,7 @@ async fn every_change_is_told_with_who_made_it_and_what_became_of_it(ground: Gro
     assert!(refused(4).contains("nobody"), "{}", refused(4));
     assert!(refused(5).contains("say which"), "{}", refused(5));
     assert_eq!(audit[1]["request_id"], "r-7");
+    assert!(audit.iter().all(|row| row["request_id"].is_string()));
 
     let table = host.cli(&["audit", "--max", "2"]);
     assert!(

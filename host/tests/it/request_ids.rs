@@ -13,6 +13,7 @@ use crate::support::{self, request};
 contract!([servers, embedded] {
     an_entry_keeps_the_id_of_its_request_to_the_end,
     all_entries_of_a_batch_have_the_id_of_their_request,
+    a_post_from_the_page_has_one_id_in_the_audit_log_and_on_its_entry,
 });
 
 async fn post(url: &str, id: &str, body: &Value) -> (StatusCode, String) {
@@ -72,6 +73,55 @@ async fn all_entries_of_a_batch_have_the_id_of_their_request(ground: Ground) {
         service.site.query(sql).await == expected
     })
     .await;
+}
+
+async fn a_post_from_the_page_has_one_id_in_the_audit_log_and_on_its_entry(ground: Ground) {
+    let host = Host::start_with(ground, MISBEHAVING).await;
+    host.accepted(&told_to(0, "high")).await;
+    let url = format!("{}/flows/transactions/post", host.admin);
+    let json = ("content-type", "application/json");
+    for (number, given) in [(1, Some("page-1")), (2, None), (3, Some("not one"))] {
+        let body = told_to(number, "high");
+        let mut headers = vec![json];
+        headers.extend(given.map(|id| ("x-request-id", id)));
+        let (_, headers, _) = request("POST", &url, &headers, body.to_string()).await;
+        let told = headers["x-request-id"].to_str().unwrap();
+        match given {
+            Some("page-1") => assert_eq!(told, "page-1"),
+            _ => assert_eq!(told.len(), 16, "{told}"),
+        }
+        assert_eq!(host.get("/audit?max=1").await[0]["request_id"], told);
+        let id = body["tx_hash"].as_str().unwrap();
+        support::eventually(DEADLINE, "its decision has the id too", async || {
+            let why = host.get(&format!("/why/transactions/{id}")).await;
+            why["state"] == "decided" && why["request_id"] == told
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn every_answer_of_the_admin_address_says_which_call_it_answers() {
+    let host = Host::start_with(Ground::embedded().await, MISBEHAVING).await;
+    let json = ("content-type", "application/json");
+    let foreign = ("host", "evil.example");
+    for (method, path, header, status) in [
+        ("GET", "/flows", json, StatusCode::OK),
+        ("GET", "/", json, StatusCode::OK),
+        ("GET", "/nothing", json, StatusCode::NOT_FOUND),
+        ("POST", "/dead/purge", json, StatusCode::BAD_REQUEST),
+        ("GET", "/flows", foreign, StatusCode::MISDIRECTED_REQUEST),
+    ] {
+        for (given, is_taken) in [("mine", true), ("not one", false)] {
+            let url = format!("{}{path}", host.admin);
+            let headers = [header, ("x-request-id", given)];
+            let (answered, headers, _) = request(method, &url, &headers, "{}").await;
+            assert_eq!(answered, status, "{method} {path}");
+            let told = headers["x-request-id"].to_str().unwrap();
+            assert_eq!(told == given, is_taken, "{method} {path}: {told}");
+            assert!(is_taken || told.len() == 16, "{method} {path}: {told}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ use crate::admin::guard::Caller;
 use crate::admin::{Admin, Error, audit};
 use crate::flow::{Filled, Flow, Identity, Name, Values};
 use crate::http_client::{http_client, with_causes};
+use crate::request_id::X_REQUEST_ID;
 
 /// A full backlog is told at once; a batch may take a moment.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -67,7 +68,7 @@ pub(in crate::admin) async fn post(
 ) -> Result<Posted, Error> {
     let target = json!({ "flow": flow.name.as_str() });
     let change = audit::begin(admin, by, "post", target).await?;
-    let posted = match hand_on(admin, flow, headers, body).await {
+    let posted = match hand_on(admin, by, flow, headers, body).await {
         Ok(posted) => posted,
         Err(error) => return change.ended(Err(error)).await,
     };
@@ -77,6 +78,7 @@ pub(in crate::admin) async fn post(
 
 async fn hand_on(
     admin: &Admin,
+    by: &Caller,
     flow: &Flow,
     headers: &HeaderMap,
     body: Bytes,
@@ -89,7 +91,9 @@ async fn hand_on(
     })?;
     let url = format!("http://{}{}", reachable(front_end), flow.admit.path);
     let mut request = Request::post(url).header(CONTENT_TYPE, "application/json");
-    for name in ["x-api-key", "x-request-id", "idempotency-key"] {
+    // The entry and the row of the audit log have the same.
+    request = request.header(&X_REQUEST_ID, &*by.request_id);
+    for name in ["x-api-key", "idempotency-key"] {
         if let Some(value) = headers.get(name) {
             request = request.header(name, value);
         }

@@ -14,6 +14,7 @@ use tracing::{error, info, warn};
 
 use crate::flow::Flow;
 use crate::ingest::keys::KeyRing;
+use crate::request_id::X_REQUEST_ID;
 use crate::settings::KeySettings;
 use crate::watch::{SETTLE, Stamp};
 
@@ -107,7 +108,7 @@ pub(super) fn cors(origins: &[String]) -> anyhow::Result<Option<CorsLayer>> {
             "content-type",
             "x-api-key",
             "idempotency-key",
-            "x-request-id",
+            X_REQUEST_ID.as_str(),
             "traceparent",
         ]))
         .expose_headers(named(&[
@@ -115,7 +116,7 @@ pub(super) fn cors(origins: &[String]) -> anyhow::Result<Option<CorsLayer>> {
             "retry-after",
             "ratelimit",
             "ratelimit-policy",
-            "x-request-id",
+            X_REQUEST_ID.as_str(),
         ]))
         .max_age(Duration::from_secs(3600));
     if origins.iter().any(|origin| origin == "*") {

@@ -1,14 +1,13 @@
 //! `X-Request-Id`: what a request is called, by whoever sent it or by us. It is
-//! on every answer, and an entry keeps that of the request it came with.
+//! on every answer of both addresses; an entry keeps that of the request it came
+//! with, and a row of the audit log that of its call.
 
 use std::sync::Arc;
 
-use hyper::HeaderMap;
 use hyper::header::{HeaderName, HeaderValue};
+use hyper::{HeaderMap, Response};
 
-use super::Response;
-
-pub(super) static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub(crate) static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Longest that is taken over.
 const LONGEST: usize = 64;
@@ -16,7 +15,7 @@ const LONGEST: usize = 64;
 /// What the request calls itself: 1 to 64 characters of `A-Za-z0-9._:-`. A
 /// name of any other form is as if there were none, and it gets a new one: 16
 /// hexadecimal digits.
-pub(super) fn request_id(headers: &HeaderMap) -> Arc<str> {
+pub(crate) fn request_id(headers: &HeaderMap) -> Arc<str> {
     let given = headers.get(&X_REQUEST_ID).and_then(|id| id.to_str().ok());
     match given.filter(|id| is_usable(id)) {
         Some(id) => Arc::from(id),
@@ -29,7 +28,7 @@ fn is_usable(id: &str) -> bool {
     (1..=LONGEST).contains(&id.len()) && id.bytes().all(is_plain)
 }
 
-pub(super) fn tell_request_id(response: &mut Response, id: &str) {
+pub(crate) fn tell_request_id<B>(response: &mut Response<B>, id: &str) {
     if let Ok(id) = HeaderValue::from_str(id) {
         response.headers_mut().insert(X_REQUEST_ID.clone(), id);
     }
@@ -37,7 +36,7 @@ pub(super) fn tell_request_id(response: &mut Response, id: &str) {
 
 /// For what was answered before anybody asked for its name, such as a CORS
 /// preflight.
-pub(super) fn name_if_nameless(mut response: Response) -> Response {
+pub(crate) fn name_if_nameless<B>(mut response: Response<B>) -> Response<B> {
     if !response.headers().contains_key(&X_REQUEST_ID) {
         tell_request_id(&mut response, &request_id(&HeaderMap::new()));
     }
