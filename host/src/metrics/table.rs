@@ -54,7 +54,9 @@ table! {
     Counter DELIVERY_FAULTS "floodgate_delivery_faults_total" ["flow", "downstream", "fault"] Count
         "Attempts to deliver that failed: `not-connected` uses up nothing, `refused` was answered, of `unknown` nobody knows.";
     Gauge BREAKER_OPEN "floodgate_breaker_open" ["downstream"] Count
-        "1 while it is left alone because it does not answer: a downstream by its name, or `ledger`, without which nothing is read. Flows that call their downstreams the same add up.";
+        "1 while it is left alone because it does not answer. Flows that call their downstreams the same add up.";
+    Gauge LEDGER_BREAKER_OPEN "floodgate_ledger_breaker_open" [] Count
+        "1 while the ledger does not answer: nothing is read until it does. Only workers have it.";
     Counter DEAD_LETTERS_BURIED "floodgate_dead_letters_buried_total" ["flow", "fault"] Count
         "Entries that became dead letters, by their last fault; decisions given up on the way to a downstream are those of `delivery`.";
     Counter ORACLE_SWAPS "floodgate_oracle_swaps_total" ["oracle"] Count

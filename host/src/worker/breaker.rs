@@ -6,7 +6,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::metrics::table::BREAKER_OPEN;
+use crate::metrics::table::LEDGER_BREAKER_OPEN;
 
 /// Opened by a call that the ledger did not answer, and closed by the first
 /// that it did. Whoever holds a batch goes on calling, so it never stays open
@@ -18,7 +18,7 @@ pub(super) struct Breaker {
 
 impl Default for Breaker {
     fn default() -> Self {
-        let shown = BREAKER_OPEN.of(["ledger"]);
+        let shown = LEDGER_BREAKER_OPEN.of([]);
         shown.set(0.0);
         Self {
             open: watch::Sender::new(false),

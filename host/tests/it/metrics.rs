@@ -181,7 +181,7 @@ async fn every_metric_of_the_table_is_told_and_counts_what_happened(ground: Grou
         deliveries_total{{flow="posting",downstream="downstream"}} 1
         delivery_duration_seconds_count{{flow="posting",downstream="downstream"}} 1
         delivery_faults_total{{flow="posting",downstream="downstream",fault="refused"}} 0
-        breaker_open{{downstream="ledger"}} 0
+        ledger_breaker_open 0
         breaker_open{{downstream="downstream"}} 0
         oracle_swaps_total{{oracle="mempool-risk"}} 1
         oracle_swaps_refused_total{{oracle="mempool-risk"}} 1
@@ -346,7 +346,7 @@ async fn without_postgres_the_breaker_is_open_and_the_backbone_is_told() {
     host.accepted(&drainer(2)).await;
     let (up, breaker) = (
         "floodgate_part_up{part=\"postgres\"}",
-        "floodgate_breaker_open{downstream=\"ledger\"}",
+        "floodgate_ledger_breaker_open",
     );
     let open = "floodgate_entries_open{flow=\"transactions\"}";
     until_told(&host.admin, &[(up, 0.0), (breaker, 1.0), (open, 1.0)]).await;
