@@ -21,11 +21,11 @@ const MOST_IDS: u64 = 1000;
 
 /// A change that goes on. Dropped before it has ended, as when its caller
 /// hangs up, it is written down as cut off.
-pub(super) struct Ongoing {
+struct Ongoing {
     ledger: Arc<dyn Ledger>,
     row: i64,
     change: Change,
-    pub progress: Progress,
+    progress: Progress,
     told: bool,
 }
 
@@ -51,14 +51,31 @@ impl Progress {
     }
 }
 
+/// What the audit log tells of a change that was made, instead of all that its
+/// caller is answered.
+pub(super) trait Told: Serialize {
+    fn told(&self) -> Map<String, Value> {
+        members(self)
+    }
+}
+
+/// Makes a change, between the two times that it is written down.
+///
 /// # Errors
-/// Where the ledger does not take it down: then nothing may be changed.
-pub(super) async fn begin(
+/// Of the change; and where the ledger does not take it down: then nothing was changed.
+pub(super) async fn audited<T: Told>(
     admin: &Admin,
     by: &Caller,
     action: &str,
     target: Value,
-) -> Result<Ongoing, Error> {
+    change: impl AsyncFnOnce(&mut Progress) -> Result<T, Error>,
+) -> Result<T, Error> {
+    let mut ongoing = begin(admin, by, action, target).await?;
+    let done = change(&mut ongoing.progress).await;
+    ongoing.ended(done).await
+}
+
+async fn begin(admin: &Admin, by: &Caller, action: &str, target: Value) -> Result<Ongoing, Error> {
     let change = Change {
         who: by.who.to_owned(),
         peer: by.peer.to_string(),
@@ -78,9 +95,9 @@ pub(super) async fn begin(
 impl Ongoing {
     /// Writes down what became of it, and hands it on. A change stays made
     /// where the ledger goes away just then: its row has no outcome for good.
-    pub async fn ended<T: Serialize>(mut self, done: Result<T, Error>) -> Result<T, Error> {
+    async fn ended<T: Told>(mut self, done: Result<T, Error>) -> Result<T, Error> {
         let outcome = match &done {
-            Ok(answer) => members(answer),
+            Ok(answer) => answer.told(),
             Err(error) => self.failed(&error.to_string()),
         };
         // Written down by a task of its own, the caller may hang up meanwhile.
@@ -143,7 +160,7 @@ impl Drop for Ongoing {
 }
 
 /// Those of an answer in JSON, which is an object.
-fn members(answer: &impl Serialize) -> Map<String, Value> {
+pub(super) fn members(answer: &(impl Serialize + ?Sized)) -> Map<String, Value> {
     match serde_json::to_value(answer) {
         Ok(Value::Object(members)) => members,
         _ => Map::new(),

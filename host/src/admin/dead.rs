@@ -3,12 +3,12 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::api::Query;
-use super::audit::Progress;
+use super::audit::{Progress, Told, audited};
 use super::decisions::request_id;
 use super::guard::Caller;
 use super::pending::timestamp;
 use super::types::{Dead, DeadDone, WhichDead};
-use super::{Admin, Error, audit};
+use super::{Admin, Error};
 use crate::backbone::{Partition, Requeue};
 use crate::flow::{BodyHash, FaultKind};
 use crate::ledger::{Buried, DeadFilter};
@@ -68,11 +68,14 @@ pub(super) async fn requeue(
     by: &Caller,
     which: &WhichDead,
 ) -> Result<DeadDone, Error> {
-    let mut change = audit::begin(admin, by, "requeue", target(which)).await?;
-    let done = append_again(admin, which, &mut change.progress).await;
-    let told = done.map(|()| change.progress.done);
-    change.ended(told).await
+    audited(admin, by, "requeue", target(which), async |progress| {
+        append_again(admin, which, progress).await?;
+        Ok(progress.done)
+    })
+    .await
 }
+
+impl Told for DeadDone {}
 
 /// Appends them once more, first, and removes the rows after: whoever asks
 /// twice, or crashes between, requeues nothing twice.
@@ -119,10 +122,11 @@ pub(super) async fn purge(
     by: &Caller,
     which: &WhichDead,
 ) -> Result<DeadDone, Error> {
-    let mut change = audit::begin(admin, by, "purge", target(which)).await?;
-    let done = remove(admin, which, &mut change.progress).await;
-    let told = done.map(|()| change.progress.done);
-    change.ended(told).await
+    audited(admin, by, "purge", target(which), async |progress| {
+        remove(admin, which, progress).await?;
+        Ok(progress.done)
+    })
+    .await
 }
 
 async fn remove(admin: &Admin, which: &WhichDead, progress: &mut Progress) -> Result<(), Error> {

@@ -2,9 +2,10 @@ use bytes::Bytes;
 use serde_json::json;
 use tracing::warn;
 
+use super::audit::{Progress, Told, audited};
 use super::guard::Caller;
 use super::types::{Chosen, Pin, Report, WorkerOracle};
-use super::{Admin, Error, audit};
+use super::{Admin, Error};
 use crate::flow::{Digest, Flow, NotADigest};
 use crate::ledger::Choice;
 
@@ -57,10 +58,13 @@ pub(super) async fn missing(admin: &Admin, flow: &Flow) -> Result<Option<String>
     Ok(missing.map(str::to_owned))
 }
 
+impl Told for Chosen {}
+
 /// Writes down what all workers take up within a second or two.
 pub(super) async fn rollback(admin: &Admin, by: &Caller, name: &str) -> Result<Chosen, Error> {
-    let change = audit::begin(admin, by, "rollback", json!({ "oracle": name })).await?;
-    change.ended(roll_back(admin, name).await).await
+    let target = json!({ "oracle": name });
+    let change = async |_: &mut Progress| roll_back(admin, name).await;
+    audited(admin, by, "rollback", target, change).await
 }
 
 async fn roll_back(admin: &Admin, name: &str) -> Result<Chosen, Error> {
@@ -86,8 +90,8 @@ pub(super) async fn pin(
     pin: &Pin,
 ) -> Result<Chosen, Error> {
     let target = json!({ "oracle": name, "digest": pin.digest });
-    let change = audit::begin(admin, by, "pin", target).await?;
-    change.ended(hold(admin, name, pin).await).await
+    let change = async |_: &mut Progress| hold(admin, name, pin).await;
+    audited(admin, by, "pin", target, change).await
 }
 
 async fn hold(admin: &Admin, name: &str, pin: &Pin) -> Result<Chosen, Error> {
@@ -113,10 +117,11 @@ async fn hold(admin: &Admin, name: &str, pin: &Pin) -> Result<Chosen, Error> {
 }
 
 pub(super) async fn unpin(admin: &Admin, by: &Caller, name: &str) -> Result<Chosen, Error> {
-    let change = audit::begin(admin, by, "unpin", json!({ "oracle": name })).await?;
-    let let_go = admin.ledger.choose(name, None).await;
-    let let_go = let_go.map(|()| chosen(name, None));
-    change.ended(let_go.map_err(Error::from)).await
+    let change = async |_: &mut Progress| {
+        admin.ledger.choose(name, None).await?;
+        Ok(chosen(name, None))
+    };
+    audited(admin, by, "unpin", json!({ "oracle": name }), change).await
 }
 
 fn chosen(name: &str, digest: Option<Digest>) -> Chosen {

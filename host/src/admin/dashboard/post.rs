@@ -7,10 +7,11 @@ use hyper::Request;
 use hyper::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use serde::Serialize;
 use serde_json::value::RawValue;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
+use crate::admin::audit::{Progress, Told, audited, members};
 use crate::admin::guard::Caller;
-use crate::admin::{Admin, Error, audit};
+use crate::admin::{Admin, Error};
 use crate::flow::{Filled, Flow, Identity, Name, Values};
 use crate::http_client::{http_client, with_causes};
 use crate::request_id::X_REQUEST_ID;
@@ -34,26 +35,18 @@ pub struct Posted {
     pub id: Option<String>,
 }
 
-/// Of a post, in the audit log: never a body, nor a detail that quotes one.
-#[derive(Serialize)]
-struct Told {
-    status: u16,
-    id: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<String>,
-}
-
-impl Told {
-    fn of(posted: &Posted) -> Self {
-        let refused = || match posted.body["title"].as_str() {
-            Some(title) => format!("refused by the front end: {title}"),
-            None => "refused by the front end".to_owned(),
-        };
-        Self {
-            status: posted.status,
-            id: posted.id.clone(),
-            error: (posted.status >= 300).then(refused),
+impl Told for Posted {
+    /// Never a body, nor a detail that quotes one.
+    fn told(&self) -> Map<String, Value> {
+        let mut told = members(&json!({ "status": self.status, "id": self.id }));
+        if self.status >= 300 {
+            let error = match self.body["title"].as_str() {
+                Some(title) => format!("refused by the front end: {title}"),
+                None => "refused by the front end".to_owned(),
+            };
+            told.insert("error".to_owned(), error.into());
         }
+        told
     }
 }
 
@@ -67,13 +60,8 @@ pub(in crate::admin) async fn post(
     body: Bytes,
 ) -> Result<Posted, Error> {
     let target = json!({ "flow": flow.name.as_str() });
-    let change = audit::begin(admin, by, "post", target).await?;
-    let posted = match hand_on(admin, by, flow, headers, body).await {
-        Ok(posted) => posted,
-        Err(error) => return change.ended(Err(error)).await,
-    };
-    change.ended(Ok(Told::of(&posted))).await?;
-    Ok(posted)
+    let change = async |_: &mut Progress| hand_on(admin, by, flow, headers, body).await;
+    audited(admin, by, "post", target, change).await
 }
 
 async fn hand_on(
