@@ -17,6 +17,7 @@ pub mod cli;
 pub mod deliver;
 pub mod embedded;
 pub mod flow;
+mod fresh;
 mod http_client;
 pub mod import;
 pub mod ingest;

@@ -2,19 +2,15 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
 
 use hyper::StatusCode;
 use serde::Serialize;
-use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use crate::backbone::{self, Backbone, MemoryUse, Partition};
 use crate::flow::{Flow, Flows};
+use crate::fresh::{Fresh, within};
 use crate::ledger::Ledger;
-
-/// Whoever asks often gets the same answer.
-const FRESH: Duration = Duration::from_secs(1);
 
 /// Says whether this process is ready, and why it is not.
 pub struct Readiness {
@@ -33,7 +29,7 @@ pub struct Readiness {
 #[derive(Default)]
 pub struct Asked {
     ever: AtomicBool,
-    last: Mutex<Option<(Instant, Vec<Reason>)>>,
+    last: Fresh<Vec<Reason>>,
 }
 
 /// Why nothing more should be sent here.
@@ -84,15 +80,7 @@ impl Readiness {
         if draining() {
             return Report::of(vec![Reason::Draining]);
         }
-        let mut last = self.asked.last.lock().await;
-        let reasons = match &*last {
-            Some((at, reasons)) if at.elapsed() < FRESH => reasons.clone(),
-            _ => {
-                let found = self.look().await.unwrap_or(vec![Reason::BackboneAway]);
-                *last = Some((Instant::now(), found.clone()));
-                found
-            }
-        };
+        let reasons = self.asked.last.or(self.look()).await;
         match draining() {
             true => Report::of(vec![Reason::Draining]),
             false => Report::of(reasons),
@@ -105,15 +93,27 @@ impl Readiness {
         self.asked.ever.load(Ordering::Relaxed)
     }
 
-    async fn look(&self) -> Result<Vec<Reason>, backbone::Error> {
+    /// A server that does not say within two seconds is away.
+    async fn look(&self) -> Vec<Reason> {
+        if self.admits {
+            let reasons = within(self.look_whether_it_admits()).await;
+            return reasons.unwrap_or(vec![Reason::BackboneAway]);
+        }
+        let (backbone, ledger) =
+            tokio::join!(within(self.backbone.ping()), within(self.ledger.ping()));
+        let mut reasons = Vec::new();
+        if backbone.is_err() {
+            reasons.push(Reason::BackboneAway);
+        }
+        if ledger.is_err() {
+            reasons.push(Reason::LedgerAway);
+        }
+        reasons
+    }
+
+    async fn look_whether_it_admits(&self) -> Result<Vec<Reason>, backbone::Error> {
         self.backbone.ping().await?;
         let mut reasons = Vec::new();
-        if !self.admits {
-            if self.ledger.ping().await.is_err() {
-                reasons.push(Reason::LedgerAway);
-            }
-            return Ok(reasons);
-        }
         let memory = self.backbone.memory().await?;
         if memory.is_some_and(MemoryUse::is_scarce) {
             reasons.push(Reason::MemoryScarce);

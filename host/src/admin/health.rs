@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Admin, api};
 use crate::backbone::Backbone;
+use crate::fresh::within;
 use crate::ingest::{HealthReport, Part};
 use crate::ledger::Ledger;
 
@@ -17,7 +18,7 @@ pub struct Health {
 }
 
 pub async fn health(backbone: &dyn Backbone, ledger: &dyn Ledger) -> Health {
-    let (redis, postgres) = tokio::join!(backbone.ping(), ledger.ping());
+    let (redis, postgres) = tokio::join!(within(backbone.ping()), within(ledger.ping()));
     Health {
         redis: redis.map_err(|error| error.to_string()),
         postgres: postgres.map_err(|error| error.to_string()),

@@ -1,18 +1,18 @@
 //! `GET /metrics`: what this process counts, and what the backbone says when it
 //! is asked.
 
-use std::time::{Duration, Instant};
+use std::fmt::Display;
 
 use http_body_util::Full;
 use hyper::Response;
 use hyper::body::Bytes;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
-use tokio::sync::Mutex;
 use tracing::debug;
 
 use super::{Admin, partitions};
 use crate::backbone::{ByDeliveries, Depth, Error, MemoryUse};
 use crate::flow::{Flow, FlowName};
+use crate::fresh::{Fresh, within};
 use crate::metrics::table::{
     BACKBONE_MEMORY_LIMIT, BACKBONE_MEMORY_USED, DEAD_LETTERS, ENTRIES_OPEN, ENTRIES_PENDING,
     ENTRIES_RETRYING, ENTRIES_WAITING, OLDEST_PENDING_AGE, OLDEST_WAITING_AGE, PART_UP,
@@ -20,11 +20,6 @@ use crate::metrics::table::{
 };
 use crate::metrics::{Recorder, snapshot};
 
-/// How long what was read is good for: whoever asks more often is no load for
-/// the backbone.
-const FRESH: Duration = Duration::from_secs(1);
-/// How long each part may take to answer: less than a scraper waits.
-const PATIENCE: Duration = Duration::from_secs(2);
 /// Pending entries of a partition that are looked at.
 const LOOKED_AT: usize = 1000;
 /// As [`ByDeliveries`].
@@ -32,30 +27,24 @@ const DELIVERIES: [&str; 5] = ["1", "2", "3", "4", "5+"];
 
 pub struct Metrics {
     recorder: Recorder,
-    /// The gauges, and when they were read.
-    read: Mutex<Option<(Instant, String)>>,
+    gauges: Fresh<String>,
 }
 
 impl Metrics {
     pub fn new(recorder: Recorder) -> Self {
         Self {
             recorder,
-            read: Mutex::default(),
+            gauges: Fresh::default(),
         }
     }
 
     async fn page(&self, admin: &Admin) -> String {
-        let mut read = self.read.lock().await;
-        let gauges = match read.take() {
-            Some((at, gauges)) if at.elapsed() < FRESH => (at, gauges),
-            _ => {
-                let reading = Reading::of(admin).await;
-                let gauges = snapshot(|| reading.show()).unwrap_or_default();
-                (Instant::now(), gauges)
-            }
+        let read = async {
+            let reading = Reading::of(admin).await;
+            snapshot(|| reading.show()).unwrap_or_default()
         };
-        let (_, gauges) = read.insert(gauges);
-        self.recorder.render() + gauges
+        let gauges = self.gauges.or(read).await;
+        self.recorder.render() + &gauges
     }
 }
 
@@ -85,10 +74,10 @@ struct OfFlow {
 impl Reading {
     async fn of(admin: &Admin) -> Self {
         let (flows, memory, redis, postgres) = tokio::join!(
-            within(of_flows(admin)),
-            within(admin.backbone.memory()),
-            within(admin.backbone.ping()),
-            within(admin.ledger.ping()),
+            read(of_flows(admin)),
+            read(admin.backbone.memory()),
+            read(admin.backbone.ping()),
+            read(admin.ledger.ping()),
         );
         Self {
             flows: flows.unwrap_or_default(),
@@ -165,16 +154,8 @@ async fn of_flows(admin: &Admin) -> Result<Vec<(FlowName, OfFlow)>, Error> {
 }
 
 /// `None` where it fails, or takes too long.
-async fn within<T, E: std::fmt::Display>(asked: impl Future<Output = Result<T, E>>) -> Option<T> {
-    match tokio::time::timeout(PATIENCE, asked).await {
-        Ok(Ok(answer)) => Some(answer),
-        Ok(Err(error)) => {
-            debug!(%error, "metrics not read");
-            None
-        }
-        Err(_) => {
-            debug!("metrics not read in time");
-            None
-        }
-    }
+async fn read<T>(asked: impl Future<Output = Result<T, impl Display>>) -> Option<T> {
+    let read = within(asked).await;
+    read.inspect_err(|error| debug!(%error, "metrics not read"))
+        .ok()
 }

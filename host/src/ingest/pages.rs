@@ -5,15 +5,12 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hyper::StatusCode;
-use tokio::sync::Mutex;
 
 use super::{Health, Response, respond};
 use crate::backbone::{Backbone, Partition};
 use crate::flow::{Filled, Flow, Name, Values};
+use crate::fresh::{Fresh, within};
 use crate::ledger::Ledger;
-
-/// Whoever asks often gets the same page.
-const FRESH: Duration = Duration::from_secs(1);
 
 /// One health page of a flow.
 pub(super) struct Page {
@@ -24,7 +21,7 @@ pub(super) struct Page {
     ledger: Arc<dyn Ledger>,
     health: Health,
     started: Instant,
-    last: Mutex<Option<(Instant, StatusCode, Bytes)>>,
+    last: Fresh<(StatusCode, Bytes)>,
 }
 
 impl Page {
@@ -43,18 +40,17 @@ impl Page {
             ledger: Arc::clone(ledger),
             health: Arc::clone(health),
             started,
-            last: Mutex::new(None),
+            last: Fresh::default(),
         }
     }
 
     /// 200, or 503 where a server is away.
     pub async fn answer(&self) -> Response {
-        let mut last = self.last.lock().await;
-        if let Some((at, status, page)) = &*last
-            && at.elapsed() < FRESH
-        {
-            return respond(*status, page.clone());
-        }
+        let (status, page) = self.last.or(self.page()).await;
+        respond(status, page)
+    }
+
+    async fn page(&self) -> (StatusCode, Bytes) {
         let figures = self.figures().await;
         let status = match figures.healthy {
             true => StatusCode::OK,
@@ -64,9 +60,7 @@ impl Page {
         if let Some(health) = self.flow.health.get(self.index) {
             health.reply.render(&figures, &mut page);
         }
-        let page = Bytes::from(page);
-        *last = Some((Instant::now(), status, page.clone()));
-        respond(status, page)
+        (status, Bytes::from(page))
     }
 
     async fn figures(&self) -> Figures {
@@ -86,13 +80,15 @@ impl Page {
         let mut counts = Counts::default();
         for index in 0..self.flow.stream.partitions {
             let flow = self.flow.name.clone();
-            let depth = self.backbone.depth(&Partition { flow, index }).await.ok()?;
+            let partition = Partition { flow, index };
+            let depth = within(self.backbone.depth(&partition)).await.ok()?;
             counts.open += depth.open;
             counts.decided += depth.decided;
             counts.dead += depth.dead;
         }
         if !self.flow.deliver.is_empty() {
-            let deliveries = self.ledger.delivery_counts(&self.flow.name).await.ok()?;
+            let deliveries = self.ledger.delivery_counts(&self.flow.name);
+            let deliveries = within(deliveries).await.ok()?;
             counts.open += deliveries.waiting;
             counts.dead += deliveries.given_up;
             let unfinished = deliveries.waiting + deliveries.given_up;

@@ -102,6 +102,22 @@ async fn it_is_not_ready_while_redis_is_away_or_nearly_full() {
 }
 
 #[tokio::test]
+async fn a_redis_that_hangs_is_not_waited_for() {
+    let mut redis = PrivateRedis::start().await;
+    let site = site_on(&redis).await;
+    let front = Process::start(&site, "api", &[]).await;
+    let worker = Process::start(&site, "worker", &[]).await;
+    front.until_ready().await;
+    worker.until_ready().await;
+    redis.pause();
+    front.until_unready("backbone-away").await;
+    worker.until_unready("backbone-away").await;
+    redis.resume();
+    front.until_ready().await;
+    worker.until_ready().await;
+}
+
+#[tokio::test]
 async fn it_is_ready_until_no_flow_has_room() {
     let ground = Ground::servers().await;
     let site = Site::of_flows(ground, &["transactions", "credit"]).with_oracle(MEMPOOL_RISK);

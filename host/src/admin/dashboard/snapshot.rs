@@ -1,5 +1,5 @@
 use std::collections::{BTreeMap, HashMap};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use hdrhistogram::Histogram;
 use jiff::Timestamp;
@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::rates::{Rate, Rates};
 use crate::admin::types::{Dead, FlowStatus, Kept, PendingEntry, Report, WorkerOracle};
 use crate::admin::{Admin, Error, Health, dead, decisions, health, oracles, pending};
+use crate::fresh::within;
 use crate::ledger::DeadFilter;
 
 /// Rows of each table: who needs more asks with a filter, or the CLI.
@@ -15,9 +16,6 @@ const ROWS: u32 = 50;
 
 /// Decisions among which the HIGH ones are looked for.
 const LOOKED_AT: u32 = 200;
-
-/// A part that is away must not keep the others from being shown.
-const PATIENCE: Duration = Duration::from_secs(2);
 
 /// All that the page shows.
 #[derive(Serialize)]
@@ -69,11 +67,11 @@ enum Known<T> {
 }
 
 impl<T> Known<T> {
+    /// A part that is away must not keep the others from being shown.
     async fn of(asking: impl Future<Output = Result<T, Error>>) -> Self {
-        match tokio::time::timeout(PATIENCE, asking).await {
-            Ok(Ok(known)) => Self::Known(known),
-            Ok(Err(error)) => Self::Unknown(error.to_string()),
-            Err(_) => Self::Unknown(format!("no answer within {PATIENCE:?}")),
+        match within(asking).await {
+            Ok(known) => Self::Known(known),
+            Err(why) => Self::Unknown(why.to_string()),
         }
     }
 
