@@ -44,6 +44,7 @@ pub(super) async fn list(admin: &Admin, query: &Query<'_>) -> Result<Vec<Dead>, 
             .map(|digest| digest.to_ascii_lowercase()),
         since: since.map(|since| u64::try_from(since.as_millisecond()).unwrap_or(0)),
         limit: Some(limit),
+        without_bodies: false,
     };
     let buried = admin.ledger.dead(&filter).await?;
     Ok(buried.into_iter().map(dead).collect())
@@ -169,6 +170,7 @@ pub(super) async fn matching(admin: &Admin, which: &WhichDead) -> Result<Vec<Bur
         digest: digest.as_ref().map(|digest| digest.to_ascii_lowercase()),
         since: since.map(|since| u64::try_from(since.as_millisecond()).unwrap_or(0)),
         limit: None,
+        without_bodies: false,
     };
     Ok(admin.ledger.dead(&filter).await?)
 }
@@ -193,6 +195,6 @@ pub(super) fn dead(Buried { letter, .. }: Buried) -> Dead {
         first_at: timestamp(letter.first_at),
         last_at: timestamp(letter.last_at),
         request_id: request_id(&letter.attributes),
-        body: String::from_utf8_lossy(&letter.body).into_owned(),
+        body: Some(String::from_utf8_lossy(&letter.body).into_owned()),
     }
 }

@@ -3,7 +3,7 @@ use super::pending::{max, timestamp};
 use super::types::{DecidedBy, Kept, WholeDecision};
 use super::{Admin, Error};
 use crate::flow::{Attributes, FlowName, Judged, REQUEST_ID, attribute};
-use crate::ledger::KeptDecision;
+use crate::ledger::ListedDecision;
 
 /// The decisions that were kept last.
 pub(super) async fn latest(admin: &Admin, query: &Query<'_>) -> Result<Vec<Kept>, Error> {
@@ -17,7 +17,7 @@ pub(super) async fn latest(admin: &Admin, query: &Query<'_>) -> Result<Vec<Kept>
     Ok(latest.into_iter().map(kept).collect())
 }
 
-pub(super) fn kept(decision: KeptDecision) -> Kept {
+pub(super) fn kept(decision: ListedDecision) -> Kept {
     Kept {
         flow: decision.flow.to_string(),
         id: decision.id.to_string(),

@@ -199,8 +199,10 @@ pub struct Dead {
     pub last_at: Option<Timestamp>,
     /// What the request was called that it came with.
     pub request_id: Option<String>,
-    /// As text; bytes that are none are shown as U+FFFD.
-    pub body: String,
+    /// As text; bytes that are none are shown as U+FFFD. Absent in the
+    /// dashboard's snapshots.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<String>,
 }
 
 /// The body of `POST /dead/requeue`, `/dead/rehearse` and `/dead/purge`: which

@@ -248,6 +248,6 @@ fn tell(dead: &Dead) -> String {
         or_dash(dead.received_at),
         or_dash(dead.first_at),
         or_dash(dead.last_at),
-        dead.body,
+        dead.body.as_deref().unwrap_or_default(),
     )
 }

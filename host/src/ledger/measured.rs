@@ -10,8 +10,8 @@ use serde_json::Value;
 
 use super::{
     AuditLog, Audited, Buried, Change, Choice, DeadFilter, DeadLetter, Decided, DecidedBy,
-    DeliveryCounts, Error, Kept, KeptDecision, KeptDelivery, LeasedDelivery, Ledger, Outbox, Route,
-    Stored, Undelivered,
+    DeliveryCounts, Error, Kept, KeptDecision, KeptDelivery, LeasedDelivery, Ledger,
+    ListedDecision, Outbox, Route, Stored, Undelivered,
 };
 use crate::backbone::{Landmark, Partition, StreamId};
 use crate::flow::{BodyHash, Digest, FlowName};
@@ -77,7 +77,8 @@ measured! {
         fn keep(by: &DecidedBy, batch: &[Decided]) -> Kept;
         fn kept_before(flow: &FlowName, entries: &[(StreamId, Arc<str>, BodyHash)]) -> Kept;
         fn decision(flow: &FlowName, id: &str) -> Option<KeptDecision>;
-        fn latest(flow: Option<&FlowName>, max: u32) -> Vec<KeptDecision>;
+        fn latest(flow: Option<&FlowName>, max: u32) -> Vec<ListedDecision>;
+        fn latest_high(max: u32) -> Vec<ListedDecision>;
         fn kept_since(flow: &FlowName, since: u64) -> u64;
         fn next_ids(flow: &FlowName, count: u32) -> u64;
         fn bury(letters: &[DeadLetter]) -> Stored;

@@ -100,6 +100,17 @@ pub struct KeptDecision {
     pub flow_digest: Digest,
 }
 
+/// A decision as it is kept, without its body: a list has many of them.
+#[derive(Clone, Debug)]
+pub struct ListedDecision {
+    pub flow: FlowName,
+    pub id: Arc<str>,
+    /// Unix milliseconds.
+    pub received_at: u64,
+    pub attributes: Attributes,
+    pub outcome: Outcome,
+}
+
 #[derive(Clone, Debug, Default)]
 pub struct DeadFilter {
     pub flow: Option<String>,
@@ -111,6 +122,8 @@ pub struct DeadFilter {
     /// Died since (Unix milliseconds).
     pub since: Option<u64>,
     pub limit: Option<i64>,
+    /// Bodies are left out: they come back empty.
+    pub without_bodies: bool,
 }
 
 /// Which digest of an oracle is in force, apart from what lies in the directory.
@@ -164,7 +177,11 @@ pub trait Ledger: Outbox + AuditLog {
     async fn decision(&self, flow: &FlowName, id: &str) -> Result<Option<KeptDecision>, Error>;
 
     /// The last `max` decisions of a flow or of all, newest first.
-    async fn latest(&self, flow: Option<&FlowName>, max: u32) -> Result<Vec<KeptDecision>, Error>;
+    async fn latest(&self, flow: Option<&FlowName>, max: u32)
+    -> Result<Vec<ListedDecision>, Error>;
+
+    /// The last `max` decisions of all flows that are high, newest first.
+    async fn latest_high(&self, max: u32) -> Result<Vec<ListedDecision>, Error>;
 
     /// How many decisions are kept of entries received since (Unix ms).
     async fn kept_since(&self, flow: &FlowName, since: u64) -> Result<u64, Error>;

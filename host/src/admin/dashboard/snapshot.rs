@@ -14,9 +14,6 @@ use crate::ledger::DeadFilter;
 /// Rows of each table: who needs more asks with a filter, or the CLI.
 const ROWS: u32 = 50;
 
-/// Decisions among which the HIGH ones are looked for.
-const LOOKED_AT: u32 = 200;
-
 /// All that the page shows.
 #[derive(Serialize)]
 pub(super) struct Snapshot {
@@ -121,27 +118,21 @@ impl Snapshot {
 async fn dead_letters(admin: &Admin) -> Result<Vec<Dead>, Error> {
     let filter = DeadFilter {
         limit: Some(ROWS.into()),
+        without_bodies: true,
         ..DeadFilter::default()
     };
     let buried = admin.ledger.dead(&filter).await?;
     let letters = buried.into_iter().map(|buried| Dead {
-        body: String::new(),
+        body: None,
         ..dead::dead(buried)
     });
     Ok(letters.collect())
 }
 
-/// What each flow calls HIGH.
+/// Whatever their flows call it.
 async fn high(admin: &Admin) -> Result<Vec<Kept>, Error> {
-    let latest = admin.ledger.latest(None, LOOKED_AT).await?;
-    let flows = admin.flows.borrow();
-    let high = latest.into_iter().filter(|decision| {
-        let flow = flows.find(decision.flow.as_str());
-        let label = decision.outcome.label.as_ref();
-        flow.zip(label)
-            .is_some_and(|(flow, label)| flow.decide.high == *label)
-    });
-    Ok(high.take(ROWS as usize).map(decisions::kept).collect())
+    let high = admin.ledger.latest_high(ROWS).await?;
+    Ok(high.into_iter().map(decisions::kept).collect())
 }
 
 fn flows_now(

@@ -55,7 +55,10 @@ pub(super) fn bury(db: &Connection, letters: &[DeadLetter]) -> rusqlite::Result<
 }
 
 /// A filter that is NULL lets everything pass, and so does a limit below 0.
-const DEAD: &str = "SELECT * FROM dead_letters
+const DEAD: &str = "SELECT
+        flow, partition, stream_id, id, iif(?7, x'', body) AS body, fault, error, oracle, digest,
+        attempts, deliveries, received_at, first_at, last_at, generation, attributes
+    FROM dead_letters
     WHERE (?1 IS NULL OR flow = ?1)
       AND (?2 IS NULL OR fault = ?2)
       AND (?3 IS NULL OR id = ?3)
@@ -72,6 +75,7 @@ pub(super) fn dead(db: &Connection, filter: &DeadFilter) -> rusqlite::Result<Vec
         filter.digest,
         filter.since.map(signed),
         filter.limit,
+        filter.without_bodies,
     ];
     let mut dead = db.prepare_cached(DEAD)?;
     dead.query_map(which, buried)?.collect()

@@ -7,7 +7,7 @@ use crate::embedded::now;
 use crate::embedded::values::{attributes, from_json, signed, to_json};
 use crate::flow::{BodyHash, DeliverWhen, Digest, FlowName, Label, Outcome};
 use crate::ledger::proof::Hashes;
-use crate::ledger::{Decided, DecidedBy, Error, KeptDecision};
+use crate::ledger::{Decided, DecidedBy, Error, KeptDecision, ListedDecision};
 
 /// What is to be kept of a batch, refused where Postgres would refuse it.
 ///
@@ -134,24 +134,59 @@ pub(super) fn latest(
     db: &Connection,
     flow: Option<&FlowName>,
     max: u32,
-) -> rusqlite::Result<Vec<KeptDecision>> {
-    let latest = "SELECT * FROM decisions WHERE ?1 IS NULL OR flow = ?1 ORDER BY seq DESC LIMIT ?2";
+) -> rusqlite::Result<Vec<ListedDecision>> {
+    let latest = "SELECT flow, id, received_at, attributes,
+            score, label_name, reasons, output, oracles, decided_at
+        FROM decisions
+        WHERE ?1 IS NULL OR flow = ?1
+        ORDER BY seq DESC
+        LIMIT ?2";
     let mut latest = db.prepare_cached(latest)?;
     latest
-        .query_map(params![flow.map(FlowName::as_str), max], kept)?
+        .query_map(params![flow.map(FlowName::as_str), max], listed)?
         .collect()
 }
 
+pub(super) fn latest_high(db: &Connection, max: u32) -> rusqlite::Result<Vec<ListedDecision>> {
+    let latest = "SELECT flow, id, received_at, attributes,
+            score, label_name, reasons, output, oracles, decided_at
+        FROM decisions
+        WHERE label = 'high'
+        ORDER BY seq DESC
+        LIMIT ?1";
+    let mut latest = db.prepare_cached(latest)?;
+    latest.query_map([max], listed)?.collect()
+}
+
 fn kept(row: &Row<'_>) -> rusqlite::Result<KeptDecision> {
-    let label: Option<String> = row.get("label_name")?;
-    let attributes: Option<String> = row.get("attributes")?;
-    let attributes = attributes.map(|json| from_json(&json)).transpose()?;
+    let ListedDecision {
+        flow,
+        id,
+        received_at,
+        attributes,
+        outcome,
+    } = listed(row)?;
     Ok(KeptDecision {
-        flow: FlowName::new(row.get::<_, String>("flow")?),
-        id: row.get_ref("id")?.as_str()?.into(),
+        flow,
+        id,
         stream_id: row.get("stream_id")?,
         body: row.get("body")?,
         body_hash: BodyHash(row.get("body_hash")?),
+        received_at,
+        attributes,
+        outcome,
+        threshold: row.get("threshold")?,
+        flow_digest: parse_digest(row.get_ref("flow_digest")?.as_str()?)?,
+    })
+}
+
+fn listed(row: &Row<'_>) -> rusqlite::Result<ListedDecision> {
+    let label: Option<String> = row.get("label_name")?;
+    let attributes: Option<String> = row.get("attributes")?;
+    let attributes = attributes.map(|json| from_json(&json)).transpose()?;
+    Ok(ListedDecision {
+        flow: FlowName::new(row.get::<_, String>("flow")?),
+        id: row.get_ref("id")?.as_str()?.into(),
         received_at: ms(row, "received_at")?,
         attributes: attributes.unwrap_or_default(),
         outcome: Outcome {
@@ -162,7 +197,5 @@ fn kept(row: &Row<'_>) -> rusqlite::Result<KeptDecision> {
             oracles: from_json(row.get_ref("oracles")?.as_str()?)?,
             decided_at: ms(row, "decided_at")?,
         },
-        threshold: row.get("threshold")?,
-        flow_digest: parse_digest(row.get_ref("flow_digest")?.as_str()?)?,
     })
 }

@@ -18,7 +18,7 @@ use rusqlite::{Connection, Row};
 use super::proof::{self, Hashes};
 use super::{
     Buried, Choice, DeadFilter, DeadLetter, Decided, DecidedBy, Error, Kept, KeptDecision, Ledger,
-    Stored,
+    ListedDecision, Stored,
 };
 use crate::backbone::{Landmark, Partition, StreamId};
 use crate::embedded::values::unreadable;
@@ -112,10 +112,18 @@ impl Ledger for Embedded {
         self.read(move |db| keep::decision(db, &flow, &id)).await
     }
 
-    async fn latest(&self, flow: Option<&FlowName>, max: u32) -> Result<Vec<KeptDecision>, Error> {
+    async fn latest(
+        &self,
+        flow: Option<&FlowName>,
+        max: u32,
+    ) -> Result<Vec<ListedDecision>, Error> {
         let flow = flow.cloned();
         self.read(move |db| keep::latest(db, flow.as_ref(), max))
             .await
+    }
+
+    async fn latest_high(&self, max: u32) -> Result<Vec<ListedDecision>, Error> {
+        self.read(move |db| keep::latest_high(db, max)).await
     }
 
     async fn kept_since(&self, flow: &FlowName, since: u64) -> Result<u64, Error> {

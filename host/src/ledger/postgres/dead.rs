@@ -102,6 +102,7 @@ pub(super) async fn dead(client: &Client, filter: &DeadFilter) -> Result<Vec<Bur
                 &filter.digest,
                 &filter.since.map(timestamp),
                 &filter.limit,
+                &filter.without_bodies,
             ],
         )
         .await?;

@@ -10,7 +10,7 @@ use super::timestamp;
 use crate::backbone::StreamId;
 use crate::flow::{Attributes, BodyHash, DeliverWhen, Digest, FlowName, Judged, Label, Outcome};
 use crate::ledger::proof::{self, Hashes};
-use crate::ledger::{Decided, DecidedBy, Error, Kept, KeptDecision};
+use crate::ledger::{Decided, DecidedBy, Error, Kept, KeptDecision, ListedDecision};
 
 const KEEP: &str = include_str!("queries/keep.sql");
 const BODY_HASHES: &str = include_str!("queries/body_hashes.sql");
@@ -173,24 +173,50 @@ pub(super) async fn latest(
     client: &Client,
     flow: Option<&FlowName>,
     max: u32,
-) -> Result<Vec<KeptDecision>, Error> {
+) -> Result<Vec<ListedDecision>, Error> {
     const LATEST: &str = include_str!("queries/latest.sql");
     let statement = client.prepare_cached(LATEST).await?;
     let (flow, max) = (flow.map(FlowName::as_str), i64::from(max));
     let rows = client.query(&statement, &[&flow, &max]).await?;
-    rows.iter().map(kept).collect()
+    rows.iter().map(listed).collect()
+}
+
+pub(super) async fn latest_high(client: &Client, max: u32) -> Result<Vec<ListedDecision>, Error> {
+    const LATEST_HIGH: &str = include_str!("queries/latest_high.sql");
+    let statement = client.prepare_cached(LATEST_HIGH).await?;
+    let rows = client.query(&statement, &[&i64::from(max)]).await?;
+    rows.iter().map(listed).collect()
 }
 
 fn kept(row: &Row) -> Result<KeptDecision, Error> {
-    let oracles: Json<Vec<Judged>> = row.try_get("oracles")?;
     let body_hash: &[u8] = row.try_get("body_hash")?;
-    let attributes: Option<Json<_>> = row.try_get("attributes")?;
+    let ListedDecision {
+        flow,
+        id,
+        received_at,
+        attributes,
+        outcome,
+    } = listed(row)?;
     Ok(KeptDecision {
-        flow: FlowName::new(row.try_get::<_, &str>("flow")?),
-        id: row.try_get::<_, &str>("id")?.into(),
+        flow,
+        id,
         stream_id: row.try_get("stream_id")?,
         body: row.try_get("body")?,
         body_hash: BodyHash(body_hash.try_into().map_err(unreadable)?),
+        received_at,
+        attributes,
+        outcome,
+        threshold: row.try_get("threshold")?,
+        flow_digest: parse_digest(row.try_get("flow_digest")?)?,
+    })
+}
+
+fn listed(row: &Row) -> Result<ListedDecision, Error> {
+    let oracles: Json<Vec<Judged>> = row.try_get("oracles")?;
+    let attributes: Option<Json<_>> = row.try_get("attributes")?;
+    Ok(ListedDecision {
+        flow: FlowName::new(row.try_get::<_, &str>("flow")?),
+        id: row.try_get::<_, &str>("id")?.into(),
         received_at: unix_ms(row, "received_at")?,
         attributes: attributes.map_or_else(Attributes::default, |attributes| attributes.0),
         outcome: Outcome {
@@ -201,7 +227,5 @@ fn kept(row: &Row) -> Result<KeptDecision, Error> {
             oracles: oracles.0,
             decided_at: unix_ms(row, "decided_at")?,
         },
-        threshold: row.try_get("threshold")?,
-        flow_digest: parse_digest(row.try_get("flow_digest")?)?,
     })
 }

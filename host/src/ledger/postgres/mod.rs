@@ -26,7 +26,7 @@ use tokio_postgres::{Config, NoTls};
 use super::proof::{self, Hashes};
 use super::{
     Buried, Choice, DeadFilter, DeadLetter, Decided, DecidedBy, Error, Kept, KeptDecision, Ledger,
-    Stored,
+    ListedDecision, Stored,
 };
 use crate::backbone::{Landmark, Partition, StreamId};
 use crate::flow::{BodyHash, Digest, FlowName};
@@ -171,9 +171,19 @@ impl Ledger for Postgres {
         self.answered(client, call)
     }
 
-    async fn latest(&self, flow: Option<&FlowName>, max: u32) -> Result<Vec<KeptDecision>, Error> {
+    async fn latest(
+        &self,
+        flow: Option<&FlowName>,
+        max: u32,
+    ) -> Result<Vec<ListedDecision>, Error> {
         let client = self.client().await?;
         let call = timeout(ANSWER, keep::latest(&client, flow, max)).await;
+        self.answered(client, call)
+    }
+
+    async fn latest_high(&self, max: u32) -> Result<Vec<ListedDecision>, Error> {
+        let client = self.client().await?;
+        let call = timeout(ANSWER, keep::latest_high(&client, max)).await;
         self.answered(client, call)
     }
 

@@ -17,8 +17,8 @@ use crate::backbone::{Landmark, Partition, StreamId};
 use crate::flow::{BodyHash, Digest, Entry, FlowName, OracleLimits};
 use crate::ledger::{
     AuditLog, Audited, Buried, Change, Choice, DeadFilter, DeadLetter, Decided, DecidedBy,
-    DeliveryCounts, Error, Kept, KeptDecision, KeptDelivery, LeasedDelivery, Ledger, Outbox, Route,
-    Stored, Undelivered,
+    DeliveryCounts, Error, Kept, KeptDecision, KeptDelivery, LeasedDelivery, Ledger,
+    ListedDecision, Outbox, Route, Stored, Undelivered,
 };
 
 pub(super) const NAME: &str = "judge";
@@ -109,7 +109,11 @@ impl Ledger for Shelf {
         unimplemented!()
     }
 
-    async fn latest(&self, _: Option<&FlowName>, _: u32) -> Result<Vec<KeptDecision>, Error> {
+    async fn latest(&self, _: Option<&FlowName>, _: u32) -> Result<Vec<ListedDecision>, Error> {
+        unimplemented!()
+    }
+
+    async fn latest_high(&self, _: u32) -> Result<Vec<ListedDecision>, Error> {
         unimplemented!()
     }
 

@@ -198,4 +198,13 @@ async fn dead_letters_are_found_by_flow_fault_and_id_newest_first(rig: Rig) {
     assert_eq!(found(DeadFilter { id, ..any() }).await, [3, 1]);
     let limit = Some(2);
     assert_eq!(found(DeadFilter { limit, ..any() }).await, [4, 3]);
+    let without_bodies = true;
+    let filter = DeadFilter {
+        without_bodies,
+        limit,
+        ..any()
+    };
+    assert_eq!(found(filter.clone()).await, [4, 3]);
+    let buried = rig.ledger.dead(&filter).await.unwrap();
+    assert!(buried.iter().all(|buried| buried.letter.body.is_empty()));
 }

@@ -8,6 +8,7 @@ contract!([postgres, embedded] {
     a_decision_comes_back_as_it_was_made_and_the_body_byte_for_byte,
     without_a_verdict_there_is_neither_score_nor_label,
     the_latest_decisions_come_newest_first_of_one_flow_or_of_all,
+    high_decisions_are_found_behind_any_number_of_others,
     decisions_are_counted_by_when_their_entries_were_received,
     the_same_entry_again_is_proven_and_its_decision_stays_as_it_is,
     another_body_under_a_decided_id_is_a_conflict_and_proves_nothing,
@@ -83,6 +84,29 @@ async fn the_latest_decisions_come_newest_first_of_one_flow_or_of_all(rig: Rig) 
     assert_eq!(latest(None, 10).await, ["4", "3", "2", "1"]);
     let f = FlowName::new("f");
     assert_eq!(latest(Some(&f), 2).await, ["4", "3"]);
+}
+
+async fn high_decisions_are_found_behind_any_number_of_others(rig: Rig) {
+    let mut first = decided(1, "1", "{}");
+    // As its flow calls it.
+    first.decision.label_name = Some("FRAUD".into());
+    let mut low = decided(3, "3", "{}");
+    low.decision.label = Some(Label::Low);
+    // A flow may call it so, and it is none.
+    low.decision.label_name = Some("HIGH".into());
+    for (flow, row) in [("f", first), ("g", decided(2, "2", "{}")), ("f", low)] {
+        rig.ledger.keep(&by(flow), &[row]).await.unwrap();
+    }
+    let others: Vec<_> = (4..300).map(|n| unjudged(n, &n.to_string())).collect();
+    rig.ledger.keep(&by("g"), &others).await.unwrap();
+    let high = async |max| {
+        let high = rig.ledger.latest_high(max).await.unwrap();
+        let ids = high.iter().map(|d| (d.flow.to_string(), d.id.to_string()));
+        ids.collect::<Vec<_>>()
+    };
+    let row = |flow: &str, id: &str| (flow.to_owned(), id.to_owned());
+    assert_eq!(high(10).await, [row("g", "2"), row("f", "1")]);
+    assert_eq!(high(1).await, [row("g", "2")]);
 }
 
 async fn decisions_are_counted_by_when_their_entries_were_received(rig: Rig) {

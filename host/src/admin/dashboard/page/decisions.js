@@ -5,8 +5,8 @@ import { whyButton } from "./why.js";
 
 export function highPanel(section) {
   const rows = makeTable(section.querySelector(".rows"), {
-    caption: "Among the last 200 decisions that were kept, the newest first.",
-    empty: "None of the last decisions that were kept is HIGH.",
+    caption: "The latest 50 that were kept, the newest first.",
+    empty: "No decision that was kept is HIGH.",
     key: (decision) => `${decision.flow} ${decision.id}`,
     columns: [
       { label: "Id", show: (cell, { id }) => { say(cell, shortened(id), "code"); cell.title = id; } },

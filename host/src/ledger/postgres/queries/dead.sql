@@ -1,8 +1,8 @@
 -- A filter that is NULL lets everything pass, and so does LIMIT NULL.
 SELECT
-    flow, partition, stream_id, id, body, fault, error, oracle, digest,
+    flow, partition, stream_id, id, fault, error, oracle, digest,
     attempts, deliveries, received_at, first_at, last_at, generation,
-    attributes
+    attributes, CASE WHEN $7 THEN ''::bytea ELSE body END AS body
 FROM dead_letters
 WHERE ($1::text IS NULL OR flow = $1)
   AND ($2::text IS NULL OR fault = $2)
