@@ -3,8 +3,9 @@ use std::sync::Arc;
 
 use tracing::{Instrument, debug, debug_span, info_span, warn};
 
+use super::clock::now_ms;
 use super::decide::{decide, is_kept};
-use super::give_up::{Exhausted, now_ms};
+use super::give_up::Exhausted;
 use super::insist::{Stopped, insist};
 use super::judge::{self, Shown};
 use super::lease::Lease;
@@ -193,8 +194,7 @@ impl PartitionWorker {
         });
         let settled = settled.instrument(debug_span!("settle")).await?;
         settled.map_err(|_| Stopped)?;
-        self.live.meter.settled(stored.entries());
-        self.live.latency.record(stored.entries());
+        self.live.settled(stored.entries());
         Ok(())
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tracing::{error, warn};
 
 use super::batch::Faulty;
+use super::clock::now_ms;
 use super::decide::{is_kept, unjudged};
 use super::insist::{Stopped, insist};
 use super::lease::Lease;
@@ -196,8 +197,4 @@ enum Given {
     NotTaken(EntryFault),
     /// It may not.
     NotHigh,
-}
-
-pub(super) fn now_ms() -> u64 {
-    u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or(0)
 }

@@ -6,9 +6,7 @@ use std::time::Duration;
 use metrics::{Counter, Histogram};
 
 use super::blame::Found;
-use super::give_up::now_ms;
 use super::judge::Answer;
-use crate::backbone::StreamId;
 use crate::flow::{Digest, FaultKind, FlowName, Label};
 use crate::ledger::{Decided, Stored};
 use crate::metrics::table;
@@ -19,7 +17,7 @@ pub(super) struct Meter {
     pub faults: ByFault,
     pub buried: ByFault,
     pub lost: Counter,
-    decided_after: Histogram,
+    pub decided_after: Histogram,
     high: Counter,
     low: Counter,
     none: Counter,
@@ -76,14 +74,6 @@ impl Meter {
         self.high.increment(high);
         self.low.increment(low);
         self.none.increment(none);
-    }
-
-    pub fn settled(&self, entries: &[(StreamId, Arc<str>)]) {
-        let now = now_ms();
-        for (received, _) in entries {
-            let after = Duration::from_millis(now.saturating_sub(received.ms));
-            self.decided_after.record(after);
-        }
     }
 }
 

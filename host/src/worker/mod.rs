@@ -6,6 +6,7 @@
 mod batch;
 mod blame;
 mod breaker;
+mod clock;
 mod decide;
 mod give_up;
 mod insist;
@@ -20,6 +21,7 @@ mod traced;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::{Semaphore, watch};
@@ -27,7 +29,7 @@ use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
-use crate::backbone::{Backbone, Partition};
+use crate::backbone::{Backbone, Partition, StreamId};
 use crate::flow::{Flow, FlowName, Flows};
 use crate::ledger::Ledger;
 use crate::oracle::Registry;
@@ -35,6 +37,7 @@ use crate::oracle::Registry;
 pub(crate) use self::decide::decide;
 
 use self::breaker::Breaker;
+use self::clock::now_ms;
 use self::latency::FlowLatency;
 pub use self::latency::{Latencies, LatencyCounts};
 use self::meter::Meter;
@@ -144,6 +147,17 @@ impl Live {
     fn change(&self, flow: Arc<Flow>) {
         self.flow.store(flow);
         self.changed.send_replace(());
+    }
+
+    /// From received to settled, for the metrics and for the worker's report.
+    fn settled(&self, entries: &[(StreamId, Arc<str>)]) {
+        let now = now_ms();
+        self.latency.record(entries.iter().map(|(received, _)| {
+            // The clocks of backbone and worker may differ.
+            let ms = now.saturating_sub(received.ms);
+            self.meter.decided_after.record(Duration::from_millis(ms));
+            ms
+        }));
     }
 }
 
