@@ -7,7 +7,7 @@ use hyper::StatusCode;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use crate::backbone::{self, Backbone, MemoryUse, Partition};
+use crate::backbone::{self, Backbone, MemoryUse, Partition, partitions};
 use crate::flow::{Flow, Flows};
 use crate::fresh::{Fresh, within};
 use crate::ledger::Ledger;
@@ -128,8 +128,8 @@ impl Readiness {
     async fn any_has_room(&self) -> Result<bool, backbone::Error> {
         let flows = Arc::clone(&self.flows.borrow().live);
         for flow in flows.iter() {
-            for index in 0..flow.stream.partitions {
-                if self.has_room(flow, index).await? {
+            for partition in partitions(flow) {
+                if self.has_room(flow, &partition).await? {
                     return Ok(true);
                 }
             }
@@ -137,12 +137,8 @@ impl Readiness {
         Ok(false)
     }
 
-    async fn has_room(&self, flow: &Flow, index: u16) -> Result<bool, backbone::Error> {
-        let partition = Partition {
-            flow: flow.name.clone(),
-            index,
-        };
-        let depth = self.backbone.depth(&partition).await?;
+    async fn has_room(&self, flow: &Flow, partition: &Partition) -> Result<bool, backbone::Error> {
+        let depth = self.backbone.depth(partition).await?;
         Ok(depth.open < flow.stream.max_backlog_of_partition())
     }
 }

@@ -9,8 +9,8 @@ use hyper::body::Bytes;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use tracing::debug;
 
-use super::{Admin, partitions};
-use crate::backbone::{ByDeliveries, Depth, Error, MemoryUse};
+use super::Admin;
+use crate::backbone::{ByDeliveries, Depth, Error, MemoryUse, depth_of, partitions};
 use crate::flow::{Flow, FlowName};
 use crate::fresh::{Fresh, within};
 use crate::metrics::table::{
@@ -65,7 +65,6 @@ struct Reading {
 }
 
 /// All its partitions together.
-#[derive(Default)]
 struct OfFlow {
     depth: Depth,
     by_deliveries: ByDeliveries,
@@ -103,13 +102,14 @@ impl Reading {
 
 impl OfFlow {
     async fn read(admin: &Admin, flow: &Flow) -> Result<Self, Error> {
-        let mut all = Self::default();
+        let mut all = Self {
+            depth: depth_of(&*admin.backbone, flow).await?,
+            by_deliveries: ByDeliveries::default(),
+        };
+        if all.depth.pending == 0 {
+            return Ok(all);
+        }
         for partition in partitions(flow) {
-            let depth = admin.backbone.depth(&partition).await?;
-            all.depth += depth;
-            if depth.pending == 0 {
-                continue;
-            }
             let by_deliveries = admin.backbone.by_deliveries(&partition, LOOKED_AT);
             for (all, of_partition) in all.by_deliveries.iter_mut().zip(by_deliveries.await?) {
                 *all += of_partition;
@@ -120,10 +120,9 @@ impl OfFlow {
 
     fn show(&self, flow: &str) {
         let depth = &self.depth;
-        let waiting = depth.open.saturating_sub(depth.pending);
         for (gauge, count) in [
             (&ENTRIES_OPEN, depth.open),
-            (&ENTRIES_WAITING, waiting),
+            (&ENTRIES_WAITING, depth.waiting()),
             (&ENTRIES_PENDING, depth.pending),
             (&ENTRIES_RETRYING, depth.retrying),
             (&DEAD_LETTERS, depth.dead),

@@ -21,7 +21,7 @@ mod why;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::backbone::{Backbone, Partition};
+use crate::backbone::Backbone;
 use crate::flow::{Flow, Flows};
 use crate::ledger::Ledger;
 use crate::readiness::Readiness;
@@ -84,13 +84,4 @@ impl Admin {
             Error::NotFound(format!("no flow {name}; there are: {}", known.join(", ")))
         })
     }
-}
-
-/// All partitions of a flow.
-pub fn partitions(flow: &Flow) -> impl Iterator<Item = Partition> {
-    let name = flow.name.clone();
-    (0..flow.stream.partitions).map(move |index| Partition {
-        flow: name.clone(),
-        index,
-    })
 }

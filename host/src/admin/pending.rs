@@ -2,8 +2,8 @@ use jiff::Timestamp;
 
 use super::api::Query;
 use super::types::{FlowStatus, KeptSince, PendingEntry};
-use super::{Admin, Error, partitions};
-use crate::backbone::Pending;
+use super::{Admin, Error};
+use crate::backbone::{Pending, depth_of, partitions};
 use crate::flow::FlowName;
 
 const DEFAULT_MAX: u32 = 100;
@@ -15,7 +15,11 @@ pub(super) async fn flows(admin: &Admin) -> Result<Vec<FlowStatus>, Error> {
     let running = flows.live.iter().map(|flow| (flow, "running"));
     let draining = flows.draining.iter().map(|flow| (flow, "draining"));
     for (flow, state) in running.chain(draining) {
-        let mut status = FlowStatus {
+        let depth = depth_of(&*admin.backbone, flow).await?;
+        if state != "running" && depth.open == 0 {
+            continue;
+        }
+        all.push(FlowStatus {
             name: flow.name.to_string(),
             state: state.to_owned(),
             paths: flow
@@ -27,28 +31,15 @@ pub(super) async fn flows(admin: &Admin) -> Result<Vec<FlowStatus>, Error> {
                 .iter()
                 .map(|o| o.component.to_string())
                 .collect(),
-            open: 0,
-            pending: 0,
-            retrying: 0,
-            lost: 0,
-            oldest_ms: None,
-            decided: 0,
-            dead: 0,
-        };
-        for partition in partitions(flow) {
-            let depth = admin.backbone.depth(&partition).await?;
-            status.open += depth.open;
-            status.pending += depth.pending;
-            status.retrying += depth.retrying;
-            status.lost += depth.lost;
-            status.decided += depth.decided;
-            status.dead += depth.dead;
-            let oldest = depth.oldest().map(|age| age.as_millis() as u64);
-            status.oldest_ms = status.oldest_ms.max(oldest);
-        }
-        if state == "running" || status.open > 0 {
-            all.push(status);
-        }
+            open: depth.open,
+            waiting: depth.waiting(),
+            pending: depth.pending,
+            retrying: depth.retrying,
+            lost: depth.lost,
+            oldest_ms: depth.oldest().map(|age| age.as_millis() as u64),
+            decided: depth.decided,
+            dead: depth.dead,
+        });
     }
     Ok(all)
 }

@@ -20,6 +20,9 @@ pub struct FlowStatus {
     pub oracles: Vec<String>,
     /// Appended and neither settled nor dead.
     pub open: u64,
+    /// Appended, and nobody has read it yet.
+    #[serde(default)]
+    pub waiting: u64,
     /// Delivered and not settled.
     pub pending: u64,
     /// Of those, waiting for their next attempt.

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::flow::{BodyHash, FlowName, Rate, Retry};
+use crate::flow::{BodyHash, Flow, FlowName, Rate, Retry};
 use crate::ledger::Stored;
 
 pub use self::embedded::Embedded;
@@ -21,7 +21,7 @@ pub use self::stream_id::{NotAStreamId, StreamId};
 pub use self::types::{
     AppendLimits, Appended, ByDeliveries, Cause, Delivery, Depth, Error, Failed, Fate, FaultRecord,
     Landmark, MemoryUse, NewEntry, OpenEntry, Origin, Outcomes, Partition, Payload, Pending,
-    Recorded, Requeue, Tokens, Trace,
+    Recorded, Requeue, Tokens, Trace, partitions,
 };
 
 /// How long a worker's hold on an entry lasts without being renewed.
@@ -185,4 +185,13 @@ pub trait Backbone: Send + Sync {
     async fn reports(&self) -> Result<Vec<(String, String)>, Error>;
 
     async fn ping(&self) -> Result<(), Error>;
+}
+
+/// Of all partitions of a flow together.
+pub async fn depth_of(backbone: &dyn Backbone, flow: &Flow) -> Result<Depth, Error> {
+    let mut all = Depth::default();
+    for partition in partitions(flow) {
+        all += backbone.depth(&partition).await?;
+    }
+    Ok(all)
 }

@@ -8,13 +8,24 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::StreamId;
-use crate::flow::{Attributes, BodyHash, Entry, EntryFault, FlowName, REQUEST_ID, TRACEPARENT};
+use crate::flow::{
+    Attributes, BodyHash, Entry, EntryFault, Flow, FlowName, REQUEST_ID, TRACEPARENT,
+};
 
 /// One partition of a flow's stream.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Partition {
     pub flow: FlowName,
     pub index: u16,
+}
+
+/// All of a flow.
+pub fn partitions(flow: &Flow) -> impl Iterator<Item = Partition> {
+    let name = flow.name.clone();
+    (0..flow.stream.partitions).map(move |index| Partition {
+        flow: name.clone(),
+        index,
+    })
 }
 
 /// An entry on its way in.
@@ -222,6 +233,11 @@ pub struct Depth {
 }
 
 impl Depth {
+    /// Appended, and nobody has read it yet.
+    pub fn waiting(&self) -> u64 {
+        self.open.saturating_sub(self.pending)
+    }
+
     /// Since the oldest open entry was appended.
     pub fn oldest(&self) -> Option<Duration> {
         self.oldest_waiting.max(self.oldest_pending)

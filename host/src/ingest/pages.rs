@@ -7,7 +7,7 @@ use bytes::Bytes;
 use hyper::StatusCode;
 
 use super::{Health, Response, respond};
-use crate::backbone::{Backbone, Partition};
+use crate::backbone::{Backbone, depth_of};
 use crate::flow::{Filled, Flow, Name, Values};
 use crate::fresh::{Fresh, within};
 use crate::ledger::Ledger;
@@ -77,15 +77,13 @@ impl Page {
 
     /// `None` where a server does not tell.
     async fn counts(&self) -> Option<Counts> {
-        let mut counts = Counts::default();
-        for index in 0..self.flow.stream.partitions {
-            let flow = self.flow.name.clone();
-            let partition = Partition { flow, index };
-            let depth = within(self.backbone.depth(&partition)).await.ok()?;
-            counts.open += depth.open;
-            counts.decided += depth.decided;
-            counts.dead += depth.dead;
-        }
+        let depth = depth_of(&*self.backbone, &self.flow);
+        let depth = within(depth).await.ok()?;
+        let mut counts = Counts {
+            open: depth.open,
+            decided: depth.decided,
+            dead: depth.dead,
+        };
         if !self.flow.deliver.is_empty() {
             let deliveries = self.ledger.delivery_counts(&self.flow.name);
             let deliveries = within(deliveries).await.ok()?;
@@ -104,7 +102,6 @@ struct Figures {
     counts: Option<Counts>,
 }
 
-#[derive(Default)]
 struct Counts {
     open: u64,
     /// And delivered, where the flow delivers.

@@ -29,7 +29,7 @@ use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
-use crate::backbone::{Backbone, Partition, StreamId};
+use crate::backbone::{self, Backbone, StreamId};
 use crate::flow::{Flow, FlowName, Flows};
 use crate::ledger::Ledger;
 use crate::oracle::Registry;
@@ -92,9 +92,7 @@ impl Worker {
                 }
                 let latency = self.latencies.of(&flow.name);
                 let live = Arc::new(Live::new(Arc::clone(flow), latency));
-                for index in 0..flow.stream.partitions {
-                    let flow = flow.name.clone();
-                    let partition = Partition { flow, index };
+                for partition in backbone::partitions(flow) {
                     let worker = PartitionWorker::new(
                         self.clone(),
                         Arc::clone(&live),

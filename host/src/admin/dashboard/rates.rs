@@ -75,6 +75,7 @@ mod tests {
             paths: Vec::new(),
             oracles: Vec::new(),
             open,
+            waiting: open,
             pending: 0,
             retrying: 0,
             lost: 0,

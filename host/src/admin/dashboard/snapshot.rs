@@ -38,8 +38,6 @@ pub(super) struct Snapshot {
 struct FlowNow {
     #[serde(flatten)]
     status: FlowStatus,
-    /// Appended, and nobody has read it yet.
-    waiting: u64,
     /// Oracles of it that no worker runs.
     missing: Vec<String>,
     #[serde(flatten)]
@@ -141,7 +139,6 @@ fn flows_now(
     reports: Option<&[(String, Report)]>,
 ) -> Vec<FlowNow> {
     let flows = flows.into_iter().map(|status| FlowNow {
-        waiting: status.open.saturating_sub(status.pending),
         missing: reports.map_or_else(Vec::new, |reports| missing(&status, reports)),
         rate: rates.get(&status.name).copied(),
         latency: latency(&status.name, reports.unwrap_or_default()),

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use tracing::{info, warn};
 
-use crate::admin::{Admin, partitions};
+use crate::admin::Admin;
+use crate::backbone::depth_of;
 use crate::flow::Flow;
 use crate::ledger;
 
@@ -46,14 +47,8 @@ async fn removed(admin: &Admin) -> Result<Vec<Arc<Flow>>, ledger::Error> {
                 continue;
             }
         };
-        let mut open = 0;
-        for partition in partitions(&flow) {
-            open += admin
-                .backbone
-                .depth(&partition)
-                .await
-                .map_or(0, |depth| depth.open);
-        }
+        let depth = depth_of(&*admin.backbone, &flow).await;
+        let open = depth.map_or(0, |depth| depth.open);
         if open > 0 {
             info!(
                 flow = name,
