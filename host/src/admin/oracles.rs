@@ -49,13 +49,20 @@ pub(super) async fn component(admin: &Admin, digest: &str) -> Result<Bytes, Erro
 
 /// An oracle of the flow that no living worker runs.
 pub(super) async fn missing(admin: &Admin, flow: &Flow) -> Result<Option<String>, Error> {
-    let running = list(admin).await?;
-    let mut names = flow.oracles.iter().map(|usage| &*usage.component);
-    let missing = names.find(|name| {
-        let mut rows = running.iter();
-        !rows.any(|row| row.oracle.name == *name && row.oracle.digest.is_some())
-    });
-    Ok(missing.map(str::to_owned))
+    let reports = reports(admin).await?;
+    let names = flow.oracles.iter().map(|usage| &*usage.component);
+    Ok(missing_of(names, &reports).next().map(str::to_owned))
+}
+
+/// Those of `names` that no worker runs.
+pub(super) fn missing_of<'a>(
+    names: impl Iterator<Item = &'a str>,
+    reports: &[(String, Report)],
+) -> impl Iterator<Item = &'a str> {
+    names.filter(move |name| {
+        let mut oracles = reports.iter().flat_map(|(_, report)| &report.oracles);
+        !oracles.any(|oracle| oracle.name == *name && oracle.digest.is_some())
+    })
 }
 
 impl Told for Chosen {}

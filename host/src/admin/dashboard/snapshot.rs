@@ -148,15 +148,9 @@ fn flows_now(
 }
 
 fn missing(flow: &FlowStatus, reports: &[(String, Report)]) -> Vec<String> {
-    let runs = |name: &String| {
-        let mut oracles = reports.iter().flat_map(|(_, report)| &report.oracles);
-        oracles.any(|oracle| oracle.name == *name && oracle.digest.is_some())
-    };
-    flow.oracles
-        .iter()
-        .filter(|name| !runs(name))
-        .cloned()
-        .collect()
+    let names = flow.oracles.iter().map(String::as_str);
+    let missing = oracles::missing_of(names, reports);
+    missing.map(str::to_owned).collect()
 }
 
 /// Over all workers; `None` where nothing was settled within the last seconds.
