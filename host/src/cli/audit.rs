@@ -1,9 +1,8 @@
 use clap::Args;
 use serde_json::Value;
 
-use super::client::Client;
+use super::CallOptions;
 use super::table::{or_dash, print, short};
-use super::{AdminOption, JsonOption};
 use crate::admin::types::Audited;
 
 #[derive(Debug, Args)]
@@ -12,17 +11,15 @@ pub(super) struct Arguments {
     #[arg(long, default_value_t = 20)]
     max: u32,
     #[command(flatten)]
-    json: JsonOption,
-    #[command(flatten)]
-    admin: AdminOption,
+    call: CallOptions,
 }
 
 pub(super) async fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let client = Client::new(&arguments.admin);
+    let client = arguments.call.client();
     let rows: Vec<Audited> = client.rows("/audit", None, arguments.max).await?;
     let header = ["at", "who", "from", "action", "target", "outcome"];
     let none = "nothing was changed";
-    print(&rows, arguments.json, &header, none, |row| {
+    print(&rows, arguments.call.json, &header, none, |row| {
         let outcome = row.outcome.as_ref();
         vec![
             or_dash(row.at),

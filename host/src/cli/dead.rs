@@ -1,9 +1,9 @@
 use clap::{ArgGroup, Args, Subcommand};
 use jiff::Timestamp;
 
-use super::client::{Client, segment};
+use super::CallOptions;
+use super::client::segment;
 use super::table::{or_dash, print, short};
-use super::{AdminOption, JsonOption};
 use crate::admin::types::{Dead, DeadDone, Rehearsed, WhichDead};
 
 #[derive(Debug, Subcommand)]
@@ -16,9 +16,7 @@ pub(super) enum Command {
         #[arg(long, default_value_t = 100)]
         limit: u32,
         #[command(flatten)]
-        json: JsonOption,
-        #[command(flatten)]
-        admin: AdminOption,
+        call: CallOptions,
     },
     /// Show one with its error and body
     Show {
@@ -27,9 +25,7 @@ pub(super) enum Command {
         /// The entry's stream id, or its own id
         which: String,
         #[command(flatten)]
-        json: JsonOption,
-        #[command(flatten)]
-        admin: AdminOption,
+        call: CallOptions,
     },
     /// Append them once more, to be judged by the oracle of now
     #[command(group(some_of_them()))]
@@ -43,9 +39,7 @@ pub(super) enum Command {
         #[arg(long)]
         dry_run: bool,
         #[command(flatten)]
-        json: JsonOption,
-        #[command(flatten)]
-        admin: AdminOption,
+        call: CallOptions,
     },
     /// Remove them for good
     #[command(group(some_of_them()))]
@@ -53,9 +47,7 @@ pub(super) enum Command {
         #[command(flatten)]
         which: Which,
         #[command(flatten)]
-        json: JsonOption,
-        #[command(flatten)]
-        admin: AdminOption,
+        call: CallOptions,
     },
 }
 
@@ -112,54 +104,32 @@ impl From<Which> for WhichDead {
 
 pub(super) async fn run(command: Command) -> anyhow::Result<()> {
     match command {
-        Command::List {
-            which,
-            limit,
-            json,
-            admin,
-        } => list(&which, limit, json, &admin).await,
-        Command::Show {
-            flow,
-            which,
-            json,
-            admin,
-        } => {
+        Command::List { which, limit, call } => list(&which, limit, &call).await,
+        Command::Show { flow, which, call } => {
             let path = format!("/dead/{}/{}", segment(&flow), segment(&which));
-            let dead: Dead = Client::new(&admin).get(&path, &[]).await?;
-            json.say(&dead, || tell(&dead))
+            let dead: Dead = call.client().get(&path, &[]).await?;
+            call.json.say(&dead, || tell(&dead))
         }
         Command::Requeue {
             which,
             dry_run: true,
-            json,
-            admin,
+            call,
             ..
-        } => rehearse(which, json, &admin).await,
+        } => rehearse(which, &call).await,
         Command::Requeue {
-            which,
-            rate,
-            json,
-            admin,
-            ..
+            which, rate, call, ..
         } => {
             let which = WhichDead {
                 rate: Some(rate),
                 ..which.into()
             };
-            act("requeue", "requeued", which, json, &admin).await
+            act("requeue", "requeued", which, &call).await
         }
-        Command::Purge { which, json, admin } => {
-            act("purge", "purged", which.into(), json, &admin).await
-        }
+        Command::Purge { which, call } => act("purge", "purged", which.into(), &call).await,
     }
 }
 
-async fn list(
-    which: &Which,
-    limit: u32,
-    json: JsonOption,
-    admin: &AdminOption,
-) -> anyhow::Result<()> {
+async fn list(which: &Which, limit: u32, call: &CallOptions) -> anyhow::Result<()> {
     let limit = limit.to_string();
     let since = which.since.map(|since| since.to_string());
     let parameters = [
@@ -170,7 +140,7 @@ async fn list(
         ("since", since.as_deref()),
         ("limit", Some(limit.as_str())),
     ];
-    let rows: Vec<Dead> = Client::new(admin).get("/dead", &parameters).await?;
+    let rows: Vec<Dead> = call.client().get("/dead", &parameters).await?;
     let header = [
         "flow",
         "stream id",
@@ -180,7 +150,7 @@ async fn list(
         "attempts",
         "last",
     ];
-    print(&rows, json, &header, "no dead letters", |row| {
+    print(&rows, call.json, &header, "no dead letters", |row| {
         vec![
             row.flow.clone(),
             row.stream_id.clone(),
@@ -193,12 +163,13 @@ async fn list(
     })
 }
 
-async fn rehearse(which: Which, json: JsonOption, admin: &AdminOption) -> anyhow::Result<()> {
-    let rows: Vec<Rehearsed> = Client::new(admin)
+async fn rehearse(which: Which, call: &CallOptions) -> anyhow::Result<()> {
+    let rows: Vec<Rehearsed> = call
+        .client()
         .post("/dead/rehearse", &WhichDead::from(which))
         .await?;
     let header = ["flow", "id", "died of", "would pass", "score", "error"];
-    print(&rows, json, &header, "no dead letters", |row| {
+    print(&rows, call.json, &header, "no dead letters", |row| {
         let passes = if row.fault.is_none() { "yes" } else { "no" };
         let error = match (&row.fault, &row.error) {
             (Some(fault), Some(error)) => format!("{fault}: {}", short(error, 60)),
@@ -215,17 +186,9 @@ async fn rehearse(which: Which, json: JsonOption, admin: &AdminOption) -> anyhow
     })
 }
 
-async fn act(
-    what: &str,
-    done: &str,
-    which: WhichDead,
-    json: JsonOption,
-    admin: &AdminOption,
-) -> anyhow::Result<()> {
-    let answer: DeadDone = Client::new(admin)
-        .post(&format!("/dead/{what}"), &which)
-        .await?;
-    json.say(&answer, || {
+async fn act(what: &str, done: &str, which: WhichDead, call: &CallOptions) -> anyhow::Result<()> {
+    let answer: DeadDone = call.client().post(&format!("/dead/{what}"), &which).await?;
+    call.json.say(&answer, || {
         format!("{} {done}, {} skipped", answer.done, answer.skipped)
     })
 }

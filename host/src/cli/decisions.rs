@@ -1,8 +1,7 @@
 use clap::Args;
 
-use super::client::Client;
+use super::CallOptions;
 use super::table::{or_dash, print, short};
-use super::{AdminOption, JsonOption};
 use crate::admin::types::Kept;
 
 #[derive(Debug, Args)]
@@ -13,13 +12,11 @@ pub(super) struct Arguments {
     #[arg(long, default_value_t = 20)]
     max: u32,
     #[command(flatten)]
-    json: JsonOption,
-    #[command(flatten)]
-    admin: AdminOption,
+    call: CallOptions,
 }
 
 pub(super) async fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let client = Client::new(&arguments.admin);
+    let client = arguments.call.client();
     let flow = arguments.flow.as_deref();
     let rows: Vec<Kept> = client.rows("/decisions", flow, arguments.max).await?;
     let header = [
@@ -31,7 +28,8 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         "by",
         "decided at",
     ];
-    print(&rows, arguments.json, &header, "nothing is kept", |row| {
+    let none = "nothing is kept";
+    print(&rows, arguments.call.json, &header, none, |row| {
         let by = row.oracles.iter();
         let by: Vec<_> = by
             .map(|by| format!("{} {:.12}", by.name, by.digest))

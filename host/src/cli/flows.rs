@@ -5,9 +5,8 @@ use anyhow::anyhow;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::client::Client;
 use super::table::{or_dash, print};
-use super::{AdminOption, JsonOption};
+use super::{CallOptions, JsonOption};
 use crate::admin::types::FlowStatus;
 use crate::flow::{Flow, Problem};
 
@@ -17,9 +16,7 @@ pub(super) struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
     #[command(flatten)]
-    json: JsonOption,
-    #[command(flatten)]
-    admin: AdminOption,
+    call: CallOptions,
 }
 
 #[derive(Debug, Subcommand)]
@@ -35,17 +32,17 @@ enum Command {
 
 pub(super) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     match arguments.command {
-        None => list(arguments.json, &arguments.admin).await,
+        None => list(&arguments.call).await,
         Some(Command::Check { directory, json }) => check(&directory, json),
     }
 }
 
-async fn list(json: JsonOption, admin: &AdminOption) -> anyhow::Result<()> {
-    let rows: Vec<FlowStatus> = Client::new(admin).get("/flows", &[]).await?;
+async fn list(call: &CallOptions) -> anyhow::Result<()> {
+    let rows: Vec<FlowStatus> = call.client().get("/flows", &[]).await?;
     let header = [
         "flow", "state", "paths", "oracles", "open", "pending", "retrying", "oldest", "lost",
     ];
-    print(&rows, json, &header, "no flows", |row| {
+    print(&rows, call.json, &header, "no flows", |row| {
         vec![
             row.name.clone(),
             row.state.clone(),

@@ -2,9 +2,7 @@ use anyhow::bail;
 use clap::Args;
 use serde_json::{Map, Value};
 
-use super::AdminOption;
-use super::client::Client;
-use super::out::JsonOption;
+use super::CallOptions;
 use super::table::lined;
 
 #[derive(Clone, Debug, Args)]
@@ -13,9 +11,7 @@ pub(super) struct Arguments {
     #[arg(long)]
     ready: bool,
     #[command(flatten)]
-    json: JsonOption,
-    #[command(flatten)]
-    admin: AdminOption,
+    call: CallOptions,
 }
 
 /// Prints what `GET /healthz` says, or `GET /readyz`.
@@ -23,7 +19,7 @@ pub(super) struct Arguments {
 /// # Errors
 /// Where a part is away, where it is not ready, or where nobody answers.
 pub(super) async fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let Arguments { ready, json, admin } = arguments;
+    let Arguments { ready, call } = arguments;
     let (path, otherwise) = match ready {
         true => ("/readyz", "it is not ready"),
         false => (
@@ -31,8 +27,8 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<()> {
             "not all is well; the log of the host names the address that does not answer",
         ),
     };
-    let (status, said) = Client::new(&admin).state::<Map<_, _>>(path).await?;
-    json.say(&said, || {
+    let (status, said) = call.client().state::<Map<_, _>>(path).await?;
+    call.json.say(&said, || {
         let rows = said.iter().map(|(part, is)| [part.clone(), plain(is)]);
         lined(&["part", "state"], rows).to_string()
     })?;

@@ -34,6 +34,7 @@ use std::process::ExitCode;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use self::client::{Client, segment};
 use self::out::{JsonOption, note};
 
 /// A WebAssembly-plugin host with a Redis Streams backbone.
@@ -78,7 +79,7 @@ enum Command {
     /// List the decisions that were kept last, newest first
     Decisions(decisions::Arguments),
     /// Tell what became of an entry, and what it waits for
-    Why(why::Arguments),
+    Why(OneEntry),
     /// List, show, requeue or purge dead letters
     #[command(subcommand)]
     Dead(dead::Command),
@@ -104,6 +105,39 @@ struct AdminOption {
     admin: String,
     #[command(flatten)]
     token: crate::settings::AdminTokenSettings,
+}
+
+/// How a command asks the running Floodgate, and prints what it is answered.
+#[derive(Clone, Debug, Args)]
+struct CallOptions {
+    #[command(flatten)]
+    json: JsonOption,
+    #[command(flatten)]
+    admin: AdminOption,
+}
+
+impl CallOptions {
+    fn client(&self) -> Client {
+        Client::new(&self.admin)
+    }
+}
+
+/// What a command takes that asks for one entry.
+#[derive(Debug, Args)]
+struct OneEntry {
+    /// The flow that it was sent to
+    flow: String,
+    /// The entry's id, as the flow normalises it
+    id: String,
+    #[command(flatten)]
+    call: CallOptions,
+}
+
+impl OneEntry {
+    /// Of what the admin API tells of it under `of`.
+    fn path(&self, of: &str) -> String {
+        format!("/{of}/{}/{}", segment(&self.flow), segment(&self.id))
+    }
 }
 
 /// Parses the command line and does what it says. Exit codes: 0 done,
@@ -152,7 +186,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Oracles(arguments) => oracles::run(arguments).await,
         Command::Pending(arguments) => pending::run(arguments).await,
         Command::Decisions(arguments) => decisions::run(arguments).await,
-        Command::Why(arguments) => why::run(arguments).await,
+        Command::Why(entry) => why::run(entry).await,
         Command::Dead(command) => dead::run(command).await,
         Command::Audit(arguments) => audit::run(arguments).await,
         Command::Import(arguments) => import::run(arguments).await,

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use clap::Subcommand;
 
 use super::out::{JsonOption, note};
-use super::{oracle_check, oracle_new, oracle_verify, oracle_watch};
+use super::{OneEntry, oracle_check, oracle_new, oracle_verify, oracle_watch};
 use crate::oracle::build::build;
 
 #[derive(Debug, Subcommand)]
@@ -26,7 +26,7 @@ pub(super) enum Command {
     /// Say whether a component fits, what it costs, and what it says of a sample
     Check(oracle_check::Arguments),
     /// Make a stored decision again, with the components and settings of then
-    Verify(oracle_verify::Arguments),
+    Verify(OneEntry),
 }
 
 pub(super) async fn run(command: Command) -> anyhow::Result<()> {
@@ -47,6 +47,6 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
         Command::Check(arguments) => {
             tokio::task::spawn_blocking(move || oracle_check::run(&arguments)).await?
         }
-        Command::Verify(arguments) => oracle_verify::run(arguments).await,
+        Command::Verify(entry) => oracle_verify::run(entry).await,
     }
 }

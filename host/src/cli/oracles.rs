@@ -1,8 +1,8 @@
 use clap::{Args, Subcommand};
 
-use super::client::{Client, segment};
+use super::client::segment;
 use super::table::{or_dash, print, short};
-use super::{AdminOption, JsonOption};
+use super::{CallOptions, JsonOption};
 use crate::admin::types::{Chosen, Nothing, Pin, WorkerOracle};
 use crate::oracle::OracleStatus;
 
@@ -12,9 +12,7 @@ pub(super) struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
     #[command(flatten)]
-    json: JsonOption,
-    #[command(flatten)]
-    admin: AdminOption,
+    call: CallOptions,
 }
 
 #[derive(Debug, Subcommand)]
@@ -24,9 +22,7 @@ enum Command {
         /// The component's name, as flow files have it
         name: String,
         #[command(flatten)]
-        json: JsonOption,
-        #[command(flatten)]
-        admin: AdminOption,
+        call: CallOptions,
     },
     /// Hold one digest, whatever is dropped
     Pin {
@@ -35,41 +31,32 @@ enum Command {
         /// The digest, or its beginning
         digest: String,
         #[command(flatten)]
-        json: JsonOption,
-        #[command(flatten)]
-        admin: AdminOption,
+        call: CallOptions,
     },
     /// Let the oracle directory count again
     Unpin {
         /// The component's name, as flow files have it
         name: String,
         #[command(flatten)]
-        json: JsonOption,
-        #[command(flatten)]
-        admin: AdminOption,
+        call: CallOptions,
     },
 }
 
 pub(super) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     match arguments.command {
-        None => list(arguments.json, &arguments.admin).await,
-        Some(Command::Rollback { name, json, admin }) => {
+        None => list(&arguments.call).await,
+        Some(Command::Rollback { name, call }) => {
             let path = format!("/oracles/{}/rollback", segment(&name));
-            said(&Client::new(&admin).post(&path, &Nothing {}).await?, json)
+            said(&call.client().post(&path, &Nothing {}).await?, call.json)
         }
-        Some(Command::Pin {
-            name,
-            digest,
-            json,
-            admin,
-        }) => {
+        Some(Command::Pin { name, digest, call }) => {
             let path = format!("/oracles/{}/pin", segment(&name));
-            let chosen = Client::new(&admin).post(&path, &Pin { digest }).await?;
-            said(&chosen, json)
+            let chosen = call.client().post(&path, &Pin { digest }).await?;
+            said(&chosen, call.json)
         }
-        Some(Command::Unpin { name, json, admin }) => {
+        Some(Command::Unpin { name, call }) => {
             let path = format!("/oracles/{}/unpin", segment(&name));
-            said(&Client::new(&admin).post(&path, &Nothing {}).await?, json)
+            said(&call.client().post(&path, &Nothing {}).await?, call.json)
         }
     }
 }
@@ -81,8 +68,8 @@ fn said(chosen: &Chosen, json: JsonOption) -> anyhow::Result<()> {
     })
 }
 
-async fn list(json: JsonOption, admin: &AdminOption) -> anyhow::Result<()> {
-    let rows: Vec<WorkerOracle> = Client::new(admin).get("/oracles", &[]).await?;
+async fn list(call: &CallOptions) -> anyhow::Result<()> {
+    let rows: Vec<WorkerOracle> = call.client().get("/oracles", &[]).await?;
     let header = [
         "oracle",
         "worker",
@@ -96,7 +83,7 @@ async fn list(json: JsonOption, admin: &AdminOption) -> anyhow::Result<()> {
         "last error",
     ];
     let none = "no worker runs an oracle; is one started (floodgate dev, or serve --role worker)?";
-    print(&rows, json, &header, none, |row| {
+    print(&rows, call.json, &header, none, |row| {
         let oracle = &row.oracle;
         vec![
             oracle.name.clone(),

@@ -2,9 +2,8 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::client::Client;
+use super::CallOptions;
 use super::table::{or_dash, print, short};
-use super::{AdminOption, JsonOption};
 use crate::admin::types::PendingEntry;
 
 #[derive(Debug, Args)]
@@ -15,13 +14,11 @@ pub(super) struct Arguments {
     #[arg(long, default_value_t = 100)]
     max: u32,
     #[command(flatten)]
-    json: JsonOption,
-    #[command(flatten)]
-    admin: AdminOption,
+    call: CallOptions,
 }
 
 pub(super) async fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let client = Client::new(&arguments.admin);
+    let client = arguments.call.client();
     let flow = arguments.flow.as_deref();
     let rows: Vec<PendingEntry> = client.rows("/pending", flow, arguments.max).await?;
     let header = [
@@ -37,7 +34,7 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     ];
     print(
         &rows,
-        arguments.json,
+        arguments.call.json,
         &header,
         "nothing is pending",
         |row| {

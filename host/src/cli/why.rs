@@ -1,34 +1,12 @@
 use std::time::Duration;
 
-use clap::Args;
-
-use super::client::{Client, segment};
+use super::OneEntry;
 use super::table::or_dash;
-use super::{AdminOption, JsonOption};
 use crate::admin::types::{Delivery, PendingEntry, Why};
 
-#[derive(Debug, Args)]
-pub(super) struct Arguments {
-    /// The flow that it was sent to
-    flow: String,
-    /// The entry's id, as the flow normalises it
-    id: String,
-    #[command(flatten)]
-    json: JsonOption,
-    #[command(flatten)]
-    admin: AdminOption,
-}
-
-pub(super) async fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let Arguments {
-        flow,
-        id,
-        json,
-        admin,
-    } = arguments;
-    let path = format!("/why/{}/{}", segment(&flow), segment(&id));
-    let why: Why = Client::new(&admin).get(&path, &[]).await?;
-    json.say(&why, || tell(&why))
+pub(super) async fn run(entry: OneEntry) -> anyhow::Result<()> {
+    let why: Why = entry.call.client().get(&entry.path("why"), &[]).await?;
+    entry.call.json.say(&why, || tell(&why))
 }
 
 fn tell(why: &Why) -> String {

@@ -19,8 +19,8 @@ use tokio::task::JoinSet;
 use self::client::Connection;
 use self::report::Report;
 use self::transaction::Transactions;
-use super::AdminOption;
-use super::out::{JsonOption, print};
+use super::CallOptions;
+use super::out::print;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -50,9 +50,7 @@ pub(super) struct Arguments {
     #[arg(long, default_value = "120s", value_parser = humantime::parse_duration)]
     drain_timeout: Duration,
     #[command(flatten)]
-    json: JsonOption,
-    #[command(flatten)]
-    admin: AdminOption,
+    call: CallOptions,
 }
 
 /// What a connection saw.
@@ -115,7 +113,7 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     }
     let took = started.elapsed();
     bar.finish_and_clear();
-    let json = arguments.json;
+    let json = arguments.call.json;
     let mut report = Report::new(&arguments, all, took);
     if !json.json {
         print(report.in_words())?;
@@ -126,7 +124,7 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     }
     if !arguments.no_drain {
         let watch = drain::Watch {
-            admin: &arguments.admin,
+            admin: &arguments.call.admin,
             flow: &arguments.flow,
             began,
             timeout: arguments.drain_timeout,

@@ -9,47 +9,27 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, bail, ensure};
 use bytes::Bytes;
-use clap::Args;
 
 use self::compared::Verified;
 use self::then::Then;
-use super::AdminOption;
-use super::client::{Client, segment};
-use super::out::JsonOption;
+use super::OneEntry;
+use super::client::Client;
 use crate::admin::types::WholeDecision;
 use crate::flow::Digest;
 
-#[derive(Debug, Args)]
-pub(super) struct Arguments {
-    /// The flow that it was sent to
-    flow: String,
-    /// The entry's id, as the flow normalises it
-    id: String,
-    #[command(flatten)]
-    json: JsonOption,
-    #[command(flatten)]
-    admin: AdminOption,
-}
-
 /// # Errors
 /// Where something that it takes is not kept, or the decision is another one now.
-pub(super) async fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let Arguments {
-        flow,
-        id,
-        json,
-        admin,
-    } = arguments;
-    let client = Client::new(&admin);
-    let path = format!("/decisions/{}/{}", segment(&flow), segment(&id));
-    let decision: WholeDecision = client.get(&path, &[]).await?;
+pub(super) async fn run(entry: OneEntry) -> anyhow::Result<()> {
+    let client = entry.call.client();
+    let decision: WholeDecision = client.get(&entry.path("decisions"), &[]).await?;
     let then = Then::of(decision)?;
     let components = components(&client, &then).await?;
     let verify = move || then.verify(&components);
     let verified: Verified = tokio::task::spawn_blocking(verify).await??;
-    json.say(&verified, || verified.in_words())?;
+    entry.call.json.say(&verified, || verified.in_words())?;
     if !verified.same {
         let differences = verified.differences().join("\n  ");
+        let OneEntry { flow, id, .. } = entry;
         bail!("{flow} {id} was decided otherwise than it is now:\n  {differences}");
     }
     Ok(())
