@@ -115,10 +115,16 @@ async fn posted(
         Err(error) => return reply::<()>(Err(error)),
     };
     let (parts, body) = request.into_parts();
-    match bytes_of(body, flow.admit.max_body).await {
-        Ok(body) => reply(dashboard::post(admin, by, &flow, &parts.headers, body).await),
-        Err(refusal) => refusal,
-    }
+    let body = match bytes_of(body, flow.admit.max_body).await {
+        Ok(body) => body,
+        Err(refusal) => return refusal,
+    };
+    let post = dashboard::Post {
+        flow: &flow,
+        headers: &parts.headers,
+        body,
+    };
+    reply(dashboard::post(admin, by, post).await)
 }
 
 /// The parameters of a query string. The values are names, ids and numbers.

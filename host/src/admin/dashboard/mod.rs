@@ -24,7 +24,7 @@ use self::snapshot::Snapshot;
 use super::Admin;
 
 pub(super) use self::files::page;
-pub(super) use self::post::post;
+pub(super) use self::post::{Post, post};
 pub(super) use self::sample::sample;
 
 const PERIOD: Duration = Duration::from_secs(1);

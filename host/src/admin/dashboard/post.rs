@@ -50,27 +50,31 @@ impl Told for Posted {
     }
 }
 
+/// What the page sends, and where it goes.
+pub(in crate::admin) struct Post<'a> {
+    pub flow: &'a Flow,
+    pub headers: &'a HeaderMap,
+    pub body: Bytes,
+}
+
 /// Hands a body on to the front end of this process: the page is of another
 /// origin, and the front end is closed to those.
 pub(in crate::admin) async fn post(
     admin: &Admin,
     by: &Caller,
-    flow: &Flow,
-    headers: &HeaderMap,
-    body: Bytes,
+    post: Post<'_>,
 ) -> Result<Posted, Error> {
-    let target = json!({ "flow": flow.name.as_str() });
-    let change = async |_: &mut Progress| hand_on(admin, by, flow, headers, body).await;
+    let target = json!({ "flow": post.flow.name.as_str() });
+    let change = async |_: &mut Progress| hand_on(admin, by, post).await;
     audited(admin, by, "post", target, change).await
 }
 
-async fn hand_on(
-    admin: &Admin,
-    by: &Caller,
-    flow: &Flow,
-    headers: &HeaderMap,
-    body: Bytes,
-) -> Result<Posted, Error> {
+async fn hand_on(admin: &Admin, by: &Caller, post: Post<'_>) -> Result<Posted, Error> {
+    let Post {
+        flow,
+        headers,
+        body,
+    } = post;
     let front_end = admin.front_end.ok_or_else(|| {
         Error::Invalid(
             "this process has no front end: open the admin address of one that runs with --role api or all"

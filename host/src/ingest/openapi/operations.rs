@@ -27,10 +27,7 @@ pub(super) fn of_flow(flow: &Flow, paths: &mut Paths) {
     for (index, page) in flow.health.iter().enumerate() {
         let schema = replies::schema(page.reply.shape(), flow, Of::Health);
         let name = format!("{}-health-{}", flow.name, index + 1);
-        let responses = json!({
-            "200": json_of("Redis and Postgres answer", schema.clone()),
-            "503": json_of("One of them does not", schema),
-        });
+        let responses = healthy_or_not(&schema);
         let operation = get(&name, flow.name.as_str(), "How the flow is", responses);
         add(paths, &page.path, "get", operation);
     }
@@ -38,35 +35,39 @@ pub(super) fn of_flow(flow: &Flow, paths: &mut Paths) {
 
 pub(super) fn of_the_front_end(paths: &mut Paths) {
     let schema = |name| json!({ "$ref": format!("#/components/schemas/{name}") });
-    let responses = json!({
-        "200": json_of("Redis and Postgres answer", schema("Health")),
-        "503": json_of("One of them does not", schema("Health")),
-    });
-    let summary = "Whether what it stands on is there";
-    add(
-        paths,
-        "/healthz",
-        "get",
-        get("healthz", OWN, summary, responses),
-    );
-    let responses = json!({
-        "200": json_of("It admits", schema("Readiness")),
-        "503": json_of("Send nothing more here, for these reasons", schema("Readiness")),
-    });
-    let summary = "Whether it admits";
-    add(
-        paths,
-        "/readyz",
-        "get",
-        get("readyz", OWN, summary, responses),
-    );
-    let responses = json!({ "200": json_of("OpenAPI 3.1", json!({ "type": "object" })) });
-    add(
-        paths,
-        "/openapi.json",
-        "get",
-        get("openapi", OWN, "This document", responses),
-    );
+    let document = json_of("OpenAPI 3.1", json!({ "type": "object" }));
+    for (path, name, summary, responses) in [
+        (
+            "/healthz",
+            "healthz",
+            "Whether what it stands on is there",
+            healthy_or_not(&schema("Health")),
+        ),
+        (
+            "/readyz",
+            "readyz",
+            "Whether it admits",
+            json!({
+                "200": json_of("It admits", schema("Readiness")),
+                "503": json_of("Send nothing more here, for these reasons", schema("Readiness")),
+            }),
+        ),
+        (
+            "/openapi.json",
+            "openapi",
+            "This document",
+            json!({ "200": document }),
+        ),
+    ] {
+        add(paths, path, "get", get(name, OWN, summary, responses));
+    }
+}
+
+fn healthy_or_not(schema: &Value) -> Value {
+    json!({
+        "200": json_of("Redis and Postgres answer", schema.clone()),
+        "503": json_of("One of them does not", schema.clone()),
+    })
 }
 
 fn add(paths: &mut Paths, path: &str, method: &str, operation: Value) {
