@@ -39,20 +39,13 @@ impl AuditLog for Embedded {
 }
 
 fn begins(db: &Connection, change: &Change) -> rusqlite::Result<i64> {
-    let Change {
-        who,
-        peer,
-        action,
-        target,
-        request_id,
-    } = change;
     db.prepare_cached(BEGINS)?.execute(params![
         now(),
-        who,
-        peer,
-        action,
-        target.to_string(),
-        request_id
+        change.who,
+        change.peer,
+        change.action,
+        change.target.to_string(),
+        change.request_id,
     ])?;
     Ok(db.last_insert_rowid())
 }

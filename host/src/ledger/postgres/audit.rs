@@ -16,15 +16,17 @@ const LATEST: &str = "SELECT * FROM audit ORDER BY seq DESC LIMIT $1";
 #[async_trait]
 impl AuditLog for Postgres {
     async fn change_begins(&self, change: &Change) -> Result<i64, Error> {
-        let Change {
-            who,
-            peer,
-            action,
-            target,
-            request_id,
-        } = change;
         let rows = self
-            .rows(BEGINS, &[who, peer, action, &Json(target), request_id])
+            .rows(
+                BEGINS,
+                &[
+                    &change.who,
+                    &change.peer,
+                    &change.action,
+                    &Json(&change.target),
+                    &change.request_id,
+                ],
+            )
             .await?;
         let row = rows.first();
         let row = row.ok_or_else(|| Error::Other("the audit log gave no number".to_owned()))?;
