@@ -44,14 +44,15 @@ pub(super) async fn whole(admin: &Admin, flow: &str, id: &str) -> Result<WholeDe
         ))
     })?;
     let definition = admin.ledger.definition(decision.flow_digest).await?;
+    let listed = decision.listed;
     Ok(WholeDecision {
-        flow: decision.flow.to_string(),
-        id: decision.id.to_string(),
+        flow: listed.flow.to_string(),
+        id: listed.id.to_string(),
         body: decision.body,
         body_hash: hex::encode(decision.body_hash.0),
-        received_at: decision.received_at,
-        attributes: decision.attributes,
-        outcome: decision.outcome,
+        received_at: listed.received_at,
+        attributes: listed.attributes,
+        outcome: listed.outcome,
         threshold: decision.threshold,
         flow_digest: decision.flow_digest,
         definition,

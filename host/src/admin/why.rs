@@ -11,8 +11,8 @@ use crate::ledger::{DeadFilter, DeliveryState};
 pub(super) async fn why(admin: &Admin, flow: &str, id: &str) -> Result<Why, Error> {
     let flow = admin.flow(flow)?;
     if let Some(decision) = admin.ledger.decision(&flow.name, id).await? {
-        let request_id = request_id(&decision.attributes);
-        let outcome = decision.outcome;
+        let request_id = request_id(&decision.listed.attributes);
+        let outcome = decision.listed.outcome;
         return Ok(Why::Decided {
             label: outcome.label.map(|label| label.to_string()),
             score: outcome.score,

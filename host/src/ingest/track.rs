@@ -126,6 +126,7 @@ fn decided(outcome: Option<Outcome>) -> Known {
 
 /// A decision is the end where nothing is delivered; else all its deliveries are.
 fn kept(decision: KeptDecision, deliveries: &[KeptDelivery]) -> Known {
+    let outcome = decision.listed.outcome;
     let is = |state| move |delivery: &&KeptDelivery| delivery.state == state;
     let given_up = deliveries.iter().find(is(DeliveryState::GivenUp));
     let all_delivered = deliveries
@@ -148,17 +149,17 @@ fn kept(decision: KeptDecision, deliveries: &[KeptDelivery]) -> Known {
         .filter_map(|delivery| delivery.ended_at)
         .max();
     let ended_at = match state {
-        State::Completed => Some(last.unwrap_or(decision.outcome.decided_at)),
+        State::Completed => Some(last.unwrap_or(outcome.decided_at)),
         State::Failed => last,
         State::Pending | State::Processing => None,
     };
     Known {
         state: Some(state),
-        received_at: Some(decision.received_at),
+        received_at: Some(decision.listed.received_at),
         body: parse_body(decision.body.as_bytes()).ok(),
         error: given_up.and_then(|delivery| delivery.error.clone()),
         ended_at,
-        outcome: Some(decision.outcome),
+        outcome: Some(outcome),
     }
 }
 

@@ -86,15 +86,10 @@ pub struct Buried {
 /// A decision as it is kept, for a person to read.
 #[derive(Clone, Debug)]
 pub struct KeptDecision {
-    pub flow: FlowName,
-    pub id: Arc<str>,
+    pub listed: ListedDecision,
     pub stream_id: String,
     pub body: String,
     pub body_hash: BodyHash,
-    /// Unix milliseconds.
-    pub received_at: u64,
-    pub attributes: Attributes,
-    pub outcome: Outcome,
     pub threshold: f64,
     /// Of the flow file that it was decided by.
     pub flow_digest: Digest,

@@ -159,22 +159,11 @@ pub(super) fn latest_high(db: &Connection, max: u32) -> rusqlite::Result<Vec<Lis
 }
 
 fn kept(row: &Row<'_>) -> rusqlite::Result<KeptDecision> {
-    let ListedDecision {
-        flow,
-        id,
-        received_at,
-        attributes,
-        outcome,
-    } = listed(row)?;
     Ok(KeptDecision {
-        flow,
-        id,
+        listed: listed(row)?,
         stream_id: row.get("stream_id")?,
         body: row.get("body")?,
         body_hash: BodyHash(row.get("body_hash")?),
-        received_at,
-        attributes,
-        outcome,
         threshold: row.get("threshold")?,
         flow_digest: parse_digest(row.get_ref("flow_digest")?.as_str()?)?,
     })

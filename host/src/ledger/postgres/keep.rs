@@ -190,22 +190,11 @@ pub(super) async fn latest_high(client: &Client, max: u32) -> Result<Vec<ListedD
 
 fn kept(row: &Row) -> Result<KeptDecision, Error> {
     let body_hash: &[u8] = row.try_get("body_hash")?;
-    let ListedDecision {
-        flow,
-        id,
-        received_at,
-        attributes,
-        outcome,
-    } = listed(row)?;
     Ok(KeptDecision {
-        flow,
-        id,
+        listed: listed(row)?,
         stream_id: row.try_get("stream_id")?,
         body: row.try_get("body")?,
         body_hash: BodyHash(body_hash.try_into().map_err(unreadable)?),
-        received_at,
-        attributes,
-        outcome,
         threshold: row.try_get("threshold")?,
         flow_digest: parse_digest(row.try_get("flow_digest")?)?,
     })

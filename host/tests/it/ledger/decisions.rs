@@ -38,19 +38,20 @@ async fn a_decision_comes_back_as_it_was_made_and_the_body_byte_for_byte(rig: Ri
     let kept = kept.unwrap().stored;
     assert_eq!(kept.entries(), [(stream_id(7), Arc::from("x"))]);
     let decision = rig.decision("x").await;
-    assert_eq!((&*decision.id, decision.flow.as_str()), ("x", "f"));
+    let listed = decision.listed;
+    assert_eq!((&*listed.id, listed.flow.as_str()), ("x", "f"));
     assert_eq!(
         (&*decision.body, &*decision.stream_id),
         (body, "1766700000123-7")
     );
-    assert_eq!(decision.received_at, 1_766_700_000_123);
+    assert_eq!(listed.received_at, 1_766_700_000_123);
     assert_eq!(decision.body_hash, made.body_hash);
-    assert_eq!(decision.attributes, made.entry.attributes);
+    assert_eq!(listed.attributes, made.entry.attributes);
     assert_eq!(
         (decision.threshold, decision.flow_digest),
         (0.8, Digest::of(b"flow"))
     );
-    let outcome = decision.outcome;
+    let outcome = listed.outcome;
     assert_eq!(
         (outcome.score, outcome.label.as_deref()),
         (Some(0.93), Some("HIGH"))
@@ -58,7 +59,7 @@ async fn a_decision_comes_back_as_it_was_made_and_the_body_byte_for_byte(rig: Ri
     assert_eq!(outcome.reasons, made.decision.reasons);
     assert_eq!(outcome.oracles, made.decision.oracles);
     assert_eq!(outcome.output, None);
-    assert!(outcome.decided_at > decision.received_at);
+    assert!(outcome.decided_at > listed.received_at);
     let other = rig.ledger.decision(&FlowName::new("g"), "x").await;
     assert!(other.unwrap().is_none());
 }
@@ -66,7 +67,7 @@ async fn a_decision_comes_back_as_it_was_made_and_the_body_byte_for_byte(rig: Ri
 async fn without_a_verdict_there_is_neither_score_nor_label(rig: Rig) {
     let made = unjudged(1, "x");
     rig.ledger.keep(&by("f"), &[made]).await.unwrap();
-    let outcome = rig.decision("x").await.outcome;
+    let outcome = rig.decision("x").await.listed.outcome;
     assert_eq!((outcome.score, outcome.label), (None, None));
     assert_eq!((outcome.reasons.len(), outcome.oracles.len()), (0, 0));
     assert_eq!(outcome.output.as_deref(), Some("done"));
@@ -137,7 +138,7 @@ async fn the_same_entry_again_is_proven_and_its_decision_stays_as_it_is(rig: Rig
     let kept = rig.ledger.keep(&by("f"), &[again]).await.unwrap();
     assert_eq!(kept.stored.entries(), [(stream_id(2), Arc::from("x"))]);
     assert!(kept.conflicts.is_empty());
-    assert_eq!(rig.decision("x").await.outcome.score, Some(0.93));
+    assert_eq!(rig.decision("x").await.listed.outcome.score, Some(0.93));
     assert_eq!(rig.count("decisions").await, 1);
 }
 
