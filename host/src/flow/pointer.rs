@@ -36,6 +36,11 @@ impl Pointer {
         })
     }
 
+    /// A name as it stands between two slashes.
+    pub fn escape(token: &str) -> String {
+        token.replace('~', "~0").replace('/', "~1")
+    }
+
     pub fn as_str(&self) -> &str {
         &self.text
     }
@@ -206,6 +211,14 @@ mod tests {
             let pointer = Pointer::parse(pointer).unwrap();
             assert_eq!(pointer.find(&value), None, "{pointer}");
             assert_eq!(pointer.locate(json.as_bytes()), None, "{pointer}");
+        }
+    }
+
+    #[test]
+    fn an_escaped_name_is_found_again() {
+        for name in ["a/b", "~", "~1", "~0/", ""] {
+            let pointer = Pointer::parse(&format!("/{}", Pointer::escape(name))).unwrap();
+            assert_eq!(pointer.tokens().collect::<Vec<_>>(), [name]);
         }
     }
 

@@ -4,8 +4,8 @@ use serde_json::Value;
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::TemplateError;
-use super::placeholder::{Place, Placeholder};
+use super::placeholder::{Name, Place, Placeholder};
+use super::{Pointer, TemplateError};
 
 /// A reply as a flow file writes it, with its placeholders found.
 #[derive(Debug, PartialEq)]
@@ -43,6 +43,16 @@ impl Shape {
             true => Ok(shape),
             false => Err(reader.errors),
         }
+    }
+
+    /// Which of its members is this value and nothing else, as a JSON Pointer.
+    pub fn says(&self, name: Name) -> Option<String> {
+        let Self::Table(members) = self else {
+            return None;
+        };
+        let wanted = Self::Value(Placeholder::Named(name));
+        let (member, _) = members.iter().find(|(_, shape)| *shape == wanted)?;
+        Some(format!("/{}", Pointer::escape(member)))
     }
 }
 

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use crate::admin::audit::{Progress, Told, audited, members};
 use crate::admin::guard::Caller;
 use crate::admin::{Admin, Error};
-use crate::flow::{Filled, Flow, Identity, Name, Values};
+use crate::flow::{Flow, Identity, Name};
 use crate::http_client::{http_client, with_causes};
 use crate::request_id::X_REQUEST_ID;
 
@@ -141,7 +141,8 @@ fn id_of(flow: &Flow, body: &Bytes, answer: &Value) -> Option<String> {
     let id = match flow.admit.id {
         Identity::Field(_) => return id_in(flow, body),
         Identity::Uuid | Identity::Sequence => {
-            said_at(flow).and_then(|place| answer.pointer(&place))?
+            let place = flow.admit.reply.body.shape().says(Name::Id)?;
+            answer.pointer(&place)?
         }
     };
     match id {
@@ -160,24 +161,4 @@ fn id_in(flow: &Flow, body: &Bytes) -> Option<String> {
     };
     let admitted = flow.admit.admit(entry).ok()?;
     admitted.id.map(|id| id.to_string())
-}
-
-/// Where the flow's reply has the id and nothing else, as a JSON Pointer.
-fn said_at(flow: &Flow) -> Option<String> {
-    struct Marked;
-    impl Values for Marked {
-        fn value(&self, name: Name) -> Filled<'_> {
-            match name {
-                Name::Id => Filled::Text(MARK),
-                _ => Filled::Null,
-            }
-        }
-    }
-    const MARK: &str = "\u{0}the id";
-    let mut reply = Vec::new();
-    flow.admit.reply.body.render(&Marked, &mut reply);
-    let reply: Value = serde_json::from_slice(&reply).ok()?;
-    let members = reply.as_object()?;
-    let (name, _) = members.iter().find(|(_, value)| *value == MARK)?;
-    Some(format!("/{}", name.replace('~', "~0").replace('/', "~1")))
 }

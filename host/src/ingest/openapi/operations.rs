@@ -7,10 +7,7 @@ use serde_json::{Map, Value, json};
 use super::replies::{self, Of};
 use super::responses::{Responses, header, json_of, problems};
 use super::schemas;
-use crate::flow::{
-    Admit, Flow, Identity, MAX_ID, Name, Normalise, Placeholder, Shape, Track, TrackPath,
-    parse_body,
-};
+use crate::flow::{Admit, Flow, Identity, MAX_ID, Name, Normalise, Track, TrackPath, parse_body};
 use crate::ingest::Refusal;
 
 /// The tag of what does not belong to a flow.
@@ -240,15 +237,8 @@ fn link_to_fate(flow: &Flow) -> Option<Value> {
         TrackPath::Segment(_) => "id",
         TrackPath::Query { parameter, .. } => parameter,
     };
-    let Shape::Table(members) = flow.admit.reply.body.shape() else {
-        return None;
-    };
-    let is_id = |shape: &Shape| *shape == Shape::Value(Placeholder::Named(Name::Id));
-    let (member, _) = members.iter().find(|(_, shape)| is_id(shape))?;
-    let id = format!(
-        "$response.body#/{}",
-        member.replace('~', "~0").replace('/', "~1")
-    );
+    let place = flow.admit.reply.body.shape().says(Name::Id)?;
+    let id = format!("$response.body#{place}");
     Some(json!({ "operationId": fate_of(flow), "parameters": { parameter: id } }))
 }
 

@@ -181,9 +181,11 @@ pub(super) fn member(flow: &Flow, pointer: &Pointer) -> Option<Member> {
         required &= at["type"] == "object"
             && names.is_some_and(|names| names.iter().any(|name| name == token));
         at = at.get("properties")?.get(token)?;
-        let escaped = token.replace('~', "~0").replace('/', "~1");
         path += "/properties/";
-        path.extend(utf8_percent_encode(&escaped, NOT_IN_A_FRAGMENT));
+        path.extend(utf8_percent_encode(
+            &Pointer::escape(token),
+            NOT_IN_A_FRAGMENT,
+        ));
     }
     Some(Member {
         schema: json!({ "$ref": path }),
