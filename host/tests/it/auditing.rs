@@ -18,10 +18,7 @@ contract!([servers, embedded] {
 /// With this many dead letters.
 async fn with_dead(ground: Ground, count: u64) -> Host {
     let site = Site::on(ground).with_oracle(MISBEHAVING);
-    let site = site
-        .with_flow("attempts = 5", "attempts = 2")
-        .with_flow("first = \"1s\"", "first = \"10ms\"");
-    let host = Host::start_on(site).await;
+    let host = Host::start_on(site.impatient()).await;
     host.post(&told_to(0, "high")).await;
     host.until_kept(1).await;
     for number in 1..=count {

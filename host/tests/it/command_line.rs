@@ -16,8 +16,7 @@ const NOBODY: &str = "http://127.0.0.1:9";
 async fn host() -> Host {
     let site = Site::on(Ground::embedded().await)
         .with_oracle(MISBEHAVING)
-        .with_flow("attempts = 5", "attempts = 2")
-        .with_flow("first = \"1s\"", "first = \"10ms\"");
+        .impatient();
     let host = Host::start_on(site).await;
     host.accepted(&told_to(1, "high")).await;
     host.accepted(&told_to(2, "trap")).await;

@@ -14,15 +14,12 @@ contract!([servers, embedded] {
     a_purged_dead_letter_is_gone_and_nothing_is_purged_by_a_slip,
 });
 
-/// Where entries die after two attempts.
 async fn impatient_site() -> Site {
     impatient_site_on(Ground::servers().await)
 }
 
 fn impatient_site_on(ground: Ground) -> Site {
-    let site = Site::on(ground).with_oracle(MISBEHAVING);
-    site.with_flow("attempts = 5", "attempts = 2")
-        .with_flow("first = \"1s\"", "first = \"10ms\"")
+    Site::on(ground).with_oracle(MISBEHAVING).impatient()
 }
 
 async fn impatient_on(ground: Ground) -> Host {

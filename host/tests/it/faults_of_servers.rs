@@ -65,11 +65,7 @@ async fn redis_killed_later_costs_503s_and_no_entry() {
 
 #[tokio::test]
 async fn redis_that_hangs_is_answered_with_503_and_comes_back() {
-    let mut redis = PrivateRedis::start().await;
-    let site = Site::on(Ground::of(redis.url(), support::postgres().await));
-    let host = Host::start_on(site.with_oracle(MEMPOOL_RISK)).await;
-    host.accepted(&drainer(1)).await;
-    host.until_kept(1).await;
+    let (host, mut redis) = Host::on_private_redis().await;
     redis.pause();
     let (status, _) = host.post(&drainer(2)).await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
@@ -80,12 +76,7 @@ async fn redis_that_hangs_is_answered_with_503_and_comes_back() {
 
 #[tokio::test]
 async fn without_postgres_entries_wait_and_use_up_no_attempt() {
-    let redis = support::redis().await;
-    let mut postgres = PrivatePostgres::start().await;
-    let site = Site::on(Ground::of(redis, postgres.url()));
-    let host = Host::start_on(site.with_oracle(MEMPOOL_RISK)).await;
-    host.accepted(&drainer(1)).await;
-    host.until_kept(1).await;
+    let (host, mut postgres) = Host::on_private_postgres().await;
     postgres.kill();
     for number in 2..=30 {
         host.accepted(&drainer(number)).await;
@@ -111,11 +102,7 @@ async fn without_postgres_entries_wait_and_use_up_no_attempt() {
 
 #[tokio::test]
 async fn while_postgres_is_away_a_worker_hoards_nothing() {
-    let mut postgres = PrivatePostgres::start().await;
-    let site = Site::on(Ground::of(support::redis().await, postgres.url()));
-    let host = Host::start_on(site.with_oracle(MEMPOOL_RISK)).await;
-    host.accepted(&drainer(1)).await;
-    host.until_kept(1).await;
+    let (host, mut postgres) = Host::on_private_postgres().await;
     postgres.kill();
     host.accepted(&drainer(2)).await;
     support::eventually(DEADLINE, "reading stops", async || {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio_postgres::{NoTls, SimpleQueryMessage, SimpleQueryRow};
 
-use crate::support::{self, Floodgate, request};
+use crate::support::{self, Floodgate, PrivatePostgres, PrivateRedis, request};
 
 pub const DEADLINE: Duration = Duration::from_secs(30);
 pub const MEMPOOL_RISK: &str = "plugins/dist/mempool-risk.wasm";
@@ -120,6 +120,12 @@ impl Site {
         self
     }
 
+    /// Entries die after two attempts, without much ado.
+    pub fn impatient(self) -> Self {
+        self.with_flow("attempts = 5", "attempts = 2")
+            .with_flow("first = \"1s\"", "first = \"10ms\"")
+    }
+
     /// Drops a component in the place of `mempool-risk`, whole at once.
     pub fn drop(&self, component: &str) {
         self.drop_as("mempool-risk", component);
@@ -145,6 +151,18 @@ impl Site {
 
     pub fn serve_with(&self, role: &str, args: &[&str]) -> Floodgate {
         self.serve_in(role, args, &[])
+    }
+
+    /// A front end alone, with three transactions that no worker has read, and
+    /// its admin address.
+    pub async fn with_three_unread(&self) -> (Floodgate, String) {
+        let mut api = self.serve("api");
+        let url = format!("{}/transactions", api.url().await);
+        for number in 1..=3 {
+            post(&url, &told_to(number, "high")).await;
+        }
+        let admin = api.admin_url().await;
+        (api, admin)
     }
 
     /// With these environment variables besides its own.
@@ -224,6 +242,27 @@ impl Host {
 
     pub async fn start_on(site: Site) -> Self {
         Self::start_in(site, &[]).await
+    }
+
+    /// On a Redis of its own; it has kept one transaction.
+    pub async fn on_private_redis() -> (Self, PrivateRedis) {
+        let redis = PrivateRedis::start().await;
+        let ground = Ground::of(redis.url(), support::postgres().await);
+        (Self::that_kept_one(ground).await, redis)
+    }
+
+    /// On a Postgres of its own; it has kept one transaction.
+    pub async fn on_private_postgres() -> (Self, PrivatePostgres) {
+        let postgres = PrivatePostgres::start().await;
+        let ground = Ground::of(support::redis().await, postgres.url());
+        (Self::that_kept_one(ground).await, postgres)
+    }
+
+    async fn that_kept_one(ground: Ground) -> Self {
+        let host = Self::start_with(ground, MEMPOOL_RISK).await;
+        host.accepted(&drainer(1)).await;
+        host.until_kept(1).await;
+        host
     }
 
     /// With these environment variables besides its own.

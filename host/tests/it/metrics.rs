@@ -14,7 +14,7 @@ use crate::host::{
     repository, told_to,
 };
 use crate::services::Service;
-use crate::support::{self, PrivatePostgres, PrivateRedis, eventually, request};
+use crate::support::{eventually, request};
 
 contract!([servers, embedded] {
     every_metric_of_the_table_is_told_and_counts_what_happened,
@@ -107,9 +107,7 @@ fn site(ground: Ground, url: &str) -> Site {
         let shipped = repository().join("flows").join(file);
         std::fs::copy(shipped, site.flows.path().join(file)).unwrap();
     }
-    site.with_oracle(MISBEHAVING)
-        .with_flow("attempts = 5", "attempts = 2")
-        .with_flow("first = \"1s\"", "first = \"10ms\"")
+    site.with_oracle(MISBEHAVING).impatient()
 }
 
 async fn every_metric_of_the_table_is_told_and_counts_what_happened(ground: Ground) {
@@ -255,12 +253,7 @@ async fn what_the_rate_limit_refuses_is_counted_with_the_others() {
 #[tokio::test]
 async fn what_no_worker_has_read_is_waiting_and_grows_old() {
     let site = Site::new().await;
-    let mut api = site.serve("api");
-    let url = format!("{}/transactions", api.url().await);
-    let admin = api.admin_url().await;
-    for number in 1..=3 {
-        crate::host::post(&url, &drainer(number)).await;
-    }
+    let (_api, admin) = site.with_three_unread().await;
     let told = |what: &str| format!("floodgate_{what}{{flow=\"transactions\"}}");
     let (open, waiting) = (told("entries_open"), told("entries_waiting"));
     until_told(
@@ -284,11 +277,7 @@ async fn what_no_worker_has_read_is_waiting_and_grows_old() {
 #[tokio::test]
 async fn what_somebody_else_trimmed_is_counted_as_lost() {
     let site = Site::new().await;
-    let mut api = site.serve("api");
-    let url = format!("{}/transactions", api.url().await);
-    for number in 1..=3 {
-        crate::host::post(&url, &drainer(number)).await;
-    }
+    let (_api, _) = site.with_three_unread().await;
     // It has no oracle, so it reads nothing.
     let mut worker = site.serve("worker");
     let admin = worker.admin_url().await;
@@ -307,11 +296,7 @@ async fn what_somebody_else_trimmed_is_counted_as_lost() {
 
 #[tokio::test]
 async fn without_redis_everything_else_is_told() {
-    let mut redis = PrivateRedis::start().await;
-    let site = Site::on(Ground::of(redis.url(), support::postgres().await));
-    let host = Host::start_on(site.with_oracle(MEMPOOL_RISK)).await;
-    host.accepted(&drainer(1)).await;
-    host.until_kept(1).await;
+    let (host, mut redis) = Host::on_private_redis().await;
     let up = [("redis", 1.0), ("postgres", 1.0)];
     let up = up.map(|(part, up)| (format!("floodgate_part_up{{part=\"{part}\"}}"), up));
     until_told(&host.admin, &[(&up[0].0, 1.0), (&up[1].0, 1.0)]).await;
@@ -337,11 +322,7 @@ async fn without_redis_everything_else_is_told() {
 
 #[tokio::test]
 async fn without_postgres_the_breaker_is_open_and_the_backbone_is_told() {
-    let mut postgres = PrivatePostgres::start().await;
-    let site = Site::on(Ground::of(support::redis().await, postgres.url()));
-    let host = Host::start_on(site.with_oracle(MEMPOOL_RISK)).await;
-    host.accepted(&drainer(1)).await;
-    host.until_kept(1).await;
+    let (host, mut postgres) = Host::on_private_postgres().await;
     postgres.kill();
     host.accepted(&drainer(2)).await;
     let (up, breaker) = (

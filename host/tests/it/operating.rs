@@ -128,12 +128,7 @@ async fn why_tells_what_became_of_an_entry_at_every_station_of_its_way() {
 #[tokio::test]
 async fn why_tells_that_an_entry_waits_for_a_worker() {
     let site = Site::new().await;
-    let mut api = site.serve("api");
-    let url = format!("{}/transactions", api.url().await);
-    let admin = api.admin_url().await;
-    for number in 1..=3 {
-        crate::host::post(&url, &told_to(number, "high")).await;
-    }
+    let (_api, admin) = site.with_three_unread().await;
     let id = told_to(3, "")["tx_hash"].as_str().unwrap().to_owned();
     let why = crate::host::get(&admin, &format!("/why/transactions/{id}")).await;
     assert_eq!(
@@ -146,11 +141,7 @@ async fn why_tells_that_an_entry_waits_for_a_worker() {
 #[tokio::test]
 async fn what_is_open_of_a_removed_flow_is_worked_off_by_its_last_definition() {
     let site = Site::new().await;
-    let mut api = site.serve("api");
-    let url = format!("{}/transactions", api.url().await);
-    for number in 1..=3 {
-        crate::host::post(&url, &told_to(number, "high")).await;
-    }
+    let (mut api, _) = site.with_three_unread().await;
     api.sigterm();
     assert_eq!(api.wait_exit().await, 0);
     let file = |name: &str| site.flows.path().join(name);
