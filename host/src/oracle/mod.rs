@@ -5,6 +5,7 @@
 
 pub mod build;
 mod cache;
+mod complaints;
 mod component;
 mod contract;
 mod engine;

@@ -8,12 +8,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arc_swap::ArcSwapOption;
 use jiff::Timestamp;
 use metrics::Counter;
-use tracing::{info, warn};
+use tracing::info;
 
+use super::complaints::Complaints;
 use super::component::Oracle;
 use super::health::{Condition, Health};
 use super::loader::FetchError;
-use super::status::{Observation, OracleStatus, RefusedSwap};
+use super::status::{Observation, OracleStatus};
 use super::tally::Tally;
 use crate::flow::Digest;
 use crate::ledger::Choice;
@@ -43,8 +44,6 @@ struct State {
     gone: bool,
     /// The last content that did not load: said once, not at every look.
     refused: Option<Digest>,
-    /// Of what should have come into force, why it did not.
-    refusal: Option<RefusedSwap>,
     choice: Option<Choice>,
     /// Raised by each choice made here, and the one the ledger has.
     choices: u64,
@@ -59,9 +58,7 @@ struct State {
     broken: HashSet<Digest>,
     health: Health,
     since: Option<Timestamp>,
-    last_error: Option<String>,
-    /// What was warned of last: many looks find the same.
-    warned: Option<String>,
+    complaints: Complaints,
 }
 
 /// What came of bringing an oracle into force.
@@ -155,7 +152,7 @@ impl Seat {
             return false;
         }
         if state.refused.take().is_some() || was_gone {
-            state.all_is_well();
+            state.complaints = Complaints::default();
         }
         true
     }
@@ -168,7 +165,7 @@ impl Seat {
         let mut state = self.state();
         state.file = Some(digest);
         state.refused = None;
-        state.all_is_well();
+        state.complaints = Complaints::default();
         state.history.retain(|known| *known != digest);
         state.history.insert(0, digest);
         // Dropped again on purpose: it gets another chance.
@@ -198,19 +195,19 @@ impl Seat {
         if std::mem::replace(&mut state.gone, true) {
             return;
         }
-        state.refusal = None;
+        state.complaints.refusal = None;
         let error = match self.current() {
             Some(_) => "its file is gone from the directory, it stays in force",
             None => "no such file in the directory",
         };
-        self.note(&mut state, error.to_owned());
+        state.complaints.warn(&self.name, error.to_owned());
     }
 
     /// A digest of the past cannot be had: the oracle in force stays.
     pub(super) fn fetch_failed(&self, error: &FetchError) {
         let mut state = self.state();
         match error {
-            FetchError::Ledger(_) => _ = self.note(&mut state, error.to_string()),
+            FetchError::Ledger(_) => _ = state.complaints.warn(&self.name, error.to_string()),
             FetchError::NotStored { .. } | FetchError::Load { .. } => {
                 self.refused(&mut state, None, error.to_string());
             }
@@ -218,22 +215,9 @@ impl Seat {
     }
 
     fn refused(&self, state: &mut State, digest: Option<Digest>, error: String) {
-        if self.note(state, error.clone()) {
+        if state.complaints.refuse(&self.name, digest, error) {
             self.refusals.increment(1);
-            let at = Timestamp::now();
-            state.refusal = Some(RefusedSwap { digest, error, at });
         }
-    }
-
-    /// Says it once, however often it happens in a row; whether it did.
-    fn note(&self, state: &mut State, error: String) -> bool {
-        let new = state.warned.as_ref() != Some(&error);
-        if new {
-            warn!(name = &*self.name, error, "oracle not taken");
-            state.warned = Some(error.clone());
-            state.last_error = Some(error);
-        }
-        new
     }
 
     /// A token for [`Seat::choice_read`], taken before the ledger is asked.
@@ -304,7 +288,7 @@ impl Seat {
     pub(super) fn found_broken(&self, digest: Digest, error: &str) {
         let mut state = self.state();
         state.broken.insert(digest);
-        state.last_error = Some(error.to_owned());
+        state.complaints.last_error = Some(error.to_owned());
     }
 
     pub(super) fn observe(&self, digest: Digest, judged: Observation<'_>) -> Condition {
@@ -318,7 +302,7 @@ impl Seat {
         }
         self.tally.add(&judged);
         if let Some(error) = judged.error {
-            state.last_error = Some(error.to_owned());
+            state.complaints.last_error = Some(error.to_owned());
         }
         state.health.observe(judged.succeeded, judged.failed)
     }
@@ -336,7 +320,7 @@ impl Seat {
             entries: self.tally.entries.load(Ordering::Relaxed),
             faults: self.tally.faults.load(Ordering::Relaxed),
             judging_us: self.tally.judging_us.load(Ordering::Relaxed),
-            last_error: state.last_error.clone(),
+            last_error: state.complaints.last_error.clone(),
             pinned: matches!(state.choice, Some(Choice::Pinned { .. })),
             rolled_back: match state.choice {
                 Some(Choice::RolledBack { rejected, .. }) => Some(rejected),
@@ -352,18 +336,12 @@ impl Seat {
                 let to = *state.before(digest).first()?;
                 Some(state.going_back(to, digest))
             }),
-            refused: state.refusal.clone(),
+            refused: state.complaints.refusal.clone(),
         }
     }
 }
 
 impl State {
-    fn all_is_well(&mut self) {
-        self.last_error = None;
-        self.warned = None;
-        self.refusal = None;
-    }
-
     fn kept(&self, digest: Digest) -> Option<Arc<Oracle>> {
         let kept = self.kept.iter().find(|oracle| oracle.digest() == digest);
         kept.cloned()
