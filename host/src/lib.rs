@@ -13,6 +13,7 @@
 pub mod admin;
 pub mod backbone;
 mod boot_time;
+mod browser;
 pub mod cli;
 pub mod deliver;
 pub mod embedded;

@@ -6,9 +6,7 @@ use std::sync::Arc;
 
 use http_body_util::Full;
 use hyper::body::Bytes;
-use hyper::header::{
-    self, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName, HeaderValue, ORIGIN, WWW_AUTHENTICATE,
-};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue, ORIGIN, WWW_AUTHENTICATE};
 use hyper::http::uri::Authority;
 use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 use tracing::warn;
@@ -161,30 +159,6 @@ fn is_json(headers: &HeaderMap) -> bool {
     let declared = headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok());
     let essence = declared.and_then(|value| value.split(';').next());
     essence.is_some_and(|text| text.trim().eq_ignore_ascii_case("application/json"))
-}
-
-/// What a browser is told about every answer, where the answer itself does
-/// not say otherwise.
-pub(super) fn harden(headers: &mut HeaderMap) {
-    const RULES: [(HeaderName, &str); 5] = [
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "no-referrer"),
-        (header::CACHE_CONTROL, "no-store"),
-        (
-            header::CONTENT_SECURITY_POLICY,
-            "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; \
-             object-src 'none'",
-        ),
-        (
-            HeaderName::from_static("cross-origin-resource-policy"),
-            "same-origin",
-        ),
-    ];
-    for (name, value) in RULES {
-        headers
-            .entry(name)
-            .or_insert(HeaderValue::from_static(value));
-    }
 }
 
 #[cfg(test)]

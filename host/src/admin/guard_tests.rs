@@ -147,12 +147,3 @@ fn what_a_form_can_send_changes_nothing() {
     let untyped = checked(&guard, "POST /oracles/o/rollback", &[HOST]);
     assert_eq!(untyped, Err(Refusal::NotJson));
 }
-
-#[test]
-fn a_page_may_bring_a_policy_of_its_own() {
-    let mut headers = HeaderMap::new();
-    headers.insert("content-security-policy", HeaderValue::from_static("own"));
-    harden(&mut headers);
-    assert_eq!(headers["content-security-policy"], "own");
-    assert_eq!(headers["x-content-type-options"], "nosniff");
-}

@@ -13,8 +13,9 @@ use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use super::guard::{self, Guard};
+use super::guard::Guard;
 use super::{Admin, Token, api};
+use crate::browser::{OWN_FILES, harden};
 use crate::request_id::{request_id, tell_request_id};
 
 /// Beyond it, clients wait in the listening socket's queue. A person with a
@@ -123,7 +124,7 @@ impl Calls {
                     Ok(caller) => api::answer(&this.admin, &caller, request).await,
                     Err(refusal) => refusal.response().map(Either::Left),
                 };
-                guard::harden(response.headers_mut());
+                harden(response.headers_mut(), OWN_FILES);
                 tell_request_id(&mut response, &request_id);
                 Ok::<_, Infallible>(response)
             }

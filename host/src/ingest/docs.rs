@@ -5,14 +5,12 @@ use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
 use hyper::StatusCode;
-use hyper::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION,
-    REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
-};
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, LOCATION};
 use tracing::error;
 use utoipa_swagger_ui::Config;
 
 use super::{Refusal, Response};
+use crate::browser::{SWAGGER_UI, harden};
 
 /// Seen from the page, so that it works behind a prefix too.
 const DOCUMENT: &str = "../openapi.json";
@@ -26,11 +24,6 @@ static CONFIG: LazyLock<Arc<Config<'static>>> = LazyLock::new(|| {
         .validator_url("none");
     Arc::new(config)
 });
-
-/// Its scripts, styles and calls are of this origin, and nothing else is loaded.
-const POLICY: &str = "default-src 'none'; script-src 'self'; connect-src 'self'; \
-    style-src 'self'; img-src 'self' data:; \
-    base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// The browser asks for the page's files beside it: without the slash that
 /// would be somewhere else.
@@ -60,11 +53,8 @@ pub(super) fn file(name: &str) -> Result<Response, Refusal> {
         .into(),
     );
     let headers = response.headers_mut();
-    let mut set = |name: HeaderName, value| headers.insert(name, HeaderValue::from_static(value));
-    set(CACHE_CONTROL, "max-age=3600");
-    set(CONTENT_SECURITY_POLICY, POLICY);
-    set(X_CONTENT_TYPE_OPTIONS, "nosniff");
-    set(REFERRER_POLICY, "no-referrer");
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("max-age=3600"));
+    harden(headers, SWAGGER_UI);
     if let Ok(media_type) = HeaderValue::try_from(file.content_type) {
         headers.insert(CONTENT_TYPE, media_type);
     }

@@ -1,17 +1,9 @@
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderValue, IF_NONE_MATCH,
-    REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
-};
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderValue, IF_NONE_MATCH};
 use hyper::{Method, Request, Response, StatusCode};
 
 use crate::flow::Digest;
-
-/// Nothing of elsewhere, nothing inline, and in no frame: what the page shows
-/// was written by strangers.
-const POLICY: &str = "default-src 'self'; object-src 'none'; base-uri 'none'; \
-                      form-action 'none'; frame-ancestors 'none'";
 
 const HTML: &str = "text/html; charset=utf-8";
 const CSS: &str = "text/css; charset=utf-8";
@@ -73,15 +65,8 @@ pub(in crate::admin) fn page<B>(request: &Request<B>) -> Option<Response<Full<By
         *response.status_mut() = StatusCode::NOT_MODIFIED;
     }
     let headers = response.headers_mut();
-    for (name, value) in [
-        (CONTENT_TYPE, *content_type),
-        (CONTENT_SECURITY_POLICY, POLICY),
-        (CACHE_CONTROL, "no-cache"),
-        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (REFERRER_POLICY, "no-referrer"),
-    ] {
-        headers.insert(name, HeaderValue::from_static(value));
-    }
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     headers.extend(HeaderValue::try_from(tag).ok().map(|tag| (ETAG, tag)));
     Some(response)
 }

@@ -15,7 +15,7 @@ use futures_util::{Stream, stream};
 use http_body_util::StreamBody;
 use hyper::Response;
 use hyper::body::Frame;
-use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use hyper::header::{CONTENT_TYPE, HeaderValue};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -67,9 +67,8 @@ impl Dashboard {
         });
         let events: Pin<Box<dyn Stream<Item = _> + Send>> = Box::pin(events);
         let mut response = Response::new(StreamBody::new(events));
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        let events = HeaderValue::from_static("text/event-stream");
+        response.headers_mut().insert(CONTENT_TYPE, events);
         response
     }
 
