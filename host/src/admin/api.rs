@@ -3,12 +3,13 @@ use std::time::Duration;
 use http_body_util::{BodyExt, Either, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{ALLOW, CONTENT_TYPE};
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Request, Response, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use super::guard::Caller;
+use super::routes::{Call, Route, beginnings, route};
 use super::types::Nothing;
 use super::{
     Admin, Error, audit, dashboard, dead, decisions, health, metrics, oracles, pending, rehearse,
@@ -30,77 +31,72 @@ pub(super) async fn answer(
     by: &Caller,
     request: Request<Incoming>,
 ) -> Response<Body> {
-    if request.method() == Method::GET && request.uri().path() == "/stream" {
-        return admin.dashboard.stream().map(Either::Right);
-    }
     if let Some(page) = dashboard::page(&request) {
         return page.map(Either::Left);
     }
-    answer_at_once(admin, by, request).await.map(Either::Left)
+    match route(request.uri().path()) {
+        Some(route) if request.method() == route.method => {
+            let answer = called(admin, by, route, request).await;
+            answer.unwrap_or_else(|refusal| refusal.map(Either::Left))
+        }
+        Some(route) => not_allowed(route.method).map(Either::Left),
+        None => {
+            let there = format!("the admin API has {}; its page is at /", beginnings());
+            problem(StatusCode::NOT_FOUND, &there).map(Either::Left)
+        }
+    }
 }
 
-async fn answer_at_once(
+/// # Errors
+/// What to answer where the body is none.
+async fn called(
     admin: &Admin,
     by: &Caller,
+    route: Route,
     request: Request<Incoming>,
-) -> Response<Full<Bytes>> {
-    let path = request.uri().path().trim_matches('/').to_owned();
-    let segments: Vec<&str> = path.split('/').collect();
-    let get = request.method() == Method::GET;
-    let post = request.method() == Method::POST;
+) -> Result<Response<Body>, Response<Full<Bytes>>> {
+    let Route {
+        call,
+        names: [name, id],
+        ..
+    } = &route;
     let query = request.uri().query().unwrap_or_default().to_owned();
-    let query = Query(&query);
-    match segments[..] {
-        ["healthz"] if get => health::answer(admin).await,
-        ["metrics"] if get => metrics::answer(admin).await,
-        ["readyz"] if get => health::readiness(admin).await,
-        ["flows"] if get => reply(pending::flows(admin).await),
-        ["flows", name, "kept"] if get => reply(pending::kept_since(admin, name, &query).await),
-        ["flows", name, "sample"] if get => reply(dashboard::sample(admin, name)),
-        ["flows", name, "post"] if post => posted(admin, by, name, request).await,
-        ["decisions"] if get => reply(decisions::latest(admin, &query).await),
-        ["decisions", flow, id] if get => reply(decisions::whole(admin, flow, &decoded(id)).await),
-        ["components", digest] if get => match oracles::component(admin, digest).await {
+    let query = &Query(&query);
+    let answer = match call {
+        Call::Health => health::answer(admin).await,
+        Call::Readiness => health::readiness(admin).await,
+        Call::Metrics => metrics::answer(admin).await,
+        Call::Flows => reply(pending::flows(admin).await),
+        Call::KeptSince => reply(pending::kept_since(admin, name, query).await),
+        Call::Sample => reply(dashboard::sample(admin, name)),
+        Call::Post => posted(admin, by, name, request).await?,
+        Call::Decisions => reply(decisions::latest(admin, query).await),
+        Call::Decision => reply(decisions::whole(admin, name, id).await),
+        Call::Pending => reply(pending::pending(admin, query).await),
+        Call::Why => reply(why::why(admin, name, id).await),
+        Call::Oracles => reply(oracles::list(admin).await),
+        Call::Rollback => {
+            let Nothing {} = body(request).await?;
+            reply(oracles::rollback(admin, by, name).await)
+        }
+        Call::Pin => reply(oracles::pin(admin, by, name, &body(request).await?).await),
+        Call::Unpin => {
+            let Nothing {} = body(request).await?;
+            reply(oracles::unpin(admin, by, name).await)
+        }
+        Call::Component => match oracles::component(admin, name).await {
             Ok(bytes) => whole(StatusCode::OK, "application/wasm", bytes),
             Err(error) => refuse(&error),
         },
-        ["pending"] if get => reply(pending::pending(admin, &query).await),
-        ["why", flow, id] if get => reply(why::why(admin, flow, &decoded(id)).await),
-        ["oracles"] if get => reply(oracles::list(admin).await),
-        ["audit"] if get => reply(audit::latest(admin, &query).await),
-        ["oracles", name, what @ ("rollback" | "unpin")] if post => match body(request).await {
-            Ok(Nothing {}) if what == "rollback" => reply(oracles::rollback(admin, by, name).await),
-            Ok(Nothing {}) => reply(oracles::unpin(admin, by, name).await),
-            Err(refusal) => refusal,
-        },
-        ["oracles", name, "pin"] if post => match body(request).await {
-            Ok(pin) => reply(oracles::pin(admin, by, name, &pin).await),
-            Err(refusal) => refusal,
-        },
-        ["dead"] if get => reply(dead::list(admin, &query).await),
-        ["dead", flow, which] if get => reply(dead::show(admin, flow, &decoded(which)).await),
-        ["dead", what @ ("requeue" | "rehearse" | "purge")] if post => match body(request).await {
-            Ok(which) if what == "requeue" => reply(dead::requeue(admin, by, &which).await),
-            Ok(which) if what == "rehearse" => reply(rehearse::rehearse(admin, &which).await),
-            Ok(which) => reply(dead::purge(admin, by, &which).await),
-            Err(refusal) => refusal,
-        },
-        [
-            "healthz" | "readyz" | "metrics" | "audit" | "flows" | "decisions" | "pending"
-            | "oracles" | "dead",
-        ]
-        | ["components", _]
-        | ["dead" | "decisions" | "why", _, _]
-        | ["flows", _, "kept" | "sample"]
-        | ["stream"] => not_allowed("GET"),
-        ["oracles", _, "rollback" | "pin" | "unpin"]
-        | ["dead", "requeue" | "rehearse" | "purge"]
-        | ["flows", _, "post"] => not_allowed("POST"),
-        _ => problem(
-            StatusCode::NOT_FOUND,
-            "the admin API has /healthz, /readyz, /metrics, /flows, /decisions, /pending, /why, /oracles, /components, /dead, /audit and /stream; its page is at /",
-        ),
-    }
+        Call::Dead => reply(dead::list(admin, query).await),
+        Call::DeadLetter => reply(dead::show(admin, name, id).await),
+        Call::Requeue => reply(dead::requeue(admin, by, &body(request).await?).await),
+        Call::Rehearse => reply(rehearse::rehearse(admin, &body(request).await?).await),
+        Call::Purge => reply(dead::purge(admin, by, &body(request).await?).await),
+        Call::Audit => reply(audit::latest(admin, query).await),
+        Call::Stream => return Ok(admin.dashboard.stream().map(Either::Right)),
+    };
+    Ok(answer.map(Either::Left))
 }
 
 /// A body for the front end may be as large as its flow allows.
@@ -109,22 +105,15 @@ async fn posted(
     by: &Caller,
     name: &str,
     request: Request<Incoming>,
-) -> Response<Full<Bytes>> {
-    let flow = match admin.flow(name) {
-        Ok(flow) => flow,
-        Err(error) => return reply::<()>(Err(error)),
-    };
+) -> Result<Response<Full<Bytes>>, Response<Full<Bytes>>> {
+    let flow = admin.flow(name).map_err(|error| refuse(&error))?;
     let (parts, body) = request.into_parts();
-    let body = match bytes_of(body, flow.admit.max_body).await {
-        Ok(body) => body,
-        Err(refusal) => return refusal,
-    };
     let post = dashboard::Post {
         flow: &flow,
         headers: &parts.headers,
-        body,
+        body: bytes_of(body, flow.admit.max_body).await?,
     };
-    reply(dashboard::post(admin, by, post).await)
+    Ok(reply(dashboard::post(admin, by, post).await))
 }
 
 /// The parameters of a query string. The values are names, ids and numbers.
@@ -132,24 +121,10 @@ pub(super) struct Query<'a>(&'a str);
 
 impl Query<'_> {
     pub fn get(&self, name: &str) -> Option<String> {
-        url_encoded(self.0)
+        form_urlencoded::parse(self.0.as_bytes())
             .find(|(key, _)| key == name)
-            .map(|(_, value)| value)
+            .map(|(_, value)| value.into_owned())
     }
-}
-
-/// A segment of a path, percent-decoded.
-fn decoded(segment: &str) -> String {
-    // In a path these three are nothing but themselves.
-    let segment = segment.replace('+', "%2B").replace('&', "%26");
-    let (_, text) = url_encoded(&format!("={segment}"))
-        .next()
-        .unwrap_or_default();
-    text
-}
-
-fn url_encoded(query: &str) -> impl Iterator<Item = (String, String)> {
-    form_urlencoded::parse(query.as_bytes()).into_owned()
 }
 
 async fn body<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, Response<Full<Bytes>>> {

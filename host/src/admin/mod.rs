@@ -13,6 +13,7 @@ mod oracles;
 mod pending;
 mod rehearse;
 mod report;
+mod routes;
 mod server;
 mod token;
 pub mod types;
