@@ -3,22 +3,23 @@
 mod draining;
 mod keys;
 mod reload;
+mod stopping;
 mod waiting;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
 use arc_swap::ArcSwap;
 use futures_util::FutureExt;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use futures_util::future::{BoxFuture, Fuse};
 use tokio::sync::watch;
-use tokio::task::{JoinError, JoinHandle, JoinSet};
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use self::reload::Reload;
+use self::stopping::{Running, Signals, Stop, until_drained};
 use super::flows;
 use crate::admin::{self, Admin};
 use crate::backbone::{self, Backbone};
@@ -58,35 +59,9 @@ pub(super) async fn run(
     ground: Ground,
     tell: impl FnOnce(&Started),
 ) -> anyhow::Result<()> {
-    let recorder = Recorder::install()?;
-    tokio::spawn(recorder.clone().keep_up());
-    let flows = flows::load(&settings.flows.flows)?;
-    let flows: Arc<[Arc<Flow>]> = flows.into_iter().map(Arc::new).collect();
-    let (in_force, follow_flows) = watch::channel(FlowSet {
-        live: flows.clone(),
-        ..FlowSet::default()
-    });
-    let Ground { backbone, ledger } = ground;
-    let ledger: Arc<dyn Ledger> = Arc::new(Measured::new(ledger));
     let stop = Stop::default();
-    let readiness = Arc::new(Readiness {
-        flows: follow_flows.clone(),
-        backbone: backbone.clone(),
-        ledger: ledger.clone(),
-        admits: role.admits(),
-        draining: stop.notice.clone(),
-        asked: Asked::default(),
-    });
-    let mut parts = Admin {
-        flows: follow_flows.clone(),
-        backbone: backbone.clone(),
-        ledger: ledger.clone(),
-        metrics: Arc::new(admin::Metrics::new(recorder)),
-        readiness: readiness.clone(),
-        front_end: None,
-        dashboard: Arc::default(),
-    };
     let mut work = JoinSet::new();
+    let (mut parts, in_force) = parts(&settings, role, ground, &stop)?;
     let front_end = match role.admits() {
         true => Some(bind_front_end(&settings, &parts, &stop.work, &mut work).await?),
         false => None,
@@ -94,19 +69,11 @@ pub(super) async fn run(
     parts.front_end = front_end.as_ref().map(|(server, _)| server.local_addr());
     let token = admin::Token::named(&settings.admin_token)?;
     let admin = admin::Server::bind(settings.admin, token, parts.clone()).await?;
-    let mut fit = check_when_there(backbone.clone(), flows.clone())
-        .boxed()
-        .fuse();
-    if let Ok(checked) = tokio::time::timeout(PATIENCE, &mut fit).await {
-        checked?;
-    }
-    let migrating = migrate_when_there(ledger.clone(), flows.clone(), stop.work.clone());
-    let mut migrating = tokio::spawn(migrating);
-    // What was pinned is known only once the ledger is up to date.
-    let _ = tokio::time::timeout(PATIENCE, &mut migrating).await;
+    let flows = parts.flows.borrow().live.clone();
+    let mut fit = within_patience(&parts, &flows, &stop.work).await?;
     let removed = draining::find(&parts, PATIENCE).await;
     in_force.send_modify(|flows| flows.draining = removed.into());
-    let max_memory = max_memory(&follow_flows.borrow());
+    let max_memory = max_memory(&parts.flows.borrow());
     let registry = match role.works() {
         true => Some(start_worker(&settings, &parts, max_memory, &stop.work, &mut work).await?),
         false => None,
@@ -114,8 +81,8 @@ pub(super) async fn run(
     let reload = Reload {
         dir: settings.flows.flows.clone(),
         flows: in_force,
-        backbone,
-        ledger,
+        backbone: parts.backbone.clone(),
+        ledger: parts.ledger.clone(),
         registry: registry.clone(),
         max_memory,
     };
@@ -123,24 +90,13 @@ pub(super) async fn run(
     // Whoever is told that it is up may stop it at once.
     let mut signals = Signals::listen()?;
     tell(&Started {
-        front_end: front_end.as_ref().map(|(server, _)| server.local_addr()),
+        front_end: parts.front_end,
         admin: admin.local_addr(),
         flows,
         oracles: registry.clone(),
     });
-    let admission = front_end.map(|(server, ingest)| {
-        let stopped = stop.work.clone();
-        match registry {
-            Some(registry) => work.spawn(waiting::follow_registry(
-                ingest,
-                follow_flows,
-                registry,
-                stopped,
-            )),
-            None => work.spawn(waiting::follow_workers(ingest, parts, stopped)),
-        };
-        tokio::spawn(server.run(stop.admission.clone()))
-    });
+    let readiness = parts.readiness.clone();
+    let admission = front_end.map(|front_end| admit(front_end, parts, registry, &stop, &mut work));
     let running = Running {
         admission,
         work,
@@ -159,55 +115,79 @@ pub(super) async fn run(
     until_drained(running.drain(notice), notice + settings.drain, &mut signals).await
 }
 
-/// `/readyz` says so first, for those who turn away then. Requests stop next,
-/// then the workers, so that what was answered last is still drained; the admin
-/// API answers until the end.
-#[derive(Default)]
-struct Stop {
-    notice: CancellationToken,
-    admission: CancellationToken,
-    work: CancellationToken,
-    admin: CancellationToken,
+/// What all of a host look at, and where a change of its flows is told.
+fn parts(
+    settings: &HostSettings,
+    role: Role,
+    Ground { backbone, ledger }: Ground,
+    stop: &Stop,
+) -> anyhow::Result<(Admin, watch::Sender<FlowSet>)> {
+    let recorder = Recorder::install()?;
+    tokio::spawn(recorder.clone().keep_up());
+    let flows = flows::load(&settings.flows.flows)?;
+    let (in_force, flows) = watch::channel(FlowSet {
+        live: flows.into_iter().map(Arc::new).collect(),
+        ..FlowSet::default()
+    });
+    let ledger: Arc<dyn Ledger> = Arc::new(Measured::new(ledger));
+    let readiness = Arc::new(Readiness {
+        flows: flows.clone(),
+        backbone: backbone.clone(),
+        ledger: ledger.clone(),
+        admits: role.admits(),
+        draining: stop.notice.clone(),
+        asked: Asked::default(),
+    });
+    let parts = Admin {
+        flows,
+        backbone,
+        ledger,
+        metrics: Arc::new(admin::Metrics::new(recorder)),
+        readiness,
+        front_end: None,
+        dashboard: Arc::default(),
+    };
+    Ok((parts, in_force))
 }
 
-struct Running {
-    admission: Option<JoinHandle<()>>,
-    work: JoinSet<()>,
-    admin: JoinHandle<()>,
-    stop: Stop,
+/// Makes backbone and ledger ready for these flows. What is away is made ready
+/// once it is there; the future that is left ends when the backbone must not
+/// be used.
+async fn within_patience(
+    parts: &Admin,
+    flows: &Arc<[Arc<Flow>]>,
+    stop: &CancellationToken,
+) -> anyhow::Result<Fuse<BoxFuture<'static, anyhow::Result<()>>>> {
+    let mut fit = check_when_there(parts.backbone.clone(), flows.clone())
+        .boxed()
+        .fuse();
+    if let Ok(checked) = tokio::time::timeout(PATIENCE, &mut fit).await {
+        checked?;
+    }
+    let migrating = migrate_when_there(parts.ledger.clone(), flows.clone(), stop.clone());
+    let mut migrating = tokio::spawn(migrating);
+    // What was pinned is known only once the ledger is up to date.
+    let _ = tokio::time::timeout(PATIENCE, &mut migrating).await;
+    Ok(fit)
 }
 
-impl Running {
-    async fn drain(mut self, notice: Duration) -> Result<(), JoinError> {
-        self.stop.notice.cancel();
-        tokio::time::sleep(notice).await;
-        self.stop.admission.cancel();
-        if let Some(admission) = self.admission {
-            admission.await?;
+/// Takes requests, for as long as there are the oracles to judge them.
+fn admit(
+    (server, ingest): (ingest::Server, Arc<Ingest>),
+    parts: Admin,
+    registry: Option<Arc<Registry>>,
+    stop: &Stop,
+    work: &mut JoinSet<()>,
+) -> JoinHandle<()> {
+    let stopped = stop.work.clone();
+    match registry {
+        Some(registry) => {
+            let flows = parts.flows;
+            work.spawn(waiting::follow_registry(ingest, flows, registry, stopped))
         }
-        self.stop.work.cancel();
-        while self.work.join_next().await.is_some() {}
-        self.stop.admin.cancel();
-        self.admin.await
-    }
-}
-
-/// For as long as `patience`, or until a second signal.
-async fn until_drained(
-    drain: impl Future<Output = Result<(), JoinError>>,
-    patience: Duration,
-    signals: &mut Signals,
-) -> anyhow::Result<()> {
-    tokio::select! {
-        drained = tokio::time::timeout(patience, drain) => match drained {
-            Ok(drained) => drained.context("drain"),
-            Err(_) => {
-                warn!("not drained in time, entries come again when their lease has run out");
-                Ok(())
-            }
-        },
-        () = signals.next() => Ok(()),
-    }
+        None => work.spawn(waiting::follow_workers(ingest, parts, stopped)),
+    };
+    tokio::spawn(server.run(stop.admission.clone()))
 }
 
 async fn bind_front_end(
@@ -363,29 +343,6 @@ async fn migrate_when_there(
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(Duration::from_secs(1)) => {}
-        }
-    }
-}
-
-/// Of those that ask a process to end.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    /// From now on they are counted and no longer end the process.
-    fn listen() -> anyhow::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate()).context("listen for SIGTERM")?,
-            interrupt: signal(SignalKind::interrupt()).context("listen for SIGINT")?,
-        })
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
         }
     }
 }
