@@ -3,20 +3,21 @@
 
 use std::fmt::Display;
 
+use futures_util::future::join_all;
 use http_body_util::Full;
 use hyper::Response;
 use hyper::body::Bytes;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
-use tracing::debug;
+use tracing::{debug, warn};
 
 use super::Admin;
 use crate::backbone::{ByDeliveries, Depth, Error, MemoryUse, depth_of, partitions};
 use crate::flow::{Flow, FlowName};
-use crate::fresh::{Fresh, within};
+use crate::fresh::{Fresh, Unknown, within};
 use crate::metrics::table::{
-    BACKBONE_MEMORY_LIMIT, BACKBONE_MEMORY_USED, DEAD_LETTERS, ENTRIES_OPEN, ENTRIES_PENDING,
-    ENTRIES_RETRYING, ENTRIES_WAITING, OLDEST_PENDING_AGE, OLDEST_WAITING_AGE, PART_UP,
-    PENDING_BY_DELIVERIES,
+    BACKBONE_MEMORY_LIMIT, BACKBONE_MEMORY_USED, BACKLOG_KNOWN, DEAD_LETTERS, ENTRIES_OPEN,
+    ENTRIES_PENDING, ENTRIES_RETRYING, ENTRIES_WAITING, OLDEST_PENDING_AGE, OLDEST_WAITING_AGE,
+    PART_UP, PENDING_BY_DELIVERIES,
 };
 use crate::metrics::{Recorder, snapshot};
 
@@ -58,7 +59,7 @@ pub(super) async fn answer(admin: &Admin) -> Response<Full<Bytes>> {
 /// What nobody counts, because others change it, too. A part that is away
 /// leaves out what only it knows.
 struct Reading {
-    flows: Vec<(FlowName, OfFlow)>,
+    flows: Vec<(FlowName, Option<OfFlow>)>,
     memory: Option<MemoryUse>,
     redis: bool,
     postgres: bool,
@@ -73,22 +74,34 @@ struct OfFlow {
 impl Reading {
     async fn of(admin: &Admin) -> Self {
         let (flows, memory, redis, postgres) = tokio::join!(
-            read(of_flows(admin)),
+            of_flows(admin),
             read(admin.backbone.memory()),
             read(admin.backbone.ping()),
             read(admin.ledger.ping()),
         );
+        let redis = redis.is_some();
+        let flows = flows.into_iter().map(|(flow, read)| {
+            // While all of it is away, that is told, and logged elsewhere.
+            if let (Err(error), true) = (&read, redis) {
+                warn!(%flow, %error, "backlog not read");
+            }
+            (flow, read.ok())
+        });
         Self {
-            flows: flows.unwrap_or_default(),
+            flows: flows.collect(),
             memory: memory.flatten(),
-            redis: redis.is_some(),
+            redis,
             postgres: postgres.is_some(),
         }
     }
 
     fn show(&self) {
         for (flow, of_flow) in &self.flows {
-            of_flow.show(flow.as_str());
+            let known = f64::from(u8::from(of_flow.is_some()));
+            BACKLOG_KNOWN.of([flow.as_str()]).set(known);
+            if let Some(of_flow) = of_flow {
+                of_flow.show(flow.as_str());
+            }
         }
         if let Some(MemoryUse { used, limit }) = self.memory {
             BACKBONE_MEMORY_USED.of([]).set(used as f64);
@@ -143,13 +156,14 @@ impl OfFlow {
     }
 }
 
-async fn of_flows(admin: &Admin) -> Result<Vec<(FlowName, OfFlow)>, Error> {
+/// All at once: one that fails, or takes too long, says nothing of the others.
+async fn of_flows(admin: &Admin) -> Vec<(FlowName, Result<OfFlow, Unknown<Error>>)> {
     let flows = admin.flows.borrow().clone();
-    let mut read = Vec::new();
-    for flow in flows.all() {
-        read.push((flow.name.clone(), OfFlow::read(admin, flow).await?));
-    }
-    Ok(read)
+    let read = flows.all().map(async |flow| {
+        let read = within(OfFlow::read(admin, flow)).await;
+        (flow.name.clone(), read)
+    });
+    join_all(read).await
 }
 
 /// `None` where it fails, or takes too long.

@@ -16,7 +16,7 @@ A label is a flow, an oracle, a downstream or a word of the list below, and neve
 Counters and histograms are of the process that is asked, since its start, so those of several are added up. \
 Gauges from `floodgate_entries_open` to `floodgate_backbone_memory_limit_bytes` are read from the backbone \
 when they are asked for, at most once a second; every process says the same, so take the largest. \
-While the backbone is away they are absent. `floodgate_part_up` is what the process itself sees: take the least.
+While the backbone is away they are absent. `floodgate_part_up` and `floodgate_backlog_known` are what the process itself sees: take the least.
 
 | metric | kind | unit | labels | |
 |---|---|---|---|---|

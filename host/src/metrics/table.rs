@@ -87,6 +87,8 @@ table! {
         "Redis' `maxmemory`: at 80 % of it entries are refused. 0: there is no limit.";
     Gauge PART_UP "floodgate_part_up" ["part"] Count
         "1 where it answers: `redis`, `postgres`. In `floodgate dev` both are the database file.";
+    Gauge BACKLOG_KNOWN "floodgate_backlog_known" ["flow"] Count
+        "1 where the backbone tells what is open of the flow; 0: its gauges are missing.";
     Gauge BUILD_INFO "floodgate_build_info" ["version"] Count
         "Always 1.";
 }

@@ -132,14 +132,6 @@ async fn without_postgres_at_the_start_entries_are_taken_and_wait_for_it() {
     host.settled().await;
 }
 
-async fn raw(url: &str, command: &[&str]) {
-    let client = redis::Client::open(url).unwrap();
-    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
-    let mut call = redis::cmd(command[0]);
-    let asked: Result<redis::Value, _> = call.arg(&command[1..]).query_async(&mut connection).await;
-    asked.unwrap();
-}
-
 #[tokio::test]
 async fn an_emptied_redis_is_worked_on_and_what_is_gone_is_alarmed_on() {
     let redis = support::redis().await;
@@ -151,7 +143,7 @@ async fn an_emptied_redis_is_worked_on_and_what_is_gone_is_alarmed_on() {
         landmarks(&host).await == 1
     })
     .await;
-    raw(&redis, &["FLUSHDB"]).await;
+    support::tell_redis(&redis, &["FLUSHDB"]).await;
     host.accepted(&drainer(2)).await;
     host.until_kept(2).await;
     support::eventually(DEADLINE, "it is alarmed on", async || {
@@ -174,7 +166,7 @@ async fn landmarks(host: &Host) -> i64 {
 async fn a_redis_that_evicts_stops_the_start_and_the_error_names_the_remedy() {
     let redis = PrivateRedis::start().await;
     let evict = ["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"];
-    raw(&redis.url(), &evict).await;
+    support::tell_redis(&redis.url(), &evict).await;
     let site =
         Site::on(Ground::of(redis.url(), support::postgres().await)).with_oracle(MEMPOOL_RISK);
     let mut floodgate = site.serve("all");

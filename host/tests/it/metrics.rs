@@ -14,7 +14,7 @@ use crate::host::{
     repository, told_to,
 };
 use crate::services::Service;
-use crate::support::{eventually, request};
+use crate::support::{self, eventually, request};
 
 contract!([servers, embedded] {
     every_metric_of_the_table_is_told_and_counts_what_happened,
@@ -195,6 +195,8 @@ async fn every_metric_of_the_table_is_told_and_counts_what_happened(ground: Grou
         backbone_memory_limit_bytes 0
         part_up{{part="redis"}} 1
         part_up{{part="postgres"}} 1
+        backlog_known{{flow="transactions"}} 1
+        backlog_known{{flow="posting"}} 1
         build_info{{version="{version}"}} 1
         "#,
         version = env!("CARGO_PKG_VERSION"),
@@ -292,6 +294,33 @@ async fn what_somebody_else_trimmed_is_counted_as_lost() {
     let trimmed: u64 = trim.query_async(&mut connection).await.unwrap();
     assert_eq!(trimmed, 3);
     until_told(&admin, &[(lost, 3.0)]).await;
+}
+
+#[tokio::test]
+async fn a_flow_that_cannot_be_read_hides_no_other() {
+    let site = Site::of_flows(Ground::servers().await, &["tasks", "transactions"]);
+    let (api, admin) = site.with_three_unread().await;
+    let of_tasks = |what: &str| format!("floodgate_{what}{{flow=\"tasks\"}}");
+    let (known, open) = (of_tasks("backlog_known"), of_tasks("entries_open"));
+    let others = [
+        ("floodgate_backlog_known{flow=\"transactions\"}", 1.0),
+        ("floodgate_entries_open{flow=\"transactions\"}", 3.0),
+    ];
+    until_told(&admin, &[(&known, 1.0), (&open, 0.0)]).await;
+    // A list, where a number belongs.
+    let key = "floodgate:{tasks:0}:open";
+    support::tell_redis(site.redis(), &["DEL", key]).await;
+    support::tell_redis(site.redis(), &["LPUSH", key, "1"]).await;
+    until_told(&admin, &[(&known, 0.0), others[0], others[1]]).await;
+    assert_eq!(Told::by(&admin).await.value(&open), None);
+    eventually(DEADLINE, "it is in the log", async || {
+        let log = api.stderr();
+        let mut lines = log.lines();
+        lines.any(|line| line.contains("backlog not read") && line.contains("WRONGTYPE"))
+    })
+    .await;
+    support::tell_redis(site.redis(), &["DEL", key]).await;
+    until_told(&admin, &[(&known, 1.0), (&open, 0.0)]).await;
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use tokio::sync::OnceCell;
 pub use self::floodgate::Floodgate;
 pub use self::http::{request, try_request};
 pub use self::postgres::PrivatePostgres;
-pub use self::redis::PrivateRedis;
+pub use self::redis::{PrivateRedis, tell_redis};
 
 /// URL of an empty Redis database that nobody else uses. The server is shared
 /// by the tests of this process: no FLUSHALL, no CONFIG SET; see [`PrivateRedis`].

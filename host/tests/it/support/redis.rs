@@ -44,3 +44,12 @@ impl PrivateRedis {
         self.server.restart().await.unwrap();
     }
 }
+
+/// Has it do this, whatever it answers.
+pub async fn tell_redis(url: &str, command: &[&str]) {
+    let client = redis::Client::open(url).unwrap();
+    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    let mut call = redis::cmd(command[0]);
+    let asked: Result<redis::Value, _> = call.arg(&command[1..]).query_async(&mut connection).await;
+    asked.unwrap();
+}
