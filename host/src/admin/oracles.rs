@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use serde_json::json;
 use tracing::warn;
@@ -124,11 +126,32 @@ async fn hold(admin: &Admin, name: &str, pin: &Pin) -> Result<Chosen, Error> {
 }
 
 pub(super) async fn unpin(admin: &Admin, by: &Caller, name: &str) -> Result<Chosen, Error> {
-    let change = async |_: &mut Progress| {
-        admin.ledger.choose(name, None).await?;
-        Ok(chosen(name, None))
-    };
+    let change = async |_: &mut Progress| let_go(admin, name).await;
     audited(admin, by, "unpin", json!({ "oracle": name }), change).await
+}
+
+async fn let_go(admin: &Admin, name: &str) -> Result<Chosen, Error> {
+    let known = known(admin).await?;
+    if !known.contains(name) {
+        let known: Vec<String> = known.into_iter().collect();
+        let known = known.join(", ");
+        return Err(Error::NotFound(format!(
+            "no oracle {name}; there are: {known}"
+        )));
+    }
+    admin.ledger.choose(name, None).await?;
+    Ok(chosen(name, None))
+}
+
+/// Those that a flow names, and those that somebody chose a digest of: since
+/// then the flow may have gone.
+async fn known(admin: &Admin) -> Result<BTreeSet<String>, Error> {
+    let choices = admin.ledger.choices().await?;
+    let chosen = choices.into_iter().map(|(name, _)| name);
+    let flows = admin.flows.borrow();
+    let used = flows.all().flat_map(|flow| &flow.oracles);
+    let used = used.map(|usage| usage.component.to_string());
+    Ok(used.chain(chosen).collect())
 }
 
 fn chosen(name: &str, digest: Option<Digest>) -> Chosen {

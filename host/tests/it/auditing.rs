@@ -212,7 +212,7 @@ async fn who_shows_the_token_is_told_so() {
     let site = Site::on(Ground::embedded().await).with_oracle(MISBEHAVING);
     let token = "a-token-for-tests-only";
     let mut floodgate = site.serve_with("all", &["--admin-token", token]);
-    let url = format!("{}/oracles/o/unpin", floodgate.admin_url().await);
+    let url = format!("{}/oracles/mempool-risk/unpin", floodgate.admin_url().await);
     let bearer = format!("Bearer {token}");
     let headers = [
         ("content-type", "application/json"),
@@ -225,8 +225,9 @@ async fn who_shows_the_token_is_told_so() {
     let rows = site.query("SELECT who, peer, action FROM audit").await;
     assert_eq!(rows, [["token", "127.0.0.1", "unpin"]]);
     support::eventually(DEADLINE, "the refused call is in the log", async || {
-        let refused =
-            |line: &String| line.contains("call refused") && line.contains("/oracles/o/unpin");
+        let refused = |line: &String| {
+            line.contains("call refused") && line.contains("/oracles/mempool-risk/unpin")
+        };
         audit_lines(&floodgate).iter().any(refused)
     })
     .await;

@@ -40,6 +40,10 @@ async fn choosing_what_never_was_is_an_error_that_says_what_was() {
         ),
         (vec!["oracles", "pin", "nobody", "0000"], "nobody"),
         (vec!["oracles", "rollback", "nobody"], "nobody"),
+        (
+            vec!["oracles", "unpin", "nobody"],
+            "there are: mempool-risk",
+        ),
         (vec!["oracles", "rollback", "mempool-risk"], "before"),
     ] {
         // What a name was is written down in the background.
