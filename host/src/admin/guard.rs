@@ -13,6 +13,10 @@ use tracing::warn;
 
 use super::{Token, api};
 
+/// Characters of a refused call in the log, where whoever may not call could
+/// write as much as they like.
+const SHOWN: usize = 128;
+
 /// Whether whoever reads a path learns nothing of this host: it is answered
 /// without the token. The page asks for the token itself; below `/dashboard/`
 /// are its files and nothing else.
@@ -73,8 +77,9 @@ impl Guard {
             request_id: Arc::clone(request_id),
         };
         self.check(request).inspect_err(|refusal| {
-            let (method, path) = (request.method(), request.uri().path());
-            warn!(target: "audit", %peer, %method, path, %request_id, error = %refusal, "call refused");
+            let cut = |text| format!("{text:.SHOWN$}");
+            let (method, path) = (cut(request.method().as_str()), cut(request.uri().path()));
+            warn!(target: "audit", %peer, method, path, %request_id, error = %refusal, "call refused");
         })?;
         Ok(caller)
     }

@@ -235,6 +235,22 @@ async fn who_shows_the_token_is_told_so() {
 }
 
 #[tokio::test]
+async fn of_a_refused_call_the_log_has_only_the_beginning() {
+    let host = Host::start_on(Site::on(Ground::embedded().await)).await;
+    let path = format!("/{}", "a".repeat(1000));
+    let foreign = [("host", "evil.example")];
+    let (status, ..) = request("GET", &format!("{}{path}", host.admin), &foreign, "").await;
+    assert_eq!(status, StatusCode::MISDIRECTED_REQUEST);
+    support::eventually(DEADLINE, "it is in the log, cut", async || {
+        let cut = format!("\"{}\"", &path[..128]);
+        let lines = audit_lines(&host.floodgate);
+        lines.iter().any(|line| line.contains(&cut))
+    })
+    .await;
+    assert!(!host.floodgate.stderr().contains(&path[..129]));
+}
+
+#[tokio::test]
 async fn what_cannot_be_written_down_is_not_done() {
     let host = Host::start(MISBEHAVING).await;
     let digest = host.digest().await;
