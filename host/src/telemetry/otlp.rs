@@ -28,12 +28,15 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 
 const SERVICE_NAME: Key = Key::from_static_str("service.name");
 
-/// `None` where nobody collects.
+/// `None` where nobody collects, or where it is switched off.
 ///
 /// # Errors
 /// Where the collector's address or another setting of it is not one.
 pub(super) fn provider() -> anyhow::Result<Option<SdkTracerProvider>> {
     let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    if is_switched_off() {
+        return Ok(None);
+    }
     let Some(variable) = ENDPOINTS.iter().find(|name| is_set(name)) else {
         return Ok(None);
     };
@@ -55,6 +58,13 @@ pub(super) fn provider() -> anyhow::Result<Option<SdkTracerProvider>> {
         .with_resource(resource())
         .with_span_processor(BatchSpanProcessor::builder(collector, Tokio).build());
     Ok(Some(provider.build()))
+}
+
+/// The SDK of this language leaves `OTEL_SDK_DISABLED` to us. By the
+/// specification of these variables no other word than `true` counts.
+fn is_switched_off() -> bool {
+    let said = std::env::var("OTEL_SDK_DISABLED");
+    said.is_ok_and(|said| said.eq_ignore_ascii_case("true"))
 }
 
 /// `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES`, and where they say

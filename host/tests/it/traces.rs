@@ -262,8 +262,20 @@ async fn what_is_no_address_of_a_collector_is_an_error_at_start() {
 
 #[tokio::test]
 async fn without_a_collector_no_entry_carries_a_trace() {
+    no_entry_carries_a_trace(&[]).await;
+}
+
+#[tokio::test]
+async fn switched_off_it_is_as_if_nobody_collected() {
+    let collector = Collector::start().await;
+    let endpoint = (ENDPOINT, &*collector.url);
+    no_entry_carries_a_trace(&[endpoint, SOON, ("OTEL_SDK_DISABLED", "True")]).await;
+    assert!(collector.spans().is_empty());
+}
+
+async fn no_entry_carries_a_trace(env: &[(&str, &str)]) {
     let site = Site::new().await.with_oracle(MISBEHAVING);
-    let host = Host::start_in(site, &[]).await;
+    let host = Host::start_in(site, env).await;
     host.accepted(&told_to(0, "high")).await;
     post(&host, &trace(1), "01", &told_to(1, "high")).await;
     host.until_kept(2).await;
