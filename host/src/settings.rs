@@ -123,14 +123,15 @@ pub struct AdminTokenSettings {
     #[arg(long, env = "FLOODGATE_ADMIN_TOKEN_FILE")]
     pub admin_token_file: Option<PathBuf>,
 
-    /// The token itself, where no file is named
-    #[arg(
-        long,
-        env = "FLOODGATE_ADMIN_TOKEN",
-        hide = true,
-        hide_env_values = true
-    )]
+    /// The token itself, where no file is named. No flag: everybody on the
+    /// machine could read it in the list of processes.
+    #[arg(skip = token_of_environment())]
     pub admin_token: Option<String>,
+}
+
+fn token_of_environment() -> Option<String> {
+    let token = std::env::var_os("FLOODGATE_ADMIN_TOKEN")?;
+    Some(token.to_string_lossy().into_owned())
 }
 
 /// Who may post to flows that ask for an API key.

@@ -24,8 +24,12 @@ struct Guarded {
 
 impl Guarded {
     async fn start(arguments: &[&str]) -> Self {
+        Self::start_in(arguments, &[]).await
+    }
+
+    async fn start_in(arguments: &[&str], env: &[(&str, &str)]) -> Self {
         let site = Site::on(Ground::embedded().await).with_oracle(MEMPOOL_RISK);
-        let mut floodgate = site.serve_with("all", arguments);
+        let mut floodgate = site.serve_in("all", arguments, env);
         let admin = floodgate.admin_url().await;
         Self {
             admin: admin.replace("0.0.0.0", "127.0.0.1"),
@@ -59,7 +63,8 @@ impl Guarded {
 
 #[tokio::test]
 async fn with_a_token_only_health_is_told_without_it() {
-    let host = Guarded::start(&["--admin", "0.0.0.0:0", "--admin-token", TOKEN]).await;
+    let token = [("FLOODGATE_ADMIN_TOKEN", TOKEN)];
+    let host = Guarded::start_in(&["--admin", "0.0.0.0:0"], &token).await;
     let bearer = format!("Bearer {TOKEN}");
     let wrong = format!("Bearer {TOKEN}!");
     for call in ["GET /flows", "GET /audit", "GET /metrics", "GET /nothing"] {
@@ -113,18 +118,26 @@ async fn the_command_line_shows_the_token_from_a_file_or_the_environment() {
 
 #[tokio::test]
 async fn an_address_that_others_reach_is_not_bound_without_a_token() {
-    for (arguments, said) in [
-        (vec!["--admin", "0.0.0.0:0"], "--admin-token-file"),
-        (vec!["--admin", "[::]:0"], "FLOODGATE_ADMIN_TOKEN"),
-        (vec!["--admin-token", "short"], "at least 16"),
-        (vec!["--admin-token-file", "/nowhere"], "/nowhere"),
+    let short = [("FLOODGATE_ADMIN_TOKEN", "short")];
+    for (arguments, env, said) in [
+        (vec!["--admin", "0.0.0.0:0"], &[][..], "--admin-token-file"),
+        (vec!["--admin", "[::]:0"], &[], "FLOODGATE_ADMIN_TOKEN"),
+        (vec![], &short, "at least 16"),
+        (vec!["--admin-token-file", "/nowhere"], &[], "/nowhere"),
     ] {
         let site = Site::on(Ground::embedded().await);
-        let mut floodgate = site.serve_with("all", &arguments);
+        let mut floodgate = site.serve_in("all", &arguments, env);
         assert_eq!(floodgate.wait_exit().await, 1, "{arguments:?}");
         support::eventually(DEADLINE, said, async || floodgate.stderr().contains(said)).await;
         assert!(!floodgate.stdout().contains("admin on"), "{arguments:?}");
     }
+}
+
+#[tokio::test]
+async fn no_flag_shows_the_token_in_the_list_of_processes() {
+    let site = Site::on(Ground::embedded().await);
+    let mut floodgate = site.serve_with("all", &["--admin-token", TOKEN]);
+    assert_eq!(floodgate.wait_exit().await, 2);
 }
 
 #[tokio::test]

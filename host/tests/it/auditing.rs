@@ -211,7 +211,7 @@ async fn a_post_that_the_front_end_refuses_is_told_as_one_that_failed(ground: Gr
 async fn who_shows_the_token_is_told_so() {
     let site = Site::on(Ground::embedded().await).with_oracle(MISBEHAVING);
     let token = "a-token-for-tests-only";
-    let mut floodgate = site.serve_with("all", &["--admin-token", token]);
+    let mut floodgate = site.serve_in("all", &[], &[("FLOODGATE_ADMIN_TOKEN", token)]);
     let url = format!("{}/oracles/mempool-risk/unpin", floodgate.admin_url().await);
     let bearer = format!("Bearer {token}");
     let headers = [
