@@ -46,6 +46,17 @@ pub enum Reason {
     LedgerAway,
 }
 
+impl Reason {
+    /// As they are declared.
+    pub const ALL: [Self; 5] = [
+        Self::Draining,
+        Self::BackboneAway,
+        Self::MemoryScarce,
+        Self::BacklogFull,
+        Self::LedgerAway,
+    ];
+}
+
 /// `{"status":"ready"}`, or `{"status":"unready","reasons":["draining"]}`
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub struct Report {
@@ -140,5 +151,25 @@ impl Readiness {
     async fn has_room(&self, flow: &Flow, partition: &Partition) -> Result<bool, backbone::Error> {
         let depth = self.backbone.depth(partition).await?;
         Ok(depth.open < flow.stream.max_backlog_of_partition())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Reason;
+
+    #[test]
+    fn all_reasons_are_listed() {
+        for (at, reason) in Reason::ALL.into_iter().enumerate() {
+            // One that is new does not compile here, lest the list lacks it.
+            let number = match reason {
+                Reason::Draining => 0,
+                Reason::BackboneAway => 1,
+                Reason::MemoryScarce => 2,
+                Reason::BacklogFull => 3,
+                Reason::LedgerAway => 4,
+            };
+            assert_eq!(number, at, "{reason:?}");
+        }
     }
 }

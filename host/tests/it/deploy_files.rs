@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use floodgate::flow::FaultKind;
 use floodgate::metrics::{Kind, Metric, table::TABLE};
 use serde_json::Value;
 use walkdir::WalkDir;
@@ -156,6 +157,19 @@ fn each_alert_has_its_heading_in_the_runbook_and_its_test_and_each_heading_its_a
         let firing = format!("labels: ALERTS{{alertname=\"{name}\"");
         assert!(tests.contains(&firing), "{name} fires in no test");
     }
+}
+
+#[test]
+fn the_runbook_says_of_each_fault_whose_it_is() {
+    let runbook = read(RUNBOOK);
+    let (_, about) = runbook.split_once("### FloodgateDeadLetters").unwrap();
+    let (about, _) = about.split_once("###").unwrap();
+    let rows = about.lines().filter(|line| line.starts_with("| `"));
+    let cells = rows.map(|row| row.split('|').nth(1).unwrap());
+    let named: BTreeSet<&str> = cells
+        .flat_map(|cell| cell.split('`').skip(1).step_by(2))
+        .collect();
+    assert_eq!(named, FaultKind::ALL.map(FaultKind::as_str).into());
 }
 
 #[test]

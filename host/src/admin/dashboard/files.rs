@@ -70,3 +70,23 @@ pub(in crate::admin) fn page<B>(request: &Request<B>) -> Option<Response<Full<By
     headers.extend(HeaderValue::try_from(tag).ok().map(|tag| (ETAG, tag)));
     Some(response)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::INDEX;
+    use crate::flow::FaultKind;
+
+    #[test]
+    fn dead_letters_of_each_fault_can_be_looked_for() {
+        let (_, _, page) = INDEX;
+        let (_, faults) = page.split_once("<select name=\"fault\">").unwrap();
+        let (faults, _) = faults.split_once("</select>").unwrap();
+        let options = faults.split("<option>").skip(1);
+        let offered: BTreeSet<&str> = options
+            .map(|option| option.split_once("</option>").unwrap().0)
+            .collect();
+        assert_eq!(offered, FaultKind::ALL.map(FaultKind::as_str).into());
+    }
+}

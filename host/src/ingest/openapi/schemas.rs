@@ -2,6 +2,7 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde_json::{Map, Value, json};
 
 use crate::flow::{Flow, Identity, MAX_ID, Pointer};
+use crate::readiness::Reason;
 
 /// What RFC 3986 does not take in a fragment.
 const NOT_IN_A_FRAGMENT: &AsciiSet = &CONTROLS
@@ -26,13 +27,6 @@ const DATA: [&str; 5] = ["const", "enum", "examples", "example", "default"];
 /// Their names begin with a capital, and those of flows never do.
 pub(super) fn of_the_front_end() -> Map<String, Value> {
     let part = json!({ "enum": ["ok", "error"] });
-    let reason = [
-        "draining",
-        "backbone-away",
-        "memory-scarce",
-        "backlog-full",
-        "ledger-away",
-    ];
     let schemas = [
         (
             "Problem",
@@ -80,7 +74,7 @@ pub(super) fn of_the_front_end() -> Map<String, Value> {
                 "required": ["status"],
                 "properties": {
                     "status": { "enum": ["ready", "unready"] },
-                    "reasons": { "type": "array", "items": { "enum": reason } },
+                    "reasons": { "type": "array", "items": { "enum": Reason::ALL } },
                 },
             }),
         ),

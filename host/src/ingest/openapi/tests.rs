@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::*;
@@ -132,4 +133,35 @@ fn a_batch_is_an_array_of_entries() {
     assert_eq!(body["type"], "array");
     assert_eq!(body["items"]["allOf"][0]["$ref"], "#/components/schemas/x");
     assert_eq!(reply(&batch)["properties"]["count"]["type"], "integer");
+}
+
+/// What operators are told of a 503 is what clients are.
+#[test]
+fn each_code_of_a_503_is_in_the_alert_and_in_the_runbook() {
+    let file = ADMIT.replace("{ field = \"/a\" }", "{ generate = \"sequence\" }");
+    let operation = operation(&format!("{file}[[oracle]]\ncomponent = \"o\"\n"));
+    let problem = &operation["responses"]["503"]["content"]["application/problem+json"];
+    let urns = &problem["schema"]["allOf"][1]["properties"]["type"]["enum"];
+    let urns = urns.as_array().unwrap().iter();
+    let codes: BTreeSet<String> = urns
+        .map(|urn| urn.as_str().unwrap().rsplit(':').next().unwrap().to_owned())
+        .collect();
+    let read = |path| {
+        let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        std::fs::read_to_string(repository.join(path)).unwrap()
+    };
+
+    let alerts = read("deploy/prometheus/alerts.yml");
+    let (_, alert) = alerts.split_once("{reason=~\"").unwrap();
+    let listed = alert.split('"').next().unwrap().split('|');
+    assert_eq!(listed.map(str::to_owned).collect::<BTreeSet<_>>(), codes);
+
+    let runbook = read("docs/RUNBOOK.md");
+    let (_, about) = runbook.split_once("### FloodgateRefusals").unwrap();
+    let (about, _) = about.split_once("###").unwrap();
+    let rows = about.lines().filter_map(|line| line.strip_prefix("| `"));
+    let named: BTreeSet<String> = rows
+        .map(|row| row.split('`').next().unwrap().to_owned())
+        .collect();
+    assert_eq!(named, codes);
 }
