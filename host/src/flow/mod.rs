@@ -5,6 +5,7 @@
 mod admit;
 mod admit_table;
 mod body;
+mod columns;
 mod decision;
 mod deliver_table;
 mod digest;
@@ -15,6 +16,7 @@ mod file;
 #[cfg(test)]
 mod fuzz_tests;
 mod identity;
+mod keep_table;
 mod load;
 mod oracle_table;
 mod placeholder;
@@ -38,6 +40,7 @@ use std::time::Duration;
 
 pub use self::admit::{Admit, Admitted, Identity, Inadmissible, Reply};
 pub use self::body::{NotJson, parse as parse_body};
+pub use self::columns::{Column, ColumnKind, Table};
 pub use self::decision::{Decision, Judged, Outcome, Verdict};
 pub use self::digest::{Digest, NotADigest};
 pub use self::downstream::{DeliverWhen, Downstream, EntryUrl, NotAUrl};
@@ -68,6 +71,7 @@ pub struct Flow {
     pub oracles: Vec<OracleUse>,
     pub decide: Decide,
     pub keep: Keep,
+    pub table: Table,
     pub track: Option<Track>,
     pub deliver: Vec<Arc<Downstream>>,
     pub health: Vec<HealthPage>,
