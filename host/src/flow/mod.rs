@@ -15,6 +15,7 @@ mod fault;
 mod file;
 #[cfg(test)]
 mod fuzz_tests;
+mod happened;
 mod identity;
 mod keep_table;
 mod load;
@@ -48,6 +49,7 @@ pub use self::entry::{
     Attributes, BodyHash, Entry, FlowName, REQUEST_ID, TRACEPARENT, attribute, sha256_16,
 };
 pub use self::fault::{EntryFault, FaultKind};
+pub use self::happened::happened_at;
 pub use self::identity::{MAX_ID, Normalise};
 pub use self::placeholder::{Filled, Name, Place, Placeholder, Values};
 pub use self::pointer::{NotAPointer, Pointer};

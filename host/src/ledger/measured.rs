@@ -77,6 +77,7 @@ measured! {
         fn keep(by: &DecidedBy, batch: &[Decided]) -> Kept;
         fn kept_before(flow: &FlowName, entries: &[(StreamId, Arc<str>, BodyHash)]) -> Kept;
         fn decision(flow: &FlowName, id: &str) -> Option<KeptDecision>;
+        fn moved(flow: &FlowName, id: &str) -> Option<i64>;
         fn latest(flow: Option<&FlowName>, max: u32) -> Vec<ListedDecision>;
         fn latest_high(max: u32) -> Vec<ListedDecision>;
         fn kept_since(flow: &FlowName, since: u64) -> u64;

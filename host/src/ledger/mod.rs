@@ -33,6 +33,8 @@ pub struct Decided {
     pub stream_id: StreamId,
     pub entry: Entry,
     pub body_hash: BodyHash,
+    /// When it happened, in Unix milliseconds: between the years 1 and 9999.
+    pub at: i64,
     pub decision: Decision,
     /// Whether the flow keeps it; what is not kept is proven as it is.
     pub keep: bool,
@@ -175,6 +177,10 @@ pub trait Ledger: Outbox + AuditLog {
     ) -> Result<Kept, Error>;
 
     async fn decision(&self, flow: &FlowName, id: &str) -> Result<Option<KeptDecision>, Error>;
+
+    /// The number of the cold file that a decision was moved to, where it was.
+    /// What was moved counts as kept: its id and its body prove or conflict.
+    async fn moved(&self, flow: &FlowName, id: &str) -> Result<Option<i64>, Error>;
 
     /// The last `max` decisions of a flow or of all, newest first.
     async fn latest(&self, flow: Option<&FlowName>, max: u32)

@@ -112,6 +112,11 @@ impl Ledger for Embedded {
         self.read(move |db| keep::decision(db, &flow, &id)).await
     }
 
+    async fn moved(&self, flow: &FlowName, id: &str) -> Result<Option<i64>, Error> {
+        let (flow, id) = (flow.clone(), id.to_owned());
+        self.read(move |db| keep::moved(db, &flow, &id)).await
+    }
+
     async fn latest(
         &self,
         flow: Option<&FlowName>,

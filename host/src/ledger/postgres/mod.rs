@@ -8,6 +8,7 @@ mod error;
 mod keep;
 mod landmarks;
 mod migrate;
+mod moved;
 mod oracles;
 mod outbox;
 mod sequences;
@@ -128,10 +129,12 @@ fn address(config: &Config) -> String {
 /// Unix milliseconds come from stream ids, which somebody else may have
 /// written: what no timestamp holds is as late as can be, and no error.
 fn timestamp(unix_ms: u64) -> Timestamp {
-    i64::try_from(unix_ms)
-        .ok()
-        .and_then(|ms| Timestamp::from_millisecond(ms).ok())
-        .unwrap_or(Timestamp::MAX)
+    moment(i64::try_from(unix_ms).unwrap_or(i64::MAX))
+}
+
+/// As [`timestamp`], also of before 1970.
+fn moment(unix_ms: i64) -> Timestamp {
+    Timestamp::from_millisecond(unix_ms).unwrap_or(Timestamp::MAX)
 }
 
 #[async_trait]
@@ -168,6 +171,12 @@ impl Ledger for Postgres {
     async fn decision(&self, flow: &FlowName, id: &str) -> Result<Option<KeptDecision>, Error> {
         let client = self.client().await?;
         let call = timeout(ANSWER, keep::decision(&client, flow, id)).await;
+        self.answered(client, call)
+    }
+
+    async fn moved(&self, flow: &FlowName, id: &str) -> Result<Option<i64>, Error> {
+        let client = self.client().await?;
+        let call = timeout(ANSWER, moved::file(&client, flow, id)).await;
         self.answered(client, call)
     }
 

@@ -5,6 +5,7 @@ mod audit;
 mod dead;
 mod decisions;
 mod definitions;
+mod moved;
 mod oracles;
 mod outbox;
 mod postgres_faults;
@@ -49,6 +50,7 @@ pub fn decided(seq: u64, id: &str, body: &str) -> Decided {
             attributes: Arc::default(),
         },
         body_hash: BodyHash::of(body.as_bytes()),
+        at: 1_766_700_000_123,
         decision: Decision {
             score: Some(0.93),
             label: Some(Label::High),
