@@ -21,6 +21,7 @@ mod why;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use crate::archive::Archive;
 use crate::backbone::Backbone;
 use crate::flow::{Flow, Flows};
 use crate::ledger::Ledger;
@@ -40,6 +41,7 @@ pub struct Admin {
     pub flows: Flows,
     pub backbone: Arc<dyn Backbone>,
     pub ledger: Arc<dyn Ledger>,
+    pub archive: Arc<Archive>,
     pub metrics: Arc<Metrics>,
     pub readiness: Arc<Readiness>,
     /// Of this process, where it has one.

@@ -35,6 +35,7 @@ mod table_tests;
 mod template;
 mod track;
 mod track_table;
+mod typed;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -60,6 +61,7 @@ pub use self::set::{FlowSet, Flows};
 pub use self::shape::{Part, Shape};
 pub use self::template::{Template, TemplateError};
 pub use self::track::{HealthPage, State, States, Track, TrackPath};
+pub use self::typed::{Typed, ValueType};
 
 /// One kind of traffic, checked and ready to use.
 pub struct Flow {

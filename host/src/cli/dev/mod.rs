@@ -6,6 +6,7 @@ mod welcome;
 use std::sync::Arc;
 
 use super::host::{self, Ground};
+use crate::archive::Archive;
 use crate::backbone;
 use crate::embedded::{Database, OpenError};
 use crate::ledger;
@@ -39,6 +40,7 @@ async fn serve(settings: DevSettings) -> anyhow::Result<()> {
     let ground = Ground {
         backbone: Arc::new(backbone::Embedded::new(database.clone()).await?),
         ledger: Arc::new(ledger::Embedded::new(database).await?),
+        archive: Arc::new(Archive::named(&settings.archive)?),
     };
     let tell = |started: &host::Started| welcome.tell(started);
     host::run(settings, Role::All, ground, tell).await

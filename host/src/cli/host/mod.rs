@@ -21,6 +21,7 @@ use tracing::{info, warn};
 use self::reload::Reload;
 use super::flows;
 use crate::admin::{self, Admin};
+use crate::archive::Archive;
 use crate::backbone::{self, Backbone};
 use crate::deliver;
 use crate::flow::{Flow, FlowSet};
@@ -39,6 +40,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub(super) struct Ground {
     pub backbone: Arc<dyn Backbone>,
     pub ledger: Arc<dyn Ledger>,
+    pub archive: Arc<Archive>,
 }
 
 /// What a host has to say of itself once it is up.
@@ -66,7 +68,11 @@ pub(super) async fn run(
         live: flows.clone(),
         ..FlowSet::default()
     });
-    let Ground { backbone, ledger } = ground;
+    let Ground {
+        backbone,
+        ledger,
+        archive,
+    } = ground;
     let ledger: Arc<dyn Ledger> = Arc::new(Measured::new(ledger));
     let stop = Stop::default();
     let readiness = Arc::new(Readiness {
@@ -81,6 +87,7 @@ pub(super) async fn run(
         flows: follow_flows.clone(),
         backbone: backbone.clone(),
         ledger: ledger.clone(),
+        archive,
         metrics: Arc::new(admin::Metrics::new(recorder)),
         readiness: readiness.clone(),
         front_end: None,

@@ -1,0 +1,13 @@
+//! floodgate-archive, a program of its own: it keeps what left the ledger and
+//! answers statistics over all that was ever kept. Floodgate runs without it,
+//! and says so where something takes it.
+
+mod client;
+#[cfg(test)]
+mod tests;
+mod wire;
+
+pub use self::client::{Archive, Error, SettingsError};
+pub use self::wire::{
+    Answer, Column, Delivered, Entry, Erased, Moved, Pass, Query, Scanned, Skipped,
+};
