@@ -2,6 +2,7 @@
 //! be done to. Each test has a database of its own.
 
 mod audit;
+mod cold_migration;
 mod dead;
 mod decisions;
 mod definitions;
