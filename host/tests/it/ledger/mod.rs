@@ -6,6 +6,7 @@ mod cold_migration;
 mod dead;
 mod decisions;
 mod definitions;
+mod erase;
 mod moved;
 mod oracles;
 mod outbox;
