@@ -11,8 +11,8 @@ use serde_json::json;
 use super::guard::Caller;
 use super::types::Nothing;
 use super::{
-    Admin, Error, audit, dashboard, dead, decisions, health, metrics, oracles, pending, rehearse,
-    why,
+    Admin, Error, audit, dashboard, dead, decisions, erase, health, metrics, oracles, pending,
+    rehearse, why,
 };
 
 /// The largest body of a call; filters and digests are short.
@@ -85,6 +85,10 @@ async fn answer_at_once(
             Ok(which) => reply(dead::purge(admin, by, &which).await),
             Err(refusal) => refusal,
         },
+        ["erase"] if post => match body(request).await {
+            Ok(what) => reply(erase::erase(admin, by, &what).await),
+            Err(refusal) => refusal,
+        },
         [
             "healthz" | "readyz" | "metrics" | "audit" | "flows" | "decisions" | "pending"
             | "oracles" | "dead",
@@ -95,10 +99,11 @@ async fn answer_at_once(
         | ["stream"] => not_allowed("GET"),
         ["oracles", _, "rollback" | "pin" | "unpin"]
         | ["dead", "requeue" | "rehearse" | "purge"]
+        | ["erase"]
         | ["flows", _, "post"] => not_allowed("POST"),
         _ => problem(
             StatusCode::NOT_FOUND,
-            "the admin API has /healthz, /readyz, /metrics, /flows, /decisions, /pending, /why, /oracles, /components, /dead, /audit and /stream; its page is at /",
+            "the admin API has /healthz, /readyz, /metrics, /flows, /decisions, /pending, /why, /oracles, /components, /dead, /erase, /audit and /stream; its page is at /",
         ),
     }
 }
@@ -172,8 +177,11 @@ fn refuse(error: &Error) -> Response<Full<Bytes>> {
     let status = match error {
         Error::NotFound(_) => StatusCode::NOT_FOUND,
         Error::Invalid(_) => StatusCode::BAD_REQUEST,
+        Error::Conflict(_) => StatusCode::CONFLICT,
         Error::FrontEnd(_) => StatusCode::BAD_GATEWAY,
-        Error::Backbone(_) | Error::Ledger(_) => StatusCode::SERVICE_UNAVAILABLE,
+        Error::HalfErased { .. } | Error::Backbone(_) | Error::Ledger(_) => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
     };
     problem(status, &error.to_string())
 }
