@@ -4,6 +4,8 @@
 
 mod client;
 #[cfg(test)]
+pub(crate) mod stand_in;
+#[cfg(test)]
 mod tests;
 mod wire;
 

@@ -25,6 +25,10 @@ table! {
         "POSTs answered with a problem, by the code of its type, such as `backlog-full`. A reason appears with its first refusal.";
     Histogram REQUEST_DURATION "floodgate_request_duration_seconds" ["flow"] Seconds
         "From the head of a POST to its answer, accepted or refused; the body's way over the network is in it.";
+    Counter QUERIES "floodgate_queries_total" ["flow", "path", "outcome"] Count
+        "Requests to a path of a `[[query]]`: `answered`, or the code of the problem's type, such as `archive-away`. An outcome appears when it first happens.";
+    Histogram QUERY_DURATION "floodgate_query_duration_seconds" ["flow", "path"] Seconds
+        "From the head of such a request to its answer, whatever that is.";
     Histogram APPEND_GROUP_ENTRIES "floodgate_append_group_entries" ["flow"] Count
         "Entries of one append to the backbone: one group, one commit.";
     Histogram APPEND_DURATION "floodgate_append_duration_seconds" ["flow"] Seconds

@@ -236,6 +236,7 @@ async fn bind_front_end(
     let ingest = Arc::new(Ingest::new(
         parts.backbone.clone(),
         parts.ledger.clone(),
+        parts.archive.clone(),
         health,
         parts.readiness.clone(),
         ring,

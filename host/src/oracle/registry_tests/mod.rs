@@ -121,6 +121,10 @@ impl Ledger for Shelf {
         unimplemented!()
     }
 
+    async fn moved(&self, _: &FlowName, _: &str) -> Result<Option<i64>, Error> {
+        unimplemented!()
+    }
+
     async fn next_ids(&self, _: &FlowName, _: u32) -> Result<u64, Error> {
         unimplemented!()
     }
