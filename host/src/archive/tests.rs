@@ -1,13 +1,15 @@
 //! The client, before somebody that answers as it is told to.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::json;
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 use super::stand_in::stand_in;
 use super::*;
-use crate::flow::{Typed, ValueType};
+use crate::flow::{Flow, FlowSet, Typed, ValueType};
 use crate::settings::ArchiveSettings;
 
 fn named(url: &str, token: Option<&std::path::Path>) -> Result<Archive, SettingsError> {
@@ -69,8 +71,9 @@ async fn a_refusal_is_told_in_the_words_of_the_archive() {
         other => panic!("{other:?}"),
     }
     let (url, _) = stand_in(200, json!({"columns": 7})).await;
-    let answer = named(&url, None).unwrap().query(&query(&BTreeMap::new()));
-    assert!(matches!(answer.await, Err(Error::Refused { status, .. }) if status == 502));
+    let archive = named(&url, None).unwrap();
+    let answer = archive.query(&query(&BTreeMap::new())).await;
+    assert!(matches!(answer, Err(Error::Refused { status, .. }) if status == 502));
 }
 
 #[tokio::test]
@@ -117,4 +120,61 @@ fn what_is_no_url_or_no_token_is_refused_and_not_quoted() {
     std::fs::write(token.path(), "a secret\n").unwrap();
     let error = named("http://a", Some(token.path())).err().unwrap();
     assert!(!error.to_string().contains("secret"), "{error}");
+}
+
+/// A set of one flow; what it keeps is moved where `hot` says so.
+fn flows(hot: &str) -> FlowSet {
+    let dir = tempfile::tempdir().unwrap();
+    let file = format!(
+        "[admit]\npath = \"/x\"\nschema = \"x.json\"\nid = {{ generate = \"uuid\" }}\n[keep]\n{hot}\n"
+    );
+    std::fs::write(dir.path().join("x.toml"), file).unwrap();
+    std::fs::write(dir.path().join("x.json"), "true").unwrap();
+    let flows = Flow::load_dir(dir.path()).ok().unwrap();
+    FlowSet {
+        live: flows.into_iter().map(Arc::new).collect(),
+        ..FlowSet::default()
+    }
+}
+
+#[tokio::test]
+async fn what_is_due_is_asked_to_be_moved_as_soon_as_a_flow_wants_it() {
+    let (url, asked) = stand_in(200, json!({"moved": [], "problems": ["p"]})).await;
+    let archive = Arc::new(named(&url, None).unwrap());
+    let (change, follow) = tokio::sync::watch::channel(flows(""));
+    let stop = CancellationToken::new();
+    let moving = tokio::spawn(keep_moving(archive.clone(), follow, stop.clone()));
+    // What was asked before it is answered came before, too.
+    archive.ping().await.unwrap();
+    change.send_replace(flows("hot = \"7d\""));
+    let moved = async || {
+        asked
+            .lock()
+            .unwrap()
+            .iter()
+            .any(|(head, ..)| head == "POST /run")
+    };
+    while !moved().await {
+        tokio::task::yield_now().await;
+    }
+    let heads: Vec<String> = asked
+        .lock()
+        .unwrap()
+        .iter()
+        .map(|asked| asked.0.clone())
+        .collect();
+    assert_eq!(heads, ["GET /healthz", "POST /run"]);
+    assert!(!moving.is_finished());
+    stop.cancel();
+    moving.await.unwrap();
+}
+
+#[tokio::test]
+async fn without_an_archive_nothing_is_moved_and_nothing_hangs() {
+    let (_change, follow) = tokio::sync::watch::channel(flows("hot = \"7d\""));
+    let stop = CancellationToken::new();
+    let archive = Arc::new(Archive::nowhere());
+    let moving = tokio::spawn(keep_moving(archive, follow, stop.clone()));
+    stop.cancel();
+    moving.await.unwrap();
 }

@@ -113,6 +113,11 @@ impl Flow {
         std::iter::once(("POST", &self.admit.path)).chain(gets)
     }
 
+    /// Whether floodgate-archive has something to do for it.
+    pub fn needs_archive(&self) -> bool {
+        self.table.hot.is_some() || !self.queries.is_empty()
+    }
+
     /// How long an id is known to the backbone after its entry is settled.
     pub fn known_for(&self) -> Duration {
         let track = self.track.as_ref().map(|track| track.keep);

@@ -90,7 +90,7 @@ table! {
     Gauge BACKBONE_MEMORY_LIMIT "floodgate_backbone_memory_limit_bytes" [] Bytes
         "Redis' `maxmemory`: at 80 % of it entries are refused. 0: there is no limit.";
     Gauge PART_UP "floodgate_part_up" ["part"] Count
-        "1 where it answers: `redis`, `postgres`. In `floodgate dev` both are the database file.";
+        "1 where it answers: `redis`, `postgres`, and `archive` where one is configured. In `floodgate dev` the first two are the database file.";
     Gauge BUILD_INFO "floodgate_build_info" ["version"] Count
         "Always 1.";
 }
