@@ -11,6 +11,7 @@ mod health;
 mod metrics;
 mod oracles;
 mod pending;
+mod query;
 mod rehearse;
 mod report;
 mod server;
@@ -63,6 +64,8 @@ pub enum Error {
     Backbone(#[from] crate::backbone::Error),
     #[error(transparent)]
     Ledger(#[from] crate::ledger::Error),
+    #[error(transparent)]
+    Archive(#[from] crate::archive::Error),
 }
 
 impl Admin {
