@@ -122,6 +122,9 @@ pub enum Why {
         deliveries: Vec<Delivery>,
         request_id: Option<String>,
         decided_at: Option<Timestamp>,
+        /// The number of the file that it was moved to; `None`: the ledger has it.
+        #[serde(default)]
+        cold_file: Option<i64>,
     },
     /// Decided, and not among what the flow keeps.
     NotKept { received_at: Option<Timestamp> },

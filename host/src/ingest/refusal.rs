@@ -92,6 +92,10 @@ pub enum Refusal {
          stands on: start floodgate-archive serve, and ask again"
     )]
     ArchiveAway,
+    #[error(
+        "the entry left the ledger, and floodgate-archive, which keeps it, did not answer; ask again"
+    )]
+    ArchiveSilent,
     #[error("the query did not end within {0:?}; ask for less")]
     QueryTimeout(Duration),
     /// In the words of the archive.
@@ -162,6 +166,7 @@ impl Refusal {
             Self::QueryRefused => StatusCode::INTERNAL_SERVER_ERROR,
             Self::NoArchive
             | Self::ArchiveAway
+            | Self::ArchiveSilent
             | Self::QueryMemory(_)
             | Self::Waiting(_)
             | Self::BacklogFull { .. }
@@ -207,7 +212,7 @@ impl Refusal {
             Self::BackboneAway | Self::BackboneSilent => ("backbone-away", "Backbone away"),
             Self::BadParameters(_) => ("invalid-parameter", "Parameters not understood"),
             Self::NoArchive => ("no-archive", "No archive"),
-            Self::ArchiveAway => ("archive-away", "Archive away"),
+            Self::ArchiveAway | Self::ArchiveSilent => ("archive-away", "Archive away"),
             Self::QueryTimeout(_) => ("query-timeout", "Query too slow"),
             Self::QueryMemory(_) => ("query-memory", "Query too large"),
             Self::AnswerTooLarge(_) => ("answer-too-large", "Answer too large"),
@@ -239,7 +244,7 @@ impl Refusal {
             | Self::BackboneSilent
             | Self::BackboneAway => Some(Duration::from_secs(1)),
             Self::Items { of, .. } => of.retry_after(),
-            Self::ArchiveAway => Some(Duration::from_secs(5)),
+            Self::ArchiveAway | Self::ArchiveSilent => Some(Duration::from_secs(5)),
             // A person has to do something first.
             Self::Waiting(_) | Self::MemoryScarce => Some(Duration::from_secs(30)),
             _ => None,

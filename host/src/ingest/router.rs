@@ -235,6 +235,7 @@ impl Ingest {
             track,
             backbone: &*self.backbone,
             ledger: &*self.ledger,
+            archive: &self.archive,
         };
         tracking.answer(&id).await
     }

@@ -289,6 +289,7 @@ fn get_fate(flow: &Flow, track: &Track) -> Value {
         unknown,
         Refusal::BackboneSilent,
         Refusal::LedgerSilent,
+        Refusal::ArchiveSilent,
     ]);
     let schema = replies::schema(track.reply.shape(), flow, Of::Fate);
     responses.insert("200".to_owned(), json_of("What is known of it", schema));
