@@ -11,8 +11,8 @@ use serde_json::json;
 use super::guard::Caller;
 use super::types::Nothing;
 use super::{
-    Admin, Error, audit, dashboard, dead, decisions, health, metrics, oracles, pending, query,
-    rehearse, why,
+    Admin, Error, audit, dashboard, dead, decisions, erase, health, metrics, oracles, pending,
+    query, rehearse, why,
 };
 use crate::archive;
 
@@ -90,6 +90,10 @@ async fn answer_at_once(
             Ok(which) => reply(dead::purge(admin, by, &which).await),
             Err(refusal) => refusal,
         },
+        ["erase"] if post => match body(request).await {
+            Ok(what) => reply(erase::erase(admin, by, &what).await),
+            Err(refusal) => refusal,
+        },
         [
             "healthz" | "readyz" | "metrics" | "audit" | "flows" | "decisions" | "pending"
             | "oracles" | "dead",
@@ -101,10 +105,10 @@ async fn answer_at_once(
         ["oracles", _, "rollback" | "pin" | "unpin"]
         | ["dead", "requeue" | "rehearse" | "purge"]
         | ["flows", _, "post"]
-        | ["query"] => not_allowed("POST"),
+        | ["query" | "erase"] => not_allowed("POST"),
         _ => problem(
             StatusCode::NOT_FOUND,
-            "the admin API has /healthz, /readyz, /metrics, /flows, /decisions, /pending, /why, /oracles, /components, /dead, /query, /audit and /stream; its page is at /",
+            "the admin API has /healthz, /readyz, /metrics, /flows, /decisions, /pending, /why, /oracles, /components, /dead, /query, /erase, /audit and /stream; its page is at /",
         ),
     }
 }
@@ -178,8 +182,11 @@ fn refuse(error: &Error) -> Response<Full<Bytes>> {
     let status = match error {
         Error::NotFound(_) => StatusCode::NOT_FOUND,
         Error::Invalid(_) => StatusCode::BAD_REQUEST,
+        Error::Conflict(_) => StatusCode::CONFLICT,
         Error::FrontEnd(_) => StatusCode::BAD_GATEWAY,
-        Error::Backbone(_) | Error::Ledger(_) => StatusCode::SERVICE_UNAVAILABLE,
+        Error::HalfErased { .. } | Error::Backbone(_) | Error::Ledger(_) => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
         Error::Archive(archive::Error::Refused { status, .. }) => *status,
         Error::Archive(_) => StatusCode::SERVICE_UNAVAILABLE,
     };

@@ -55,6 +55,7 @@ pub(super) async fn whole(admin: &Admin, flow: &str, id: &str) -> Result<WholeDe
         outcome: decision.outcome,
         threshold: decision.threshold,
         flow_digest: decision.flow_digest,
+        erased_at: decision.erased_at.and_then(timestamp),
         definition,
     })
 }

@@ -6,6 +6,7 @@ mod audit;
 mod dashboard;
 mod dead;
 mod decisions;
+mod erase;
 mod guard;
 mod health;
 mod metrics;
@@ -22,7 +23,7 @@ mod why;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::archive::{Archive, FindError, Found, find};
+use crate::archive::{self, Archive, FindError, Found, find};
 use crate::backbone::Backbone;
 use crate::flow::{Flow, FlowName, Flows};
 use crate::ledger::Ledger;
@@ -57,6 +58,16 @@ pub enum Error {
     NotFound(String),
     #[error("{0}")]
     Invalid(String),
+    /// It cannot be done as things are.
+    #[error("{0}")]
+    Conflict(String),
+    /// What the ledger and the log had is gone, and the cold tier has it still.
+    #[error("it is in cold file {file} still: {cause}; erased so far: {so_far}")]
+    HalfErased {
+        file: i64,
+        so_far: String,
+        cause: archive::Error,
+    },
     /// The front end of this process did not answer.
     #[error("{0}")]
     FrontEnd(String),

@@ -26,6 +26,7 @@ pub(super) async fn why(admin: &Admin, flow: &str, id: &str) -> Result<Why, Erro
             },
             decided_at: timestamp(outcome.decided_at),
             request_id,
+            erased_at: decision.erased_at.and_then(timestamp),
         });
     }
     let partition = Partition {
@@ -50,6 +51,7 @@ pub(super) async fn why(admin: &Admin, flow: &str, id: &str) -> Result<Why, Erro
                 attempts: buried.letter.attempts,
                 last_at: timestamp(buried.letter.last_at),
                 request_id,
+                erased: buried.erased,
             });
         }
     }

@@ -80,6 +80,7 @@ fn found(flow: &FlowName, file: i64, entry: Entry) -> Result<Found, client::Erro
             },
             threshold: entry.threshold.unwrap_or_default(),
             flow_digest: entry.flow_digest,
+            erased_at: entry.erased_at.map(unix_ms),
         },
         moved: Some(MovedTo {
             file,

@@ -226,7 +226,11 @@ async fn act(
         .post(&format!("/dead/{what}"), &which)
         .await?;
     json.say(&answer, || {
-        format!("{} {done}, {} skipped", answer.done, answer.skipped)
+        let erased = match answer.erased {
+            0 => String::new(),
+            erased => format!(" ({erased} of them erased before)"),
+        };
+        format!("{} {done}, {} skipped{erased}", answer.done, answer.skipped)
     })
 }
 
@@ -248,6 +252,9 @@ fn tell(dead: &Dead) -> String {
         or_dash(dead.received_at),
         or_dash(dead.first_at),
         or_dash(dead.last_at),
-        dead.body.as_deref().unwrap_or_default(),
+        match dead.erased {
+            true => "erased",
+            false => dead.body.as_deref().unwrap_or_default(),
+        },
     )
 }

@@ -151,6 +151,12 @@ floodgate dead requeue --flow transactions --since 2h --rate 100",
 floodgate dead purge --flow transactions --id 0x5d1c9a2f",
     ),
     (
+        "erase",
+        "
+floodgate erase transactions 0x5d1c9a2f
+floodgate erase events 7d0e2f5c-6a57-4d0b-9a7e-3b1c4f6e8a90 --json",
+    ),
+    (
         "audit",
         "
 floodgate audit

@@ -6,6 +6,7 @@ mod completions;
 mod dead;
 mod decisions;
 mod dev;
+mod erase;
 mod examples;
 mod flows;
 mod health;
@@ -85,6 +86,10 @@ enum Command {
     /// List, show, requeue or purge dead letters
     #[command(subcommand)]
     Dead(dead::Command),
+    /// Remove the body of an entry from wherever it is kept
+    ///
+    /// That it was decided, and the hash of its body, stay. It cannot be undone.
+    Erase(erase::Arguments),
     /// List the changes that were made through the admin API, newest first
     Audit(audit::Arguments),
     /// Post the lines of a file to a flow; running it again adds nothing
@@ -158,6 +163,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Query(arguments) => query::run(arguments).await,
         Command::Why(arguments) => why::run(arguments).await,
         Command::Dead(command) => dead::run(command).await,
+        Command::Erase(arguments) => erase::run(arguments).await,
         Command::Audit(arguments) => audit::run(arguments).await,
         Command::Import(arguments) => import::run(arguments).await,
         Command::Load(arguments) => load::run(arguments).await,

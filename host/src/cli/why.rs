@@ -59,6 +59,7 @@ fn tell(why: &Why) -> String {
             decided_at,
             request_id,
             cold_file,
+            erased_at,
         } => {
             let moved = cold_file.map(|file| format!("\nin the cold tier, file {file}"));
             let deliveries: String = deliveries.iter().map(delivery).collect();
@@ -66,7 +67,7 @@ fn tell(why: &Why) -> String {
                 .map(|by| format!("{} {:.12} ({})", by.name, by.digest, by.score))
                 .collect();
             format!(
-                "decided at {}: {}, score {}\nreasons: {}\nby: {}{deliveries}\nrequest: {}{}",
+                "decided at {}: {}, score {}\nreasons: {}\nby: {}{deliveries}\nrequest: {}{}{}",
                 or_dash(decided_at.as_ref()),
                 or_dash(label.as_ref()),
                 or_dash(score.as_ref()),
@@ -74,6 +75,9 @@ fn tell(why: &Why) -> String {
                 or_dash((!by.is_empty()).then(|| by.join(", "))),
                 or_dash(request_id.as_ref()),
                 moved.unwrap_or_default(),
+                erased_at
+                    .map(|at| format!("\nerased at {at}: its body, its output and its attributes"))
+                    .unwrap_or_default(),
             )
         }
         Why::NotKept { received_at } => format!(
@@ -86,11 +90,18 @@ fn tell(why: &Why) -> String {
             attempts,
             last_at,
             request_id,
-        } => format!(
-            "dead since {} after {attempts} attempts, of {fault}: {error}\nrequest: {}\nfloodgate dead requeue --id has it judged again",
-            or_dash(last_at.as_ref()),
-            or_dash(request_id.as_ref())
-        ),
+            erased,
+        } => {
+            let now = match erased {
+                true => "its body was erased, it cannot be requeued",
+                false => "floodgate dead requeue --id has it judged again",
+            };
+            format!(
+                "dead since {} after {attempts} attempts, of {fault}: {error}\nrequest: {}\n{now}",
+                or_dash(last_at.as_ref()),
+                or_dash(request_id.as_ref())
+            )
+        }
     }
 }
 

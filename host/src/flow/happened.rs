@@ -110,10 +110,7 @@ mod tests {
         }
         let pointer = Pointer::parse("/at").unwrap();
         for body in [&b"{}"[..], b"[1]", b"\xff", b""] {
-            assert_eq!(
-                happened_at(body, Some(&pointer), RECEIVED),
-                RECEIVED as i64
-            );
+            assert_eq!(happened_at(body, Some(&pointer), RECEIVED), RECEIVED as i64);
         }
         assert_eq!(happened_at(b"{}", None, 7), 7);
         assert_eq!(happened_at(b"{}", None, u64::MAX), last());

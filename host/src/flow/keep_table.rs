@@ -127,7 +127,5 @@ fn column(name: String, found: Found) -> Option<Column> {
 fn is_column(name: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
     let first = name.bytes().next();
-    name.len() <= 63
-        && name.bytes().all(plain)
-        && first.is_some_and(|byte| !byte.is_ascii_digit())
+    name.len() <= 63 && name.bytes().all(plain) && first.is_some_and(|byte| !byte.is_ascii_digit())
 }

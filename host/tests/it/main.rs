@@ -33,6 +33,7 @@ mod delivering;
 mod deploy_files;
 mod dev;
 mod downstream;
+mod erasing;
 mod faults_of_entries;
 mod faults_of_servers;
 mod gate;

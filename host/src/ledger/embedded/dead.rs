@@ -57,10 +57,11 @@ pub(super) fn bury(db: &Connection, letters: &[DeadLetter]) -> rusqlite::Result<
     Ok(())
 }
 
-/// A filter that is NULL lets everything pass, and so does a limit below 0.
+/// An empty body with the hash of another is one that was erased. A filter that is NULL lets everything pass, and so does a limit below 0.
 const DEAD: &str = "SELECT
         flow, partition, stream_id, id, iif(?7, x'', body) AS body, fault, error, oracle, digest,
-        attempts, deliveries, received_at, first_at, last_at, generation, attributes
+        attempts, deliveries, received_at, first_at, last_at, generation, attributes,
+        body = x'' AND body_hash <> x'e3b0c44298fc1c149afbf4c8996fb924' AS erased
     FROM dead_letters
     WHERE (?1 IS NULL OR flow = ?1)
       AND (?2 IS NULL OR fault = ?2)
@@ -121,6 +122,7 @@ fn buried(row: &Row<'_>) -> rusqlite::Result<Buried> {
     Ok(Buried {
         letter,
         generation: row.get("generation")?,
+        erased: row.get("erased")?,
     })
 }
 

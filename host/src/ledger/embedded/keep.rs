@@ -116,7 +116,10 @@ fn body_hash(db: &Connection, flow: &FlowName, id: &str) -> rusqlite::Result<Opt
     let known = "SELECT body_hash FROM decisions WHERE flow = ?1 AND id = ?2
         UNION ALL SELECT body_hash FROM moved WHERE flow = ?1 AND id_hash = ?3";
     db.prepare_cached(known)?
-        .query_row(params![flow.as_str(), id, sha256_16(id.as_bytes())], |row| row.get(0))
+        .query_row(
+            params![flow.as_str(), id, sha256_16(id.as_bytes())],
+            |row| row.get(0),
+        )
         .optional()
 }
 
@@ -190,6 +193,9 @@ fn kept(row: &Row<'_>) -> rusqlite::Result<KeptDecision> {
         outcome,
         threshold: row.get("threshold")?,
         flow_digest: parse_digest(row.get_ref("flow_digest")?.as_str()?)?,
+        erased_at: row
+            .get::<_, Option<i64>>("erased_at")?
+            .map(i64::unsigned_abs),
     })
 }
 

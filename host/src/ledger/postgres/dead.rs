@@ -15,7 +15,8 @@ use crate::ledger::{Buried, DeadFilter, DeadLetter, Error, Stored, storable};
 const BURY: &str = include_str!("queries/bury.sql");
 const DEAD: &str = include_str!("queries/dead.sql");
 /// Without plans that read a whole table, as where decisions are kept.
-const LOCK: &str = "SELECT pg_advisory_xact_lock($1, hash), set_config('enable_seqscan', 'off', true)
+const LOCK: &str =
+    "SELECT pg_advisory_xact_lock($1, hash), set_config('enable_seqscan', 'off', true)
 FROM (
     SELECT DISTINCT hashtext(flow) AS hash FROM unnest($2::text[]) AS flow ORDER BY hash
 ) AS flows";
@@ -152,6 +153,7 @@ fn buried(row: &Row) -> Result<Buried, Error> {
     Ok(Buried {
         letter,
         generation: row.try_get("generation")?,
+        erased: row.try_get("erased")?,
     })
 }
 

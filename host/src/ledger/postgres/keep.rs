@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use deadpool_postgres::{Client, GenericClient, Transaction};
+use jiff::Timestamp;
 use serde::Serialize;
 use tokio_postgres::Row;
 use tokio_postgres::types::Json;
@@ -17,7 +18,7 @@ const KEEP: &str = include_str!("queries/keep.sql");
 const BODY_HASHES: &str = include_str!("queries/body_hashes.sql");
 /// For as long as the transaction takes, no plan is made that reads a whole
 /// table: it would be used again when `moved` has millions of rows.
-const LOCK_SHARED: &str = "SELECT pg_advisory_xact_lock_shared($1, hashtext($2)),
+pub(super) const LOCK_SHARED: &str = "SELECT pg_advisory_xact_lock_shared($1, hashtext($2)),
     set_config('enable_seqscan', 'off', true)";
 
 /// Under this advisory lock decisions and dead letters of a flow exclude each
@@ -221,6 +222,10 @@ fn kept(row: &Row) -> Result<KeptDecision, Error> {
         outcome,
         threshold: row.try_get("threshold")?,
         flow_digest: parse_digest(row.try_get("flow_digest")?)?,
+        erased_at: match row.try_get::<_, Option<Timestamp>>("erased_at")? {
+            Some(_) => Some(unix_ms(row, "erased_at")?),
+            None => None,
+        },
     })
 }
 

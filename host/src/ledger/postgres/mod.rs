@@ -4,6 +4,7 @@
 mod audit;
 mod dead;
 mod definitions;
+mod erase;
 mod error;
 mod keep;
 mod landmarks;
@@ -26,8 +27,8 @@ use tokio_postgres::{Config, NoTls};
 
 use super::proof::{self, Hashes};
 use super::{
-    Buried, Choice, DeadFilter, DeadLetter, Decided, DecidedBy, Error, Kept, KeptDecision, Ledger,
-    ListedDecision, Stored,
+    Buried, Choice, DeadFilter, DeadLetter, Decided, DecidedBy, Erased, Error, Kept, KeptDecision,
+    Ledger, ListedDecision, Stored,
 };
 use crate::backbone::{Landmark, Partition, StreamId};
 use crate::flow::{BodyHash, Digest, FlowName};
@@ -177,6 +178,12 @@ impl Ledger for Postgres {
     async fn moved(&self, flow: &FlowName, id: &str) -> Result<Option<i64>, Error> {
         let client = self.client().await?;
         let call = timeout(ANSWER, moved::file(&client, flow, id)).await;
+        self.answered(client, call)
+    }
+
+    async fn erase(&self, flow: &FlowName, id: &str) -> Result<Erased, Error> {
+        let mut client = self.client().await?;
+        let call = timeout(ANSWER, erase::erase(&mut client, flow, id)).await;
         self.answered(client, call)
     }
 

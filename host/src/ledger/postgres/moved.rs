@@ -11,11 +11,7 @@ pub(super) fn id_hashes(ids: &[impl AsRef<str>]) -> Vec<Vec<u8>> {
     ids.iter().map(|id| hash(id.as_ref())).collect()
 }
 
-pub(super) async fn file(
-    client: &Client,
-    flow: &FlowName,
-    id: &str,
-) -> Result<Option<i64>, Error> {
+pub(super) async fn file(client: &Client, flow: &FlowName, id: &str) -> Result<Option<i64>, Error> {
     let statement = client.prepare_cached(FILE).await?;
     let hash = sha256_16(id.as_bytes());
     let row = client

@@ -2,9 +2,11 @@
 //! be done to. Each test has a database of its own.
 
 mod audit;
+mod cold_migration;
 mod dead;
 mod decisions;
 mod definitions;
+mod erase;
 mod moved;
 mod oracles;
 mod outbox;

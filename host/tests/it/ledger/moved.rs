@@ -1,9 +1,9 @@
 //! What a ledger promises of decisions that were moved to the cold tier: their
 //! ids stay known.
 
-use floodgate::flow::{EntryFault, FaultKind};
-use floodgate::ledger::{DeadFilter, DeadLetter};
+use floodgate::ledger::DeadFilter;
 
+use super::dead::letter;
 use super::rig::move_on_postgres;
 use super::*;
 use crate::support;
@@ -27,27 +27,6 @@ impl Rig {
         self.ledger.keep(&by("f"), &batch).await.unwrap();
         self.move_to_cold("f", id, 7).await;
         self
-    }
-}
-
-fn letter(seq: u64, id: &str, body: &'static str) -> DeadLetter {
-    DeadLetter {
-        flow: FlowName::new("f"),
-        partition: 0,
-        stream_id: stream_id(seq),
-        id: id.into(),
-        body: Bytes::from_static(body.as_bytes()),
-        attributes: Arc::default(),
-        fault: EntryFault {
-            kind: FaultKind::Trap,
-            error: "it trapped".to_owned(),
-            oracle: None,
-        },
-        attempts: 5,
-        deliveries: 5,
-        received_at: 1_766_700_000_123,
-        first_at: 1_766_700_000_123,
-        last_at: 1_766_700_000_123,
     }
 }
 
@@ -142,10 +121,7 @@ async fn of_a_move_and_a_repetition_at_the_same_time_nothing_is_kept_twice(rig: 
         let id = format!("id-{round}");
         let batch = [decided(round, &id, "{}")];
         rig.ledger.keep(&by, &batch).await.unwrap();
-        let (kept, ()) = tokio::join!(
-            rig.ledger.keep(&by, &batch),
-            rig.move_to_cold("f", &id, 7)
-        );
+        let (kept, ()) = tokio::join!(rig.ledger.keep(&by, &batch), rig.move_to_cold("f", &id, 7));
         assert_eq!(ids(&kept.unwrap().stored), [&*id]);
     }
     assert_eq!(rig.count("decisions").await, 0);

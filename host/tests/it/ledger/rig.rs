@@ -112,7 +112,10 @@ impl Rig {
 /// In a transaction: under the lock that decisions are kept under.
 pub async fn move_on_postgres(client: &Client, flow: &str, id: &str, file: i64) {
     client
-        .execute("SELECT pg_advisory_xact_lock(1718382447, hashtext($1))", &[&flow])
+        .execute(
+            "SELECT pg_advisory_xact_lock(1718382447, hashtext($1))",
+            &[&flow],
+        )
         .await
         .unwrap();
     let hash = sha256_16(id.as_bytes());
@@ -122,6 +125,9 @@ pub async fn move_on_postgres(client: &Client, flow: &str, id: &str, file: i64) 
             DELETE FROM deliveries WHERE flow = $1 AND id = $2
         )
         INSERT INTO moved SELECT flow, $3, body_hash, $4 FROM gone";
-    let moved = client.execute(moved, &[&flow, &id, &&hash[..], &file]);
-    assert_eq!(moved.await.unwrap(), 1);
+    let moved = client
+        .execute(moved, &[&flow, &id, &&hash[..], &file])
+        .await
+        .unwrap();
+    assert_eq!(moved, 1);
 }
