@@ -12,8 +12,9 @@ use super::guard::Caller;
 use super::types::Nothing;
 use super::{
     Admin, Error, audit, dashboard, dead, decisions, erase, health, metrics, oracles, pending,
-    rehearse, why,
+    query, rehearse, why,
 };
+use crate::archive;
 
 /// The largest body of a call; filters and digests are short.
 const MAX_BODY: usize = 64 * 1024;
@@ -77,6 +78,10 @@ async fn answer_at_once(
             Ok(pin) => reply(oracles::pin(admin, by, name, &pin).await),
             Err(refusal) => refusal,
         },
+        ["query"] if post => match body(request).await {
+            Ok(asked) => reply(self::query::query(admin, &asked).await),
+            Err(refusal) => refusal,
+        },
         ["dead"] if get => reply(dead::list(admin, &query).await),
         ["dead", flow, which] if get => reply(dead::show(admin, flow, &decoded(which)).await),
         ["dead", what @ ("requeue" | "rehearse" | "purge")] if post => match body(request).await {
@@ -99,11 +104,11 @@ async fn answer_at_once(
         | ["stream"] => not_allowed("GET"),
         ["oracles", _, "rollback" | "pin" | "unpin"]
         | ["dead", "requeue" | "rehearse" | "purge"]
-        | ["erase"]
-        | ["flows", _, "post"] => not_allowed("POST"),
+        | ["flows", _, "post"]
+        | ["query" | "erase"] => not_allowed("POST"),
         _ => problem(
             StatusCode::NOT_FOUND,
-            "the admin API has /healthz, /readyz, /metrics, /flows, /decisions, /pending, /why, /oracles, /components, /dead, /erase, /audit and /stream; its page is at /",
+            "the admin API has /healthz, /readyz, /metrics, /flows, /decisions, /pending, /why, /oracles, /components, /dead, /query, /erase, /audit and /stream; its page is at /",
         ),
     }
 }
@@ -182,6 +187,8 @@ fn refuse(error: &Error) -> Response<Full<Bytes>> {
         Error::HalfErased { .. } | Error::Backbone(_) | Error::Ledger(_) => {
             StatusCode::SERVICE_UNAVAILABLE
         }
+        Error::Archive(archive::Error::Refused { status, .. }) => *status,
+        Error::Archive(_) => StatusCode::SERVICE_UNAVAILABLE,
     };
     problem(status, &error.to_string())
 }

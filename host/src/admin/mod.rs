@@ -12,6 +12,7 @@ mod health;
 mod metrics;
 mod oracles;
 mod pending;
+mod query;
 mod rehearse;
 mod report;
 mod server;
@@ -22,9 +23,9 @@ mod why;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::archive::{self, Archive};
+use crate::archive::{self, Archive, FindError, Found, find};
 use crate::backbone::Backbone;
-use crate::flow::{Flow, Flows};
+use crate::flow::{Flow, FlowName, Flows};
 use crate::ledger::Ledger;
 use crate::readiness::Readiness;
 
@@ -74,9 +75,25 @@ pub enum Error {
     Backbone(#[from] crate::backbone::Error),
     #[error(transparent)]
     Ledger(#[from] crate::ledger::Error),
+    #[error(transparent)]
+    Archive(#[from] crate::archive::Error),
+}
+
+impl From<FindError> for Error {
+    fn from(error: FindError) -> Self {
+        match error {
+            FindError::Ledger(error) => Self::Ledger(error),
+            FindError::Archive(error) => Self::Archive(error),
+        }
+    }
 }
 
 impl Admin {
+    /// A decision, in the ledger or where it was moved to.
+    async fn decision(&self, flow: &FlowName, id: &str) -> Result<Option<Found>, Error> {
+        Ok(find(&*self.ledger, &self.archive, flow, id).await?)
+    }
+
     /// What every living worker runs.
     pub async fn oracles(&self) -> Result<Vec<WorkerOracle>, Error> {
         oracles::list(self).await

@@ -1,10 +1,12 @@
 //! What the admin API says, in JSON; the CLI reads the same types.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::flow::{Attributes, Digest, Outcome};
+use crate::flow::{Attributes, Digest, Outcome, Typed};
 use crate::oracle::OracleStatus;
 use crate::worker::LatencyCounts;
 
@@ -120,6 +122,9 @@ pub enum Why {
         deliveries: Vec<Delivery>,
         request_id: Option<String>,
         decided_at: Option<Timestamp>,
+        /// The number of the file that it was moved to; `None`: the ledger has it.
+        #[serde(default)]
+        cold_file: Option<i64>,
         /// Since then there is neither a body nor an output.
         #[serde(default)]
         erased_at: Option<Timestamp>,
@@ -321,6 +326,22 @@ impl Erased {
 #[derive(Debug, Serialize, Deserialize)]
 pub struct KeptSince {
     pub kept: u64,
+}
+
+/// The body of `POST /query`: SQL over all that a flow ever kept.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AdHoc {
+    pub flow: String,
+    pub sql: String,
+    /// By their names in the SQL, without the `$`.
+    #[serde(default)]
+    pub parameters: BTreeMap<String, Typed>,
+    /// Up to ten minutes.
+    pub timeout_ms: u64,
+    /// The plan is wanted, too.
+    #[serde(default)]
+    pub explain: bool,
 }
 
 /// `GET /audit?max=`: a change that somebody made, or tried to make.

@@ -56,9 +56,7 @@ pub enum Error {
     )]
     NotConfigured,
     /// Nobody knows whether it did what it was asked for; asking again is safe.
-    #[error(
-        "floodgate-archive does not answer at {address}: {why}; start floodgate-archive serve"
-    )]
+    #[error("floodgate-archive does not answer at {address}: {why}; start floodgate-archive serve")]
     Away { address: String, why: String },
     /// In its own words.
     #[error("floodgate-archive refused ({}): {detail}", .status.as_u16())]

@@ -1,58 +1,16 @@
 //! The client, before somebody that answers as it is told to.
 
 use std::collections::BTreeMap;
-use std::convert::Infallible;
-use std::sync::Mutex;
+use std::sync::Arc;
 
-use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
-use hyper::header::AUTHORIZATION;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper::{Request, Response, StatusCode};
-use hyper_util::rt::TokioIo;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
+use super::stand_in::stand_in;
 use super::*;
-use crate::flow::{Typed, ValueType};
+use crate::flow::{Flow, FlowSet, Typed, ValueType};
 use crate::settings::ArchiveSettings;
-
-/// What it was asked for, in the order of the calls: head, authorization, body.
-type Asked = std::sync::Arc<Mutex<Vec<(String, Option<String>, Value)>>>;
-
-/// Gives everybody the same answer; its address.
-async fn stand_in(status: u16, answer: Value) -> (String, Asked) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let asked = Asked::default();
-    let noted = asked.clone();
-    tokio::spawn(async move {
-        loop {
-            let (stream, _) = listener.accept().await.unwrap();
-            let (noted, answer) = (noted.clone(), answer.clone());
-            let service = service_fn(move |request: Request<Incoming>| {
-                let (noted, answer) = (noted.clone(), answer.clone());
-                async move {
-                    let (head, body) = request.into_parts();
-                    let body = body.collect().await.unwrap().to_bytes();
-                    let token = head.headers.get(AUTHORIZATION);
-                    noted.lock().unwrap().push((
-                        format!("{} {}", head.method, head.uri),
-                        token.map(|token| token.to_str().unwrap().to_owned()),
-                        serde_json::from_slice(&body).unwrap_or_default(),
-                    ));
-                    let mut response = Response::new(Full::new(Bytes::from(answer.to_string())));
-                    *response.status_mut() = StatusCode::from_u16(status).unwrap();
-                    Ok::<_, Infallible>(response)
-                }
-            });
-            tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
-        }
-    });
-    (url, asked)
-}
 
 fn named(url: &str, token: Option<&std::path::Path>) -> Result<Archive, SettingsError> {
     Archive::named(&ArchiveSettings {
@@ -113,8 +71,9 @@ async fn a_refusal_is_told_in_the_words_of_the_archive() {
         other => panic!("{other:?}"),
     }
     let (url, _) = stand_in(200, json!({"columns": 7})).await;
-    let answer = named(&url, None).unwrap().query(&query(&BTreeMap::new()));
-    assert!(matches!(answer.await, Err(Error::Refused { status, .. }) if status == 502));
+    let archive = named(&url, None).unwrap();
+    let answer = archive.query(&query(&BTreeMap::new())).await;
+    assert!(matches!(answer, Err(Error::Refused { status, .. }) if status == 502));
 }
 
 #[tokio::test]
@@ -161,4 +120,61 @@ fn what_is_no_url_or_no_token_is_refused_and_not_quoted() {
     std::fs::write(token.path(), "a secret\n").unwrap();
     let error = named("http://a", Some(token.path())).err().unwrap();
     assert!(!error.to_string().contains("secret"), "{error}");
+}
+
+/// A set of one flow; what it keeps is moved where `hot` says so.
+fn flows(hot: &str) -> FlowSet {
+    let dir = tempfile::tempdir().unwrap();
+    let file = format!(
+        "[admit]\npath = \"/x\"\nschema = \"x.json\"\nid = {{ generate = \"uuid\" }}\n[keep]\n{hot}\n"
+    );
+    std::fs::write(dir.path().join("x.toml"), file).unwrap();
+    std::fs::write(dir.path().join("x.json"), "true").unwrap();
+    let flows = Flow::load_dir(dir.path()).ok().unwrap();
+    FlowSet {
+        live: flows.into_iter().map(Arc::new).collect(),
+        ..FlowSet::default()
+    }
+}
+
+#[tokio::test]
+async fn what_is_due_is_asked_to_be_moved_as_soon_as_a_flow_wants_it() {
+    let (url, asked) = stand_in(200, json!({"moved": [], "problems": ["p"]})).await;
+    let archive = Arc::new(named(&url, None).unwrap());
+    let (change, follow) = tokio::sync::watch::channel(flows(""));
+    let stop = CancellationToken::new();
+    let moving = tokio::spawn(keep_moving(archive.clone(), follow, stop.clone()));
+    // What was asked before it is answered came before, too.
+    archive.ping().await.unwrap();
+    change.send_replace(flows("hot = \"7d\""));
+    let moved = async || {
+        asked
+            .lock()
+            .unwrap()
+            .iter()
+            .any(|(head, ..)| head == "POST /run")
+    };
+    while !moved().await {
+        tokio::task::yield_now().await;
+    }
+    let heads: Vec<String> = asked
+        .lock()
+        .unwrap()
+        .iter()
+        .map(|asked| asked.0.clone())
+        .collect();
+    assert_eq!(heads, ["GET /healthz", "POST /run"]);
+    assert!(!moving.is_finished());
+    stop.cancel();
+    moving.await.unwrap();
+}
+
+#[tokio::test]
+async fn without_an_archive_nothing_is_moved_and_nothing_hangs() {
+    let (_change, follow) = tokio::sync::watch::channel(flows("hot = \"7d\""));
+    let stop = CancellationToken::new();
+    let archive = Arc::new(Archive::nowhere());
+    let moving = tokio::spawn(keep_moving(archive, follow, stop.clone()));
+    stop.cancel();
+    moving.await.unwrap();
 }

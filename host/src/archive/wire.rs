@@ -92,6 +92,8 @@ pub struct Entry {
     pub body_hash: String,
     /// As it was admitted; `None`: it was erased.
     pub body: Option<String>,
+    #[serde(default)]
+    pub erased_at: Option<Timestamp>,
 }
 
 /// How a delivery ended before its decision was moved.

@@ -116,6 +116,14 @@ floodgate decisions
 floodgate decisions transactions --max 5 --json",
     ),
     (
+        "query",
+        "
+floodgate query events 'SELECT count(*) AS events, min(at), max(at) FROM events'
+floodgate query transactions 'SELECT id, score FROM transactions WHERE at >= $from' --param from=2026-01-01
+floodgate query events 'SELECT count(*) FROM events' --explain
+floodgate query events 'SELECT id, at FROM events LIMIT 100' --csv",
+    ),
+    (
         "why",
         "
 floodgate why transactions 0x5d1c9a2f",

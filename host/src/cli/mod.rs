@@ -26,6 +26,7 @@ mod oracles;
 mod out;
 mod pending;
 mod prove;
+mod query;
 mod serve;
 mod stand_in;
 mod table;
@@ -78,6 +79,8 @@ enum Command {
     Pending(pending::Arguments),
     /// List the decisions that were kept last, newest first
     Decisions(decisions::Arguments),
+    /// Ask all that a flow ever kept with SQL; floodgate-archive answers
+    Query(query::Arguments),
     /// Tell what became of an entry, and what it waits for
     Why(why::Arguments),
     /// List, show, requeue or purge dead letters
@@ -157,6 +160,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Oracles(arguments) => oracles::run(arguments).await,
         Command::Pending(arguments) => pending::run(arguments).await,
         Command::Decisions(arguments) => decisions::run(arguments).await,
+        Command::Query(arguments) => query::run(arguments).await,
         Command::Why(arguments) => why::run(arguments).await,
         Command::Dead(command) => dead::run(command).await,
         Command::Erase(arguments) => erase::run(arguments).await,

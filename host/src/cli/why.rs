@@ -58,20 +58,23 @@ fn tell(why: &Why) -> String {
             deliveries,
             decided_at,
             request_id,
+            cold_file,
             erased_at,
         } => {
+            let moved = cold_file.map(|file| format!("\nin the cold tier, file {file}"));
             let deliveries: String = deliveries.iter().map(delivery).collect();
             let by: Vec<String> = (oracles.iter())
                 .map(|by| format!("{} {:.12} ({})", by.name, by.digest, by.score))
                 .collect();
             format!(
-                "decided at {}: {}, score {}\nreasons: {}\nby: {}{deliveries}\nrequest: {}{}",
+                "decided at {}: {}, score {}\nreasons: {}\nby: {}{deliveries}\nrequest: {}{}{}",
                 or_dash(decided_at.as_ref()),
                 or_dash(label.as_ref()),
                 or_dash(score.as_ref()),
                 or_dash((!reasons.is_empty()).then(|| reasons.join(", "))),
                 or_dash((!by.is_empty()).then(|| by.join(", "))),
                 or_dash(request_id.as_ref()),
+                moved.unwrap_or_default(),
                 erased_at
                     .map(|at| format!("\nerased at {at}: its body, its output and its attributes"))
                     .unwrap_or_default(),

@@ -20,9 +20,15 @@ mod identity;
 mod keep_table;
 mod load;
 mod oracle_table;
+mod parameter;
+mod parameter_table;
 mod placeholder;
 mod pointer;
 mod problem;
+mod query;
+mod query_table;
+#[cfg(test)]
+mod query_tests;
 mod rate;
 mod resolve;
 #[cfg(test)]
@@ -30,6 +36,7 @@ mod resolve_tests;
 mod schema;
 mod set;
 mod shape;
+mod sql;
 #[cfg(test)]
 mod table_tests;
 mod template;
@@ -52,9 +59,11 @@ pub use self::entry::{
 pub use self::fault::{EntryFault, FaultKind};
 pub use self::happened::happened_at;
 pub use self::identity::{MAX_ID, Normalise};
+pub use self::parameter::{Absent, Given, Parameter, ParameterKind};
 pub use self::placeholder::{Filled, Name, Place, Placeholder, Values};
 pub use self::pointer::{NotAPointer, Pointer};
 pub use self::problem::Problem;
+pub use self::query::{Asked, BadParameter, Query, Statement, Statements};
 pub use self::rate::{NotARate, Rate};
 pub use self::schema::{NotASchema, Schema, Violation};
 pub use self::set::{FlowSet, Flows};
@@ -79,6 +88,7 @@ pub struct Flow {
     pub track: Option<Track>,
     pub deliver: Vec<Arc<Downstream>>,
     pub health: Vec<HealthPage>,
+    pub queries: Vec<Arc<Query>>,
     pub retry: Retry,
     pub stream: StreamSettings,
 }
@@ -87,15 +97,25 @@ impl Flow {
     /// Whether both say the same.
     pub fn is_same_as(&self, other: &Self) -> bool {
         let schemas = self.admit.schema.digest() == other.admit.schema.digest();
-        schemas && self.digest == other.digest && self.name == other.name
+        let queries = |flow: &'_ Self| -> Vec<Digest> {
+            flow.queries.iter().map(|query| query.digest).collect()
+        };
+        let same_files = schemas && queries(self) == queries(other);
+        same_files && self.digest == other.digest && self.name == other.name
     }
 
     /// What it answers to: (method, path).
     pub fn paths(&self) -> impl Iterator<Item = (&'static str, &Arc<str>)> {
         let track = self.track.iter().map(|track| track.path.route());
         let pages = self.health.iter().map(|page| &page.path);
-        let gets = track.chain(pages).map(|path| ("GET", path));
+        let queries = self.queries.iter().map(|query| &query.path);
+        let gets = track.chain(pages).chain(queries).map(|path| ("GET", path));
         std::iter::once(("POST", &self.admit.path)).chain(gets)
+    }
+
+    /// Whether floodgate-archive has something to do for it.
+    pub fn needs_archive(&self) -> bool {
+        self.table.hot.is_some() || !self.queries.is_empty()
     }
 
     /// How long an id is known to the backbone after its entry is settled.

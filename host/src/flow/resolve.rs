@@ -8,7 +8,7 @@ use super::file::{File, Section};
 use super::load::Claim;
 use super::{
     Combine, Decide, Digest, Flow, FlowName, Retry, StreamSettings, Unjudged, admit_table,
-    deliver_table, keep_table, oracle_table, track_table,
+    deliver_table, keep_table, oracle_table, query_table, track_table,
 };
 
 pub(super) const DURATION: &str = "write a duration such as \"500ms\", \"30s\" or \"10m\"";
@@ -38,6 +38,7 @@ pub(super) fn resolve(
     let (keep, table) = keep_table::read(root.section("keep"), &oracles, &deliver);
     let track = track_table::track(&mut root, keep, claim);
     let health = track_table::health_pages(&mut root, claim);
+    let queries = query_table::read(&mut root, dir, claim);
     let retry = retry(root.section("retry"), DEFAULT_RETRY);
     let stream = stream(root.section("stream"));
     root.finish();
@@ -53,6 +54,7 @@ pub(super) fn resolve(
         track,
         deliver,
         health,
+        queries,
         retry,
         stream,
     })

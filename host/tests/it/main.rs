@@ -52,6 +52,7 @@ mod readiness;
 mod reloading;
 mod request_ids;
 mod services;
+mod statistics;
 mod support;
 mod support_check;
 mod traces;

@@ -21,7 +21,7 @@ use tracing::{info, warn};
 use self::reload::Reload;
 use super::flows;
 use crate::admin::{self, Admin};
-use crate::archive::Archive;
+use crate::archive::{self, Archive};
 use crate::backbone::{self, Backbone};
 use crate::deliver;
 use crate::flow::{Flow, FlowSet};
@@ -115,7 +115,11 @@ pub(super) async fn run(
     in_force.send_modify(|flows| flows.draining = removed.into());
     let max_memory = max_memory(&follow_flows.borrow());
     let registry = match role.works() {
-        true => Some(start_worker(&settings, &parts, max_memory, &stop.work, &mut work).await?),
+        true => {
+            let (archive, flows) = (parts.archive.clone(), parts.flows.clone());
+            work.spawn(archive::keep_moving(archive, flows, stop.notice.clone()));
+            Some(start_worker(&settings, &parts, max_memory, &stop.work, &mut work).await?)
+        }
         false => None,
     };
     let reload = Reload {
@@ -236,6 +240,7 @@ async fn bind_front_end(
     let ingest = Arc::new(Ingest::new(
         parts.backbone.clone(),
         parts.ledger.clone(),
+        parts.archive.clone(),
         health,
         parts.readiness.clone(),
         ring,
