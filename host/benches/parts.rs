@@ -191,6 +191,7 @@ fn decided(number: u64) -> Decided {
             seq: number,
         },
         body_hash: BodyHash::of(&entry.body),
+        at: 1_766_700_000_123,
         entry,
         decision: Decision {
             score: Some(0.93),

@@ -3,14 +3,16 @@
 //!
 //! Dependencies point one way: [`flow`], [`embedded`] and [`metrics`] know nobody;
 //! [`backbone`], [`oracle`] and [`ledger`] know `flow`'s types, and so does
-//! [`telemetry`], with which all tell of their work; [`ingest`], [`worker`],
-//! [`deliver`] and [`readiness`] join them; [`admin`] and [`cli`] sit on top, and
-//! [`prove`] attacks all of it from outside.
+//! [`telemetry`], with which all tell of their work, and [`archive`], which is
+//! asked for what left the ledger; [`ingest`], [`worker`], [`deliver`] and
+//! [`readiness`] join them; [`admin`] and [`cli`] sit on top, and [`prove`]
+//! attacks all of it from outside.
 
 // They panic where nobody reads; the commands print through `cli::out`.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod admin;
+pub mod archive;
 pub mod backbone;
 mod boot_time;
 mod browser;

@@ -77,6 +77,9 @@ pub struct HostSettings {
     #[command(flatten)]
     pub flows: FlowSettings,
 
+    #[command(flatten)]
+    pub archive: ArchiveSettings,
+
     /// Directory that is watched for oracles (<name>.wasm)
     #[arg(long, env = "FLOODGATE_ORACLES", default_value = "plugins/dist")]
     pub oracles: PathBuf,
@@ -113,6 +116,19 @@ pub struct HostSettings {
     /// How long a stop waits for requests and batches in flight
     #[arg(long, env = "FLOODGATE_DRAIN", default_value = "20s", value_parser = humantime::parse_duration)]
     pub drain: Duration,
+}
+
+/// Where floodgate-archive is.
+#[derive(Clone, Debug, Default, Args)]
+pub struct ArchiveSettings {
+    /// URL of floodgate-archive, which answers statistics and keeps what left the
+    /// ledger, such as http://127.0.0.1:9191
+    #[arg(long, env = "FLOODGATE_ARCHIVE_URL")]
+    pub archive_url: Option<String>,
+
+    /// File of the token that it asks for
+    #[arg(long, env = "FLOODGATE_ARCHIVE_TOKEN_FILE")]
+    pub archive_token_file: Option<PathBuf>,
 }
 
 /// What a caller of the admin API shows.

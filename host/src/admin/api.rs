@@ -12,9 +12,10 @@ use super::guard::Caller;
 use super::routes::{Call, Route, beginnings, route};
 use super::types::Nothing;
 use super::{
-    Admin, Error, audit, dashboard, dead, decisions, health, metrics, oracles, pending, rehearse,
-    why,
+    Admin, Error, audit, dashboard, dead, decisions, erase, health, metrics, oracles, pending,
+    query, rehearse, why,
 };
+use crate::archive;
 
 /// The largest body of a call; filters and digests are short.
 const MAX_BODY: usize = 64 * 1024;
@@ -93,6 +94,8 @@ async fn called(
         Call::Requeue => reply(dead::requeue(admin, by, &body(request).await?).await),
         Call::Rehearse => reply(rehearse::rehearse(admin, &body(request).await?).await),
         Call::Purge => reply(dead::purge(admin, by, &body(request).await?).await),
+        Call::Query => reply(self::query::query(admin, &body(request).await?).await),
+        Call::Erase => reply(erase::erase(admin, by, &body(request).await?).await),
         Call::Audit => reply(audit::latest(admin, query).await),
         Call::Stream => return Ok(admin.dashboard.stream().map(Either::Right)),
     };
@@ -153,8 +156,13 @@ fn refuse(error: &Error) -> Response<Full<Bytes>> {
     let status = match error {
         Error::NotFound(_) => StatusCode::NOT_FOUND,
         Error::Invalid(_) => StatusCode::BAD_REQUEST,
+        Error::Conflict(_) => StatusCode::CONFLICT,
         Error::FrontEnd(_) => StatusCode::BAD_GATEWAY,
-        Error::Backbone(_) | Error::Ledger(_) => StatusCode::SERVICE_UNAVAILABLE,
+        Error::HalfErased { .. } | Error::Backbone(_) | Error::Ledger(_) => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
+        Error::Archive(archive::Error::Refused { status, .. }) => *status,
+        Error::Archive(_) => StatusCode::SERVICE_UNAVAILABLE,
     };
     problem(status, &error.to_string())
 }

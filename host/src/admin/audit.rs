@@ -49,6 +49,11 @@ impl Progress {
     pub fn skipped(&mut self) {
         self.done.skipped += 1;
     }
+
+    pub fn was_erased(&mut self) {
+        self.done.skipped += 1;
+        self.done.erased += 1;
+    }
 }
 
 /// What the audit log tells of a change that was made, instead of all that its
@@ -106,7 +111,7 @@ impl Ongoing {
     }
 
     fn failed(&self, error: &str) -> Map<String, Value> {
-        let DeadDone { done, skipped } = self.progress.done;
+        let DeadDone { done, skipped, .. } = self.progress.done;
         let mut outcome = match done + skipped {
             0 => Map::new(),
             _ => members(&self.progress.done),

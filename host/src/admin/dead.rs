@@ -71,12 +71,27 @@ pub(super) async fn requeue(
 ) -> Result<DeadDone, Error> {
     audited(admin, by, "requeue", target(which), async |progress| {
         append_again(admin, which, progress).await?;
-        Ok(progress.done)
+        match progress.done {
+            DeadDone {
+                erased, done: 0, ..
+            } if erased > 0 => Err(nothing_to_requeue(erased)),
+            done => Ok(done),
+        }
     })
     .await
 }
 
 impl Told for DeadDone {}
+
+fn nothing_to_requeue(erased: u64) -> Error {
+    let which = match erased {
+        1 => "its body was".to_owned(),
+        _ => format!("the bodies of {erased} were"),
+    };
+    Error::Conflict(format!(
+        "{which} erased: there is nothing to requeue, only floodgate dead purge"
+    ))
+}
 
 /// Appends them once more, first, and removes the rows after: whoever asks
 /// twice, or crashes between, requeues nothing twice.
@@ -90,6 +105,10 @@ async fn append_again(
     for buried in matching(admin, which).await? {
         pace.tick().await;
         let letter = &buried.letter;
+        if buried.erased {
+            progress.was_erased();
+            continue;
+        }
         if letter.fault.kind == FaultKind::Delivery {
             match admin.ledger.redeliver(&buried).await? {
                 true => progress.did(letter),
@@ -175,7 +194,7 @@ pub(super) async fn matching(admin: &Admin, which: &WhichDead) -> Result<Vec<Bur
     Ok(admin.ledger.dead(&filter).await?)
 }
 
-pub(super) fn dead(Buried { letter, .. }: Buried) -> Dead {
+pub(super) fn dead(Buried { letter, erased, .. }: Buried) -> Dead {
     let (oracle, digest) = match letter.fault.oracle {
         Some((oracle, digest)) => (Some(oracle), Some(digest.to_string())),
         None => (None, None),
@@ -195,6 +214,7 @@ pub(super) fn dead(Buried { letter, .. }: Buried) -> Dead {
         first_at: timestamp(letter.first_at),
         last_at: timestamp(letter.last_at),
         request_id: request_id(&letter.attributes),
+        erased,
         body: Some(String::from_utf8_lossy(&letter.body).into_owned()),
     }
 }

@@ -2,6 +2,7 @@ use super::api::Query;
 use super::pending::{max, timestamp};
 use super::types::{DecidedBy, Kept, WholeDecision};
 use super::{Admin, Error};
+use crate::archive::Found;
 use crate::flow::{Attributes, FlowName, Judged, REQUEST_ID, attribute};
 use crate::ledger::ListedDecision;
 
@@ -37,8 +38,8 @@ pub(super) fn request_id(attributes: &Attributes) -> Option<String> {
 
 /// Also of a flow whose file was removed since.
 pub(super) async fn whole(admin: &Admin, flow: &str, id: &str) -> Result<WholeDecision, Error> {
-    let decision = admin.ledger.decision(&FlowName::new(flow), id).await?;
-    let decision = decision.ok_or_else(|| {
+    let found = admin.decision(&FlowName::new(flow), id).await?;
+    let Found { decision, .. } = found.ok_or_else(|| {
         Error::NotFound(format!(
             "flow {flow} keeps no decision on {id}; floodgate why {flow} {id} says what became of it"
         ))
@@ -55,6 +56,7 @@ pub(super) async fn whole(admin: &Admin, flow: &str, id: &str) -> Result<WholeDe
         outcome: listed.outcome,
         threshold: decision.threshold,
         flow_digest: decision.flow_digest,
+        erased_at: decision.erased_at.and_then(timestamp),
         definition,
     })
 }

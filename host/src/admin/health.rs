@@ -5,6 +5,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::{Admin, api};
+use crate::archive;
 use crate::backbone::Backbone;
 use crate::fresh::within;
 use crate::ingest::{HealthReport, Part};
@@ -25,9 +26,32 @@ pub async fn health(backbone: &dyn Backbone, ledger: &dyn Ledger) -> Health {
     }
 }
 
+/// `ok`, `away` or `not configured`, where a flow has something for it to do.
+/// Nothing that is taken or decided waits for it, so all is well without it.
+async fn archive_of(admin: &Admin) -> Option<&'static str> {
+    if !admin.flows.borrow().all().any(|flow| flow.needs_archive()) {
+        return None;
+    }
+    match admin.archive.ping().await {
+        Ok(()) => Some("ok"),
+        Err(archive::Error::NotConfigured) => Some("not configured"),
+        Err(archive::Error::Away { .. } | archive::Error::Refused { .. }) => Some("away"),
+    }
+}
+
 impl Health {
     pub fn is_ok(&self) -> bool {
         self.redis.is_ok() && self.postgres.is_ok()
+    }
+
+    fn members(&self) -> Map<String, Value> {
+        let word = |part: &Result<(), String>| if part.is_ok() { "ok" } else { "error" };
+        let mut map = Map::new();
+        let status = if self.is_ok() { "ok" } else { "degraded" };
+        map.insert("status".into(), json!(status));
+        map.insert("redis".into(), json!(word(&self.redis)));
+        map.insert("postgres".into(), json!(word(&self.postgres)));
+        map
     }
 
     pub fn status(&self) -> StatusCode {
@@ -53,19 +77,18 @@ impl From<Health> for HealthReport {
 /// the log and not in the answer, which anybody may ask for.
 impl Serialize for Health {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let word = |part: &Result<(), String>| if part.is_ok() { "ok" } else { "error" };
-        let mut map = Map::new();
-        let status = if self.is_ok() { "ok" } else { "degraded" };
-        map.insert("status".into(), json!(status));
-        map.insert("redis".into(), json!(word(&self.redis)));
-        map.insert("postgres".into(), json!(word(&self.postgres)));
-        Value::Object(map).serialize(serializer)
+        Value::Object(self.members()).serialize(serializer)
     }
 }
 
 pub(super) async fn answer(admin: &Admin) -> Response<Full<Bytes>> {
-    let health = health(&*admin.backbone, &*admin.ledger).await;
-    api::respond(health.status(), "application/json", &health)
+    let (health, archive) =
+        tokio::join!(health(&*admin.backbone, &*admin.ledger), archive_of(admin));
+    let mut members = health.members();
+    if let Some(archive) = archive {
+        members.insert("archive".into(), json!(archive));
+    }
+    api::respond(health.status(), "application/json", &members)
 }
 
 pub(super) async fn readiness(admin: &Admin) -> Response<Full<Bytes>> {

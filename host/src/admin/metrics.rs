@@ -63,6 +63,8 @@ struct Reading {
     memory: Option<MemoryUse>,
     redis: bool,
     postgres: bool,
+    /// `None`: none is configured.
+    archive: Option<bool>,
 }
 
 /// All its partitions together.
@@ -73,11 +75,12 @@ struct OfFlow {
 
 impl Reading {
     async fn of(admin: &Admin) -> Self {
-        let (flows, memory, redis, postgres) = tokio::join!(
+        let (flows, memory, redis, postgres, archive) = tokio::join!(
             of_flows(admin),
             read(admin.backbone.memory()),
             read(admin.backbone.ping()),
             read(admin.ledger.ping()),
+            read(admin.archive.ping()),
         );
         let redis = redis.is_some();
         let flows = flows.into_iter().map(|(flow, read)| {
@@ -92,6 +95,7 @@ impl Reading {
             memory: memory.flatten(),
             redis,
             postgres: postgres.is_some(),
+            archive: admin.archive.is_configured().then_some(archive.is_some()),
         }
     }
 
@@ -107,7 +111,11 @@ impl Reading {
             BACKBONE_MEMORY_USED.of([]).set(used as f64);
             BACKBONE_MEMORY_LIMIT.of([]).set(limit.unwrap_or(0) as f64);
         }
-        for (part, up) in [("redis", self.redis), ("postgres", self.postgres)] {
+        let parts = [("redis", self.redis), ("postgres", self.postgres)];
+        for (part, up) in parts
+            .into_iter()
+            .chain(self.archive.map(|up| ("archive", up)))
+        {
             PART_UP.of([part]).set(f64::from(u8::from(up)));
         }
     }

@@ -6,11 +6,13 @@ mod audit;
 mod dashboard;
 mod dead;
 mod decisions;
+mod erase;
 mod guard;
 mod health;
 mod metrics;
 mod oracles;
 mod pending;
+mod query;
 mod rehearse;
 mod report;
 mod routes;
@@ -22,8 +24,9 @@ mod why;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use crate::archive::{self, Archive, FindError, Found, find};
 use crate::backbone::Backbone;
-use crate::flow::{Flow, Flows};
+use crate::flow::{Flow, FlowName, Flows};
 use crate::ledger::Ledger;
 use crate::readiness::Readiness;
 
@@ -41,6 +44,7 @@ pub struct Admin {
     pub flows: Flows,
     pub backbone: Arc<dyn Backbone>,
     pub ledger: Arc<dyn Ledger>,
+    pub archive: Arc<Archive>,
     pub metrics: Arc<Metrics>,
     pub readiness: Arc<Readiness>,
     /// Of this process, where it has one.
@@ -55,6 +59,16 @@ pub enum Error {
     NotFound(String),
     #[error("{0}")]
     Invalid(String),
+    /// It cannot be done as things are.
+    #[error("{0}")]
+    Conflict(String),
+    /// What the ledger and the log had is gone, and the cold tier has it still.
+    #[error("it is in cold file {file} still: {cause}; erased so far: {so_far}")]
+    HalfErased {
+        file: i64,
+        so_far: String,
+        cause: archive::Error,
+    },
     /// The front end of this process did not answer.
     #[error("{0}")]
     FrontEnd(String),
@@ -62,9 +76,25 @@ pub enum Error {
     Backbone(#[from] crate::backbone::Error),
     #[error(transparent)]
     Ledger(#[from] crate::ledger::Error),
+    #[error(transparent)]
+    Archive(#[from] crate::archive::Error),
+}
+
+impl From<FindError> for Error {
+    fn from(error: FindError) -> Self {
+        match error {
+            FindError::Ledger(error) => Self::Ledger(error),
+            FindError::Archive(error) => Self::Archive(error),
+        }
+    }
 }
 
 impl Admin {
+    /// A decision, in the ledger or where it was moved to.
+    async fn decision(&self, flow: &FlowName, id: &str) -> Result<Option<Found>, Error> {
+        Ok(find(&*self.ledger, &self.archive, flow, id).await?)
+    }
+
     /// What every living worker runs.
     pub async fn oracles(&self) -> Result<Vec<WorkerOracle>, Error> {
         oracles::list(self).await

@@ -66,6 +66,16 @@ async fn bench(admin: &Admin, flow: &Flow) -> Result<Bench, Error> {
 
 fn judge(flow: &Flow, bench: &[Arc<Oracle>], buried: &Buried) -> Rehearsed {
     let letter = &buried.letter;
+    if buried.erased {
+        return Rehearsed {
+            flow: letter.flow.to_string(),
+            id: letter.id.to_string(),
+            died_of: letter.fault.kind.as_str().to_owned(),
+            score: None,
+            fault: Some("erased".to_owned()),
+            error: Some("its body is gone, it cannot be requeued".to_owned()),
+        };
+    }
     let entry = Entry {
         id: letter.id.clone(),
         body: letter.body.clone(),

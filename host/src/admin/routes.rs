@@ -24,6 +24,8 @@ pub(super) enum Call {
     Requeue,
     Rehearse,
     Purge,
+    Query,
+    Erase,
     Audit,
     Stream,
 }
@@ -51,6 +53,8 @@ const ROUTES: &[(&str, &str, Call)] = &[
     ("POST", "dead/rehearse", Call::Rehearse),
     ("POST", "dead/purge", Call::Purge),
     ("GET", "dead/*/*", Call::DeadLetter),
+    ("POST", "query", Call::Query),
+    ("POST", "erase", Call::Erase),
     ("GET", "audit", Call::Audit),
     ("GET", "stream", Call::Stream),
 ];
@@ -137,7 +141,7 @@ mod tests {
         assert_eq!(
             beginnings(),
             "/healthz, /readyz, /metrics, /flows, /decisions, /pending, /why, /oracles, \
-             /components, /dead, /audit, /stream"
+             /components, /dead, /query, /erase, /audit, /stream"
         );
     }
 }

@@ -1,10 +1,12 @@
 //! What the admin API says, in JSON; the CLI reads the same types.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::flow::{Attributes, Digest, Outcome};
+use crate::flow::{Attributes, Digest, Outcome, Typed};
 use crate::oracle::OracleStatus;
 use crate::worker::LatencyCounts;
 
@@ -120,6 +122,12 @@ pub enum Why {
         deliveries: Vec<Delivery>,
         request_id: Option<String>,
         decided_at: Option<Timestamp>,
+        /// The number of the file that it was moved to; `None`: the ledger has it.
+        #[serde(default)]
+        cold_file: Option<i64>,
+        /// Since then there is neither a body nor an output.
+        #[serde(default)]
+        erased_at: Option<Timestamp>,
     },
     /// Decided, and not among what the flow keeps.
     NotKept { received_at: Option<Timestamp> },
@@ -129,6 +137,9 @@ pub enum Why {
         attempts: u32,
         last_at: Option<Timestamp>,
         request_id: Option<String>,
+        /// Its body is gone: it cannot be requeued.
+        #[serde(default)]
+        erased: bool,
     },
 }
 
@@ -180,6 +191,9 @@ pub struct WholeDecision {
     pub outcome: Outcome,
     pub threshold: f64,
     pub flow_digest: Digest,
+    /// Since then there is neither a body nor an output.
+    #[serde(default)]
+    pub erased_at: Option<Timestamp>,
     /// The flow file of that digest; `None`: the ledger does not have it.
     pub definition: Option<String>,
 }
@@ -202,6 +216,9 @@ pub struct Dead {
     pub last_at: Option<Timestamp>,
     /// What the request was called that it came with.
     pub request_id: Option<String>,
+    /// Its body is gone: it cannot be requeued.
+    #[serde(default)]
+    pub erased: bool,
     /// As text; bytes that are none are shown as U+FFFD. Absent in the
     /// dashboard's snapshots.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -237,18 +254,94 @@ pub struct Rehearsed {
     pub error: Option<String>,
 }
 
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
 /// What became of them.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct DeadDone {
     pub done: u64,
     /// Requeued or decided by somebody else meanwhile, or never an entry of ours.
     pub skipped: u64,
+    /// Of the skipped, those whose bodies were erased.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub erased: u64,
+}
+
+/// The body of `POST /erase`
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Erase {
+    pub flow: String,
+    /// As the flow normalises it.
+    pub id: String,
+}
+
+/// What an erasure touched.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Erased {
+    pub flow: String,
+    pub id: String,
+    /// In the log: entries, and what was remembered of the decision.
+    pub copies: u64,
+    /// Whether a decision lost its body.
+    pub decision: bool,
+    pub dead_letters: u64,
+    /// Deliveries that waited and will not be made.
+    pub deliveries: u64,
+    /// Of the cold tier, that are without the body now.
+    pub files: Vec<String>,
+    /// When the decision in the ledger was erased, this time or before.
+    pub erased_at: Option<Timestamp>,
+}
+
+impl Erased {
+    /// Each part in words; `nothing` where there is none.
+    pub fn touched(&self) -> Vec<String> {
+        let some = |count: u64, one: &str, many: &str| match count {
+            0 => None,
+            1 => Some(format!("1 {one}")),
+            _ => Some(format!("{count} {many}")),
+        };
+        let parts = [
+            self.decision.then(|| "its decision".to_owned()),
+            some(self.dead_letters, "dead letter", "dead letters"),
+            some(self.deliveries, "delivery", "deliveries"),
+            some(self.copies, "copy in the stream", "copies in the stream"),
+        ];
+        let files = self
+            .files
+            .iter()
+            .map(|file| format!("the cold file {file}"));
+        let touched: Vec<String> = parts.into_iter().flatten().chain(files).collect();
+        match touched.is_empty() {
+            true => vec!["nothing".to_owned()],
+            false => touched,
+        }
+    }
 }
 
 /// `GET /flows/{name}/kept?since=`: decisions kept of entries received since.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct KeptSince {
     pub kept: u64,
+}
+
+/// The body of `POST /query`: SQL over all that a flow ever kept.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AdHoc {
+    pub flow: String,
+    pub sql: String,
+    /// By their names in the SQL, without the `$`.
+    #[serde(default)]
+    pub parameters: BTreeMap<String, Typed>,
+    /// Up to ten minutes.
+    pub timeout_ms: u64,
+    /// The plan is wanted, too.
+    #[serde(default)]
+    pub explain: bool,
 }
 
 /// `GET /audit?max=`: a change that somebody made, or tried to make.
@@ -259,9 +352,10 @@ pub struct Audited {
     pub who: String,
     /// The address that they called from.
     pub peer: String,
-    /// `rollback`, `pin`, `unpin`, `requeue`, `purge` or `post`
+    /// `rollback`, `pin`, `unpin`, `requeue`, `purge`, `erase` or `post`
     pub action: String,
-    /// The oracle, the filter of dead letters, or the flow that was posted to.
+    /// The oracle, the filter of dead letters, the entry, or the flow that was
+    /// posted to.
     pub target: Value,
     /// Of the call, and of the entries where it is a post; `None` in old rows,
     /// of before each call had one.

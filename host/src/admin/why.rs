@@ -2,15 +2,16 @@ use super::decisions::{decided_by, request_id};
 use super::pending::{pending_entry, timestamp};
 use super::types::{Delivery, Why};
 use super::{Admin, Error, oracles};
+use crate::archive::Found;
 use crate::backbone::{Partition, Trace};
 use crate::flow::Flow;
-use crate::ledger::{DeadFilter, DeliveryState};
+use crate::ledger::{DeadFilter, DeliveryState, KeptDelivery};
 
 /// What became of an entry, from wherever it is known: the ledger's word
 /// counts more than the backbone's, which forgets.
 pub(super) async fn why(admin: &Admin, flow: &str, id: &str) -> Result<Why, Error> {
     let flow = admin.flow(flow)?;
-    if let Some(decision) = admin.ledger.decision(&flow.name, id).await? {
+    if let Some(Found { decision, moved }) = admin.decision(&flow.name, id).await? {
         let request_id = request_id(&decision.listed.attributes);
         let outcome = decision.listed.outcome;
         return Ok(Why::Decided {
@@ -18,9 +19,14 @@ pub(super) async fn why(admin: &Admin, flow: &str, id: &str) -> Result<Why, Erro
             score: outcome.score,
             reasons: outcome.reasons,
             oracles: decided_by(outcome.oracles),
-            deliveries: deliveries(admin, &flow, id).await?,
+            cold_file: moved.as_ref().map(|moved| moved.file),
+            deliveries: match moved {
+                Some(moved) => moved.deliveries.into_iter().map(delivery).collect(),
+                None => deliveries(admin, &flow, id).await?,
+            },
             decided_at: timestamp(outcome.decided_at),
             request_id,
+            erased_at: decision.erased_at.and_then(timestamp),
         });
     }
     let partition = Partition {
@@ -45,6 +51,7 @@ pub(super) async fn why(admin: &Admin, flow: &str, id: &str) -> Result<Why, Erro
                 attempts: buried.letter.attempts,
                 last_at: timestamp(buried.letter.last_at),
                 request_id,
+                erased: buried.erased,
             });
         }
     }
@@ -70,7 +77,11 @@ async fn deliveries(admin: &Admin, flow: &Flow, id: &str) -> Result<Vec<Delivery
         return Ok(Vec::new());
     }
     let kept = admin.ledger.deliveries(&flow.name, id).await?;
-    let delivery = kept.into_iter().map(|kept| Delivery {
+    Ok(kept.into_iter().map(delivery).collect())
+}
+
+fn delivery(kept: KeptDelivery) -> Delivery {
+    Delivery {
         downstream: kept.name,
         state: match kept.state {
             DeliveryState::Waiting => "waiting",
@@ -81,6 +92,5 @@ async fn deliveries(admin: &Admin, flow: &Flow, id: &str) -> Result<Vec<Delivery
         .to_owned(),
         attempts: kept.attempts,
         error: kept.error,
-    });
-    Ok(delivery.collect())
+    }
 }

@@ -166,6 +166,17 @@ pub trait Backbone: Send + Sync {
     /// Appends a dead entry once more; false where it is not dead (any more).
     async fn requeue(&self, partition: &Partition, dead: &Requeue) -> Result<bool, Error>;
 
+    /// Removes what the log still has of a settled entry, and what is remembered
+    /// of its decision; how many there were of both. Its id stays known.
+    /// `entries` are those that the ledger knows it by. `None` where it is
+    /// still open: then nothing was removed.
+    async fn erase(
+        &self,
+        partition: &Partition,
+        id: &str,
+        entries: &[StreamId],
+    ) -> Result<Option<u64>, Error>;
+
     async fn depth(&self, partition: &Partition) -> Result<Depth, Error>;
 
     /// How often the `max` oldest pending entries were delivered.

@@ -1,9 +1,10 @@
 use clap::Args;
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::CallOptions;
 use super::table::{or_dash, print, short};
-use crate::admin::types::Audited;
+use crate::admin::types::{Audited, Erased};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -52,6 +53,9 @@ fn told(outcome: &Value) -> String {
     }
     if let Some(status) = outcome["status"].as_u64() {
         parts.push(format!("answered {status}"));
+    }
+    if let Ok(erased) = Erased::deserialize(outcome) {
+        parts.push(format!("erased {}", erased.touched().join(", ")));
     }
     if let Some(error) = outcome["error"].as_str() {
         parts.push(format!("error: {}", short(error, 60)));

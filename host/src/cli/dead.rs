@@ -189,7 +189,11 @@ async fn rehearse(which: Which, call: &CallOptions) -> anyhow::Result<()> {
 async fn act(what: &str, done: &str, which: WhichDead, call: &CallOptions) -> anyhow::Result<()> {
     let answer: DeadDone = call.client().post(&format!("/dead/{what}"), &which).await?;
     call.json.say(&answer, || {
-        format!("{} {done}, {} skipped", answer.done, answer.skipped)
+        let erased = match answer.erased {
+            0 => String::new(),
+            erased => format!(" ({erased} of them erased before)"),
+        };
+        format!("{} {done}, {} skipped{erased}", answer.done, answer.skipped)
     })
 }
 
@@ -211,6 +215,9 @@ fn tell(dead: &Dead) -> String {
         or_dash(dead.received_at),
         or_dash(dead.first_at),
         or_dash(dead.last_at),
-        dead.body.as_deref().unwrap_or_default(),
+        match dead.erased {
+            true => "erased",
+            false => dead.body.as_deref().unwrap_or_default(),
+        },
     )
 }

@@ -116,6 +116,14 @@ floodgate decisions
 floodgate decisions transactions --max 5 --json",
     ),
     (
+        "query",
+        "
+floodgate query events 'SELECT count(*) AS events, min(at), max(at) FROM events'
+floodgate query transactions 'SELECT id, score FROM transactions WHERE at >= $from' --param from=2026-01-01
+floodgate query events 'SELECT count(*) FROM events' --explain
+floodgate query events 'SELECT id, at FROM events LIMIT 100' --csv",
+    ),
+    (
         "why",
         "
 floodgate why transactions 0x5d1c9a2f",
@@ -141,6 +149,12 @@ floodgate dead requeue --flow transactions --since 2h --rate 100",
         "dead purge",
         "
 floodgate dead purge --flow transactions --id 0x5d1c9a2f",
+    ),
+    (
+        "erase",
+        "
+floodgate erase transactions 0x5d1c9a2f
+floodgate erase events 7d0e2f5c-6a57-4d0b-9a7e-3b1c4f6e8a90 --json",
     ),
     (
         "audit",

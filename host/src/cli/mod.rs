@@ -6,6 +6,7 @@ mod completions;
 mod dead;
 mod decisions;
 mod dev;
+mod erase;
 mod examples;
 mod flows;
 mod health;
@@ -25,6 +26,7 @@ mod oracles;
 mod out;
 mod pending;
 mod prove;
+mod query;
 mod serve;
 mod stand_in;
 mod table;
@@ -78,11 +80,17 @@ enum Command {
     Pending(pending::Arguments),
     /// List the decisions that were kept last, newest first
     Decisions(decisions::Arguments),
+    /// Ask all that a flow ever kept with SQL; floodgate-archive answers
+    Query(query::Arguments),
     /// Tell what became of an entry, and what it waits for
     Why(OneEntry),
     /// List, show, requeue or purge dead letters
     #[command(subcommand)]
     Dead(dead::Command),
+    /// Remove the body of an entry from wherever it is kept
+    ///
+    /// That it was decided, and the hash of its body, stay. It cannot be undone.
+    Erase(OneEntry),
     /// List the changes that were made through the admin API, newest first
     Audit(audit::Arguments),
     /// Post the lines of a file to a flow; running it again adds nothing
@@ -186,8 +194,10 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Oracles(arguments) => oracles::run(arguments).await,
         Command::Pending(arguments) => pending::run(arguments).await,
         Command::Decisions(arguments) => decisions::run(arguments).await,
+        Command::Query(arguments) => query::run(arguments).await,
         Command::Why(entry) => why::run(entry).await,
         Command::Dead(command) => dead::run(command).await,
+        Command::Erase(arguments) => erase::run(arguments).await,
         Command::Audit(arguments) => audit::run(arguments).await,
         Command::Import(arguments) => import::run(arguments).await,
         Command::Load(arguments) => load::run(arguments).await,

@@ -2,6 +2,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 use super::host::{self, Ground, Started};
+use crate::archive::Archive;
 use crate::backbone::Redis;
 use crate::ledger::Postgres;
 use crate::settings::ServeSettings;
@@ -18,6 +19,7 @@ async fn serve(settings: ServeSettings) -> anyhow::Result<()> {
     let ground = Ground {
         backbone: Arc::new(Redis::new(settings.backbone.url()?)?),
         ledger: Arc::new(Postgres::connect(settings.ledger.config()?, 16)?),
+        archive: Arc::new(Archive::named(&settings.host.archive)?),
     };
     host::run(settings.host, settings.role, ground, announce).await
 }

@@ -36,19 +36,26 @@ fn tell(why: &Why) -> String {
             deliveries,
             decided_at,
             request_id,
+            cold_file,
+            erased_at,
         } => {
+            let moved = cold_file.map(|file| format!("\nin the cold tier, file {file}"));
             let deliveries: String = deliveries.iter().map(delivery).collect();
             let by: Vec<String> = (oracles.iter())
                 .map(|by| format!("{} {:.12} ({})", by.name, by.digest, by.score))
                 .collect();
             format!(
-                "decided at {}: {}, score {}\nreasons: {}\nby: {}{deliveries}\nrequest: {}",
+                "decided at {}: {}, score {}\nreasons: {}\nby: {}{deliveries}\nrequest: {}{}{}",
                 or_dash(decided_at.as_ref()),
                 or_dash(label.as_ref()),
                 or_dash(score.as_ref()),
                 or_dash((!reasons.is_empty()).then(|| reasons.join(", "))),
                 or_dash((!by.is_empty()).then(|| by.join(", "))),
                 or_dash(request_id.as_ref()),
+                moved.unwrap_or_default(),
+                erased_at
+                    .map(|at| format!("\nerased at {at}: its body, its output and its attributes"))
+                    .unwrap_or_default(),
             )
         }
         Why::NotKept { received_at } => format!(
@@ -61,11 +68,18 @@ fn tell(why: &Why) -> String {
             attempts,
             last_at,
             request_id,
-        } => format!(
-            "dead since {} after {attempts} attempts, of {fault}: {error}\nrequest: {}\nfloodgate dead requeue --id has it judged again",
-            or_dash(last_at.as_ref()),
-            or_dash(request_id.as_ref())
-        ),
+            erased,
+        } => {
+            let now = match erased {
+                true => "its body was erased, it cannot be requeued",
+                false => "floodgate dead requeue --id has it judged again",
+            };
+            format!(
+                "dead since {} after {attempts} attempts, of {fault}: {error}\nrequest: {}\n{now}",
+                or_dash(last_at.as_ref()),
+                or_dash(request_id.as_ref())
+            )
+        }
     }
 }
 

@@ -186,6 +186,7 @@ impl<'f> Section<'f> {
 }
 
 /// A value of the file and where it stands.
+#[derive(Clone)]
 pub(super) struct Found<'f> {
     file: &'f File,
     key: String,

@@ -5,6 +5,7 @@
 mod admit;
 mod admit_table;
 mod body;
+mod columns;
 mod decision;
 mod deliver_table;
 mod digest;
@@ -14,12 +15,20 @@ mod fault;
 mod file;
 #[cfg(test)]
 mod fuzz_tests;
+mod happened;
 mod identity;
+mod keep_table;
 mod load;
 mod oracle_table;
+mod parameter;
+mod parameter_table;
 mod placeholder;
 mod pointer;
 mod problem;
+mod query;
+mod query_table;
+#[cfg(test)]
+mod query_tests;
 mod rate;
 mod resolve;
 #[cfg(test)]
@@ -27,17 +36,20 @@ mod resolve_tests;
 mod schema;
 mod set;
 mod shape;
+mod sql;
 #[cfg(test)]
 mod table_tests;
 mod template;
 mod track;
 mod track_table;
+mod typed;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::admit::{Admit, Admitted, Identity, Inadmissible, Reply};
 pub use self::body::{NotJson, parse as parse_body};
+pub use self::columns::{Column, ColumnKind, Table};
 pub use self::decision::{Decision, Judged, Outcome, Verdict};
 pub use self::digest::{Digest, NotADigest};
 pub use self::downstream::{DeliverWhen, Downstream, EntryUrl, NotAUrl};
@@ -45,16 +57,20 @@ pub use self::entry::{
     Attributes, BodyHash, Entry, FlowName, REQUEST_ID, TRACEPARENT, attribute, sha256_16,
 };
 pub use self::fault::{EntryFault, FaultKind};
+pub use self::happened::happened_at;
 pub use self::identity::{MAX_ID, Normalise};
+pub use self::parameter::{Absent, Given, Parameter, ParameterKind};
 pub use self::placeholder::{Filled, Name, Place, Placeholder, Values};
 pub use self::pointer::{NotAPointer, Pointer};
 pub use self::problem::Problem;
+pub use self::query::{Asked, BadParameter, Query, Statement, Statements};
 pub use self::rate::{NotARate, Rate};
 pub use self::schema::{NotASchema, Schema, Violation};
 pub use self::set::{FlowSet, Flows};
 pub use self::shape::{Part, Shape};
 pub use self::template::{Template, TemplateError};
 pub use self::track::{HealthPage, State, States, Track, TrackPath};
+pub use self::typed::{Typed, ValueType};
 
 /// One kind of traffic, checked and ready to use.
 pub struct Flow {
@@ -68,9 +84,11 @@ pub struct Flow {
     pub oracles: Vec<OracleUse>,
     pub decide: Decide,
     pub keep: Keep,
+    pub table: Table,
     pub track: Option<Track>,
     pub deliver: Vec<Arc<Downstream>>,
     pub health: Vec<HealthPage>,
+    pub queries: Vec<Arc<Query>>,
     pub retry: Retry,
     pub stream: StreamSettings,
 }
@@ -79,15 +97,25 @@ impl Flow {
     /// Whether both say the same.
     pub fn is_same_as(&self, other: &Self) -> bool {
         let schemas = self.admit.schema.digest() == other.admit.schema.digest();
-        schemas && self.digest == other.digest && self.name == other.name
+        let queries = |flow: &'_ Self| -> Vec<Digest> {
+            flow.queries.iter().map(|query| query.digest).collect()
+        };
+        let same_files = schemas && queries(self) == queries(other);
+        same_files && self.digest == other.digest && self.name == other.name
     }
 
     /// What it answers to: (method, path).
     pub fn paths(&self) -> impl Iterator<Item = (&'static str, &Arc<str>)> {
         let track = self.track.iter().map(|track| track.path.route());
         let pages = self.health.iter().map(|page| &page.path);
-        let gets = track.chain(pages).map(|path| ("GET", path));
+        let queries = self.queries.iter().map(|query| &query.path);
+        let gets = track.chain(pages).chain(queries).map(|path| ("GET", path));
         std::iter::once(("POST", &self.admit.path)).chain(gets)
+    }
+
+    /// Whether floodgate-archive has something to do for it.
+    pub fn needs_archive(&self) -> bool {
+        self.table.hot.is_some() || !self.queries.is_empty()
     }
 
     /// How long an id is known to the backbone after its entry is settled.

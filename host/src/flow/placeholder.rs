@@ -1,12 +1,14 @@
 //! What stands between braces in a reply template.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use super::{Pointer, TemplateError};
 
 /// Where a template is used: that decides what it can speak of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum Place<'p> {
     /// The answer to one admitted entry.
     Reply,
     /// The answer to an admitted batch: there is no single entry to speak of.
@@ -15,6 +17,8 @@ pub enum Place {
     Track { body: bool },
     /// A health page.
     Health,
+    /// The answer to a query with parameters of these names.
+    Query { parameters: &'p [Arc<str>] },
 }
 
 /// A placeholder with a name.
@@ -38,6 +42,7 @@ pub enum Name {
     Uptime,
     Decided,
     Dead,
+    Rows,
 }
 
 const OF_AN_ENTRY: [(&str, Name); 11] = [
@@ -65,25 +70,27 @@ const OF_A_FLOW: [(&str, Name); 6] = [
     ("dead", Name::Dead),
 ];
 
+const OF_A_QUERY: [(&str, Name); 1] = [("rows", Name::Rows)];
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Placeholder {
     Named(Name),
+    /// The value of a query's parameter, or null.
+    Parameter(Arc<str>),
     /// What stands there in the entry's body, or null.
     Body(Pointer),
 }
 
-impl Place {
+impl Place<'_> {
     fn names(self) -> impl Iterator<Item = &'static (&'static str, Name)> {
-        let (entry, batch, flow) = match self {
-            Self::Reply => (true, true, false),
-            Self::BatchReply => (false, true, false),
-            Self::Track { .. } => (true, false, false),
-            Self::Health => (false, false, true),
+        let of: &[&'static [(&str, Name)]] = match self {
+            Self::Reply => &[&OF_AN_ENTRY, &OF_A_BATCH],
+            Self::BatchReply => &[&OF_A_BATCH],
+            Self::Track { .. } => &[&OF_AN_ENTRY],
+            Self::Health => &[&OF_A_FLOW],
+            Self::Query { .. } => &[&OF_A_QUERY],
         };
-        let of_an_entry = OF_AN_ENTRY.iter().filter(move |_| entry);
-        let of_a_batch = OF_A_BATCH.iter().filter(move |_| batch);
-        let of_a_flow = OF_A_FLOW.iter().filter(move |_| flow);
-        of_an_entry.chain(of_a_batch).chain(of_a_flow)
+        of.iter().copied().flatten()
     }
 
     fn has_body(self) -> bool {
@@ -100,6 +107,9 @@ impl Place {
             Self::Track { body: false } => {
                 known.push("{/json/pointer} where the flow says keep.when = \"always\"".to_owned())
             }
+            Self::Query { parameters } => {
+                known.extend(parameters.iter().map(|name| format!("{{{name}}}")));
+            }
             place if place.has_body() => known.push("{/json/pointer} into the body".to_owned()),
             _ => {}
         }
@@ -109,6 +119,11 @@ impl Place {
     pub(super) fn placeholder(self, text: &str) -> Result<Placeholder, TemplateError> {
         if text.starts_with('/') && self.has_body() {
             return Ok(Placeholder::Body(Pointer::parse(text)?));
+        }
+        if let Self::Query { parameters } = self
+            && let Some(name) = parameters.iter().find(|name| ***name == *text)
+        {
+            return Ok(Placeholder::Parameter(Arc::clone(name)));
         }
         let mut names = self.names();
         match names.find(|(name, _)| *name == text) {
@@ -132,6 +147,8 @@ pub enum Filled<'v> {
     Time(u64),
     Json(&'v Value),
     Made(Value),
+    /// JSON, ready to be copied.
+    Written(&'v str),
 }
 
 impl<'v> Filled<'v> {
@@ -151,6 +168,11 @@ impl<'v> Filled<'v> {
 /// What a template is filled with.
 pub trait Values {
     fn value(&self, name: Name) -> Filled<'_>;
+
+    /// Of a query, where the template may speak of its parameters.
+    fn parameter(&self, _name: &str) -> Filled<'_> {
+        Filled::Null
+    }
 
     /// The entry's body, where the template may point into it.
     fn body(&self) -> Option<&Value> {

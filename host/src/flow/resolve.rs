@@ -7,13 +7,12 @@ use std::time::Duration;
 use super::file::{File, Section};
 use super::load::Claim;
 use super::{
-    Combine, Decide, Digest, Downstream, Flow, FlowName, Keep, OracleUse, Retry, StreamSettings,
-    Unjudged, admit_table, deliver_table, oracle_table, track_table,
+    Combine, Decide, Digest, Flow, FlowName, Retry, StreamSettings, Unjudged, admit_table,
+    deliver_table, keep_table, oracle_table, query_table, track_table,
 };
 
 pub(super) const DURATION: &str = "write a duration such as \"500ms\", \"30s\" or \"10m\"";
 pub(super) const SIZE: &str = "write a size such as \"64KiB\" or \"1MiB\"";
-const WHEN: &str = "write \"high\", \"always\" or \"never\"";
 
 /// Names end up in Redis keys, file names and metrics.
 pub(super) fn is_name(text: &str) -> bool {
@@ -36,9 +35,10 @@ pub(super) fn resolve(
     let oracles = oracle_table::read(&mut root);
     let decide = decide(root.section("decide"));
     let deliver = deliver_table::read(&mut root, &oracles);
-    let keep = keep(root.section("keep"), &oracles, &deliver);
+    let (keep, table) = keep_table::read(root.section("keep"), &oracles, &deliver);
     let track = track_table::track(&mut root, keep, claim);
     let health = track_table::health_pages(&mut root, claim);
+    let queries = query_table::read(&mut root, dir, claim);
     let retry = retry(root.section("retry"), DEFAULT_RETRY);
     let stream = stream(root.section("stream"));
     root.finish();
@@ -50,9 +50,11 @@ pub(super) fn resolve(
         oracles,
         decide,
         keep,
+        table,
         track,
         deliver,
         health,
+        queries,
         retry,
         stream,
     })
@@ -90,30 +92,6 @@ fn decide(mut table: Section) -> Decide {
         pending,
         unjudged: unjudged.unwrap_or(Unjudged::DeadLetter),
     }
-}
-
-/// A flow that delivers keeps every decision, and so does one without
-/// oracles, unless it says otherwise: nothing is ever HIGH there.
-fn keep(mut table: Section, oracles: &[OracleUse], deliver: &[Arc<Downstream>]) -> Keep {
-    let found = table.optional("when");
-    let when = found.as_ref().and_then(|found| found.read(WHEN));
-    if let (Some(found), Some(when)) = (&found, when) {
-        if !deliver.is_empty() && when != Keep::Always {
-            found.report(
-                "a flow that delivers keeps every decision",
-                "write \"always\"",
-            );
-        } else if oracles.is_empty() && when == Keep::High {
-            let what = "without an oracle nothing is ever HIGH";
-            found.report(what, "write \"always\", or \"never\"");
-        }
-    }
-    table.finish();
-    let default = match oracles.is_empty() || !deliver.is_empty() {
-        true => Keep::Always,
-        false => Keep::High,
-    };
-    when.unwrap_or(default)
 }
 
 const DEFAULT_RETRY: Retry = Retry {

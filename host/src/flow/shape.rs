@@ -56,12 +56,12 @@ impl Shape {
     }
 }
 
-struct Reader {
-    place: Place,
+struct Reader<'p> {
+    place: Place<'p>,
     errors: Errors,
 }
 
-impl Reader {
+impl Reader<'_> {
     /// Something, where an error was noted.
     fn value(&mut self, value: &Spanned<DeValue<'_>>) -> Shape {
         match value.get_ref() {

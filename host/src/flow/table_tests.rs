@@ -41,6 +41,12 @@ fn a_flow_file_may_say_all_of_it() {
            component = "risk"
            [decide.labels]
            pending = "WAIT"
+           [keep]
+           hot = "7d"
+           time = "/at"
+           [keep.columns]
+           user_id = { field = "/user/id" }
+           amount = { field = "/amount", type = "number" }
            [track]
            path = "/x/{id}"
            keep = "1h"
@@ -66,6 +72,21 @@ fn a_flow_file_may_say_all_of_it() {
     assert_eq!(flow.admit.rate, Some(Rate { requests: 60, per }));
     assert_eq!(&*flow.decide.pending, "WAIT");
     assert_eq!(flow.keep, Keep::Always, "a flow that delivers keeps all");
+    let pointer = |text| Pointer::parse(text).unwrap();
+    let column = |name: &str, field, kind| Column {
+        name: name.into(),
+        field: pointer(field),
+        kind,
+    };
+    let table = Table {
+        hot: Some(Duration::from_secs(7 * 24 * 3600)),
+        time: Some(pointer("/at")),
+        columns: vec![
+            column("user_id", "/user/id", ColumnKind::Text),
+            column("amount", "/amount", ColumnKind::Number),
+        ],
+    };
+    assert_eq!(flow.table, table);
     let track = flow.track.as_ref().unwrap();
     assert_eq!(track.path, TrackPath::Segment("/x/{id}".into()));
     assert_eq!(track.states.name(State::Completed), "done");
@@ -82,6 +103,7 @@ fn a_flow_without_oracles_keeps_everything() {
     let flow = load(&with(BY_FIELD, "")).unwrap();
     assert!(flow.oracles.is_empty());
     assert_eq!(flow.keep, Keep::Always);
+    assert_eq!(flow.table, Table::default());
 }
 
 #[test]
@@ -147,6 +169,71 @@ fn every_bad_value_of_these_tables_is_named() {
             BY_FIELD,
             "[keep]\nwhen = \"never\"\n[[deliver]]\nname = \"d\"\nurl = \"http://h/\"",
             "7: keep.when: a flow that delivers keeps every decision",
+        ),
+        (
+            BY_FIELD,
+            "[keep]\nhot = \"soon\"",
+            "7: keep.hot: \"soon\": ",
+        ),
+        (
+            BY_FIELD,
+            "[keep]\nwhen = \"never\"\nhot = \"7d\"",
+            "8: keep.hot: a flow that keeps nothing has nothing to move",
+        ),
+        (
+            BY_FIELD,
+            "[keep]\ntime = \"at\"",
+            "7: keep.time: \"at\": \"at\" does not start with /; write",
+        ),
+        (
+            BY_FIELD,
+            "[keep]\ntime = \"\"",
+            "7: keep.time: it points at the whole body; write",
+        ),
+        (
+            BY_FIELD,
+            "[keep.columns]\nday = { field = \"/day\" }",
+            "7: keep.columns.day: every flow has a column day; give it another name",
+        ),
+        (
+            BY_FIELD,
+            "[keep.columns]\nUserId = { field = \"/u\" }",
+            "7: keep.columns.UserId: \"UserId\" is no name of a column; use a to z",
+        ),
+        (
+            BY_FIELD,
+            "[keep.columns]\n7th = { field = \"/u\" }",
+            "7: keep.columns.7th: \"7th\" is no name of a column; use a to z",
+        ),
+        (
+            BY_FIELD,
+            "[keep.columns]\n\"a\\\"b\" = { field = \"/u\" }",
+            "7: keep.columns.a\"b: ",
+        ),
+        (
+            BY_FIELD,
+            "[keep.columns]\nu = {}",
+            "7: keep.columns.u.field: missing; write a JSON Pointer",
+        ),
+        (
+            BY_FIELD,
+            "[keep.columns]\nu = { field = \"u\" }",
+            "7: keep.columns.u.field: \"u\": \"u\" does not start with /; write",
+        ),
+        (
+            BY_FIELD,
+            "[keep.columns]\nu = { field = \"/u\", type = \"json\" }",
+            "7: keep.columns.u.type: unknown variant `json`",
+        ),
+        (
+            BY_FIELD,
+            "[keep.columns]\nu = { field = \"/u\", kind = \"text\" }",
+            "7: keep.columns.u.kind: no key of a flow file",
+        ),
+        (
+            BY_FIELD,
+            "[keep.columns]\nu = \"/u\"",
+            "7: keep.columns.u: string where a table belongs",
         ),
         (
             BY_FIELD,

@@ -66,6 +66,12 @@ impl Template {
         ]))
     }
 
+    /// `{"rows":[...]}`
+    pub fn rows() -> Self {
+        let rows = Shape::Value(Placeholder::Named(Name::Rows));
+        Self::of(Shape::Table(vec![("rows".to_owned(), rows)]))
+    }
+
     /// # Errors
     /// All that is wrong in it, with the byte range in the flow file.
     pub fn compile(
@@ -119,6 +125,7 @@ impl Template {
 fn fill<'v>(values: &'v impl Values, placeholder: &Placeholder) -> Filled<'v> {
     match placeholder {
         Placeholder::Named(name) => values.value(*name),
+        Placeholder::Parameter(name) => values.parameter(name),
         Placeholder::Body(pointer) => values
             .body()
             .and_then(|body| pointer.find(body))
@@ -135,6 +142,7 @@ fn write_value(value: Filled<'_>, out: &mut Vec<u8>) {
         Filled::Time(unix_ms) => write_json(rfc_3339(unix_ms), out),
         Filled::Json(value) => write_json(value, out),
         Filled::Made(value) => write_json(value, out),
+        Filled::Written(json) => out.extend_from_slice(json.as_bytes()),
     }
 }
 
@@ -148,6 +156,7 @@ fn write_characters(value: Filled<'_>, out: &mut Vec<u8>) {
         Filled::Json(Value::String(text)) => write_text(text, out),
         Filled::Json(value) => write_text(&value.to_string(), out),
         Filled::Made(value) => write_text(&value.to_string(), out),
+        Filled::Written(json) => write_text(json, out),
     }
 }
 

@@ -13,7 +13,6 @@ use tokio::sync::Semaphore;
 use tracing::Instrument;
 
 use super::batcher::Batcher;
-use super::gate::tell_limits;
 use super::idempotency::IdempotencyKey;
 use super::ids::Ids;
 use super::keys::KeyRing;
@@ -108,24 +107,13 @@ impl Admission {
         peer: IpAddr,
         body_timeout: Duration,
     ) -> Result<Response, Refusal> {
-        origin.key = self.caller(request.headers())?;
-        let token = self.token(origin.key.as_deref(), peer).await?;
-        let Some((rate, tokens)) = token else {
-            return self.admit(request, origin, body_timeout).await;
-        };
+        let key = self.caller(request.headers())?;
+        origin.key.clone_from(&key);
         let request_id = Arc::clone(&origin.request_id);
-        let answer = match tokens.taken {
-            true => self.admit(request, origin, body_timeout).await,
-            false => Err(Refusal::RateLimited {
-                retry_after: tokens.next_after,
-            }),
-        };
-        let mut response = answer.unwrap_or_else(|refusal| {
-            self.meter.refused(&refusal);
-            refusal.answer(&request_id)
-        });
-        tell_limits(response.headers_mut(), rate, &tokens);
-        Ok(response)
+        let answer = self.admit(request, origin, body_timeout);
+        let refused = |refusal: &Refusal| self.meter.refused(refusal);
+        self.limited(key.as_deref(), peer, &request_id, answer, refused)
+            .await
     }
 
     /// Answers with the flow's reply once the entry, or the batch, is durable.

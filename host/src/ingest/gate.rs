@@ -6,9 +6,9 @@ use std::sync::Arc;
 use hyper::HeaderMap;
 use hyper::header::{HeaderName, HeaderValue};
 
-use super::Refusal;
 use super::admit::Admission;
 use super::keys::Denied;
+use super::{Refusal, Response};
 use crate::backbone::Tokens;
 use crate::flow::Rate;
 
@@ -29,9 +29,36 @@ impl Admission {
         }
     }
 
+    /// Answers a caller who has a request left, and says how many are; what is
+    /// refused of somebody with a limit is told to `refused`.
+    pub(super) async fn limited(
+        &self,
+        caller: Option<&str>,
+        peer: IpAddr,
+        request_id: &str,
+        answer: impl Future<Output = Result<Response, Refusal>>,
+        refused: impl FnOnce(&Refusal),
+    ) -> Result<Response, Refusal> {
+        let Some((rate, tokens)) = self.token(caller, peer).await? else {
+            return answer.await;
+        };
+        let answer = match tokens.taken {
+            true => answer.await,
+            false => Err(Refusal::RateLimited {
+                retry_after: tokens.next_after,
+            }),
+        };
+        let mut response = answer.unwrap_or_else(|refusal| {
+            refused(&refusal);
+            refusal.answer(request_id)
+        });
+        tell_limits(response.headers_mut(), rate, &tokens);
+        Ok(response)
+    }
+
     /// Takes one token of the caller's bucket, or of the peer's where the flow
     /// asks for no key. `None` where the flow limits nobody.
-    pub(super) async fn token(
+    async fn token(
         &self,
         caller: Option<&str>,
         peer: IpAddr,
@@ -62,7 +89,7 @@ fn network_of(peer: IpAddr) -> IpAddr {
 }
 
 /// draft-ietf-httpapi-ratelimit-headers-10
-pub(super) fn tell_limits(headers: &mut HeaderMap, rate: Rate, tokens: &Tokens) {
+fn tell_limits(headers: &mut HeaderMap, rate: Rate, tokens: &Tokens) {
     let policy = format!("\"requests\";q={};w={}", rate.requests, rate.per.as_secs());
     let reset = tokens.full_after.as_millis().div_ceil(1000);
     let state = format!("\"requests\";r={};t={reset}", tokens.left);

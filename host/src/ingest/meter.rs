@@ -1,6 +1,6 @@
 //! What is measured of the way into a flow.
 
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use metrics::{Counter, Histogram};
@@ -45,6 +45,33 @@ impl RequestMeter {
         if known.iter().all(|(code, _)| *code != reason) {
             known.push((reason, count));
         }
+    }
+}
+
+/// Of one path that answers queries.
+pub(super) struct QueryMeter {
+    flow: FlowName,
+    path: Arc<str>,
+    duration: Histogram,
+}
+
+impl QueryMeter {
+    pub fn of(flow: &FlowName, path: &Arc<str>) -> Self {
+        Self {
+            duration: table::QUERY_DURATION.of([flow.as_str(), path]),
+            flow: flow.clone(),
+            path: Arc::clone(path),
+        }
+    }
+
+    /// Queries are few, and outcomes fewer: their counters are looked up.
+    pub fn ended(&self, outcome: &str) {
+        let count = table::QUERIES.of([self.flow.as_str(), &self.path, outcome]);
+        count.increment(1);
+    }
+
+    pub fn answered(&self, after: Duration) {
+        self.duration.record(after);
     }
 }
 

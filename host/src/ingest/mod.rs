@@ -16,6 +16,7 @@ pub mod keys;
 mod meter;
 mod openapi;
 mod pages;
+mod query;
 mod receipt;
 mod receive;
 mod refusal;

@@ -9,7 +9,7 @@ use serde::Serialize;
 use tracing::debug;
 
 use super::Response;
-use crate::flow::{NotJson, Violation};
+use crate::flow::{BadParameter, NotJson, Violation};
 
 /// Why a request is not answered with what it asked for. Its text is for the
 /// client: it says whether sending again is safe, and never quotes a body.
@@ -80,6 +80,33 @@ pub enum Refusal {
     LedgerSilent,
     #[error("the backbone did not answer; sending it again is safe")]
     BackboneAway,
+    #[error("the parameters are not those that this path takes")]
+    BadParameters(Vec<BadParameter>),
+    #[error(
+        "statistics come from floodgate-archive, and this Floodgate knows of none: start \
+         floodgate-archive serve, and name it with --archive-url (FLOODGATE_ARCHIVE_URL)"
+    )]
+    NoArchive,
+    #[error(
+        "statistics come from floodgate-archive, which does not answer, or not all that it \
+         stands on: start floodgate-archive serve, and ask again"
+    )]
+    ArchiveAway,
+    #[error(
+        "the entry left the ledger, and floodgate-archive, which keeps it, did not answer; ask again"
+    )]
+    ArchiveSilent,
+    #[error("the query did not end within {0:?}; ask for less")]
+    QueryTimeout(Duration),
+    /// In the words of the archive.
+    #[error("the query took more memory than there is for it; ask for less: {0}")]
+    QueryMemory(String),
+    /// In the words of the archive.
+    #[error("there is more to answer than fits; ask for less: {0}")]
+    AnswerTooLarge(String),
+    /// The flow file is to blame.
+    #[error("floodgate-archive refused the SQL of this path; the log of this host says why")]
+    QueryRefused,
 }
 
 /// RFC 9457.
@@ -90,8 +117,25 @@ struct ProblemDocument<'r> {
     title: &'r str,
     status: u16,
     detail: String,
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    errors: &'r [Violation],
+    #[serde(skip_serializing_if = "Errors::is_empty")]
+    errors: Errors<'r>,
+}
+
+/// What is wrong with a body, or with parameters.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Errors<'r> {
+    Body(&'r [Violation]),
+    Parameters(&'r [BadParameter]),
+}
+
+impl Errors<'_> {
+    fn is_empty(&self) -> bool {
+        match self {
+            Self::Body(violations) => violations.is_empty(),
+            Self::Parameters(parameters) => parameters.is_empty(),
+        }
+    }
 }
 
 impl Refusal {
@@ -117,7 +161,14 @@ impl Refusal {
                 StatusCode::from_u16(*status).unwrap_or(StatusCode::UNPROCESSABLE_ENTITY)
             }
             Self::Items { of, .. } => of.status(),
-            Self::Waiting(_)
+            Self::BadParameters(_) | Self::AnswerTooLarge(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::QueryTimeout(_) => StatusCode::GATEWAY_TIMEOUT,
+            Self::QueryRefused => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::NoArchive
+            | Self::ArchiveAway
+            | Self::ArchiveSilent
+            | Self::QueryMemory(_)
+            | Self::Waiting(_)
             | Self::BacklogFull { .. }
             | Self::LedgerAway
             | Self::BackboneSilent
@@ -159,6 +210,13 @@ impl Refusal {
             Self::Overloaded => ("overloaded", "Too many entries at once"),
             Self::LedgerAway | Self::LedgerSilent => ("ledger-away", "Ledger away"),
             Self::BackboneAway | Self::BackboneSilent => ("backbone-away", "Backbone away"),
+            Self::BadParameters(_) => ("invalid-parameter", "Parameters not understood"),
+            Self::NoArchive => ("no-archive", "No archive"),
+            Self::ArchiveAway | Self::ArchiveSilent => ("archive-away", "Archive away"),
+            Self::QueryTimeout(_) => ("query-timeout", "Query too slow"),
+            Self::QueryMemory(_) => ("query-memory", "Query too large"),
+            Self::AnswerTooLarge(_) => ("answer-too-large", "Answer too large"),
+            Self::QueryRefused => ("query-refused", "Query refused"),
         }
     }
 
@@ -186,6 +244,7 @@ impl Refusal {
             | Self::BackboneSilent
             | Self::BackboneAway => Some(Duration::from_secs(1)),
             Self::Items { of, .. } => of.retry_after(),
+            Self::ArchiveAway | Self::ArchiveSilent => Some(Duration::from_secs(5)),
             // A person has to do something first.
             Self::Waiting(_) | Self::MemoryScarce => Some(Duration::from_secs(30)),
             _ => None,
@@ -207,8 +266,11 @@ impl Refusal {
             status: self.status().as_u16(),
             detail: self.to_string(),
             errors: match self {
-                Self::Invalid { violations, .. } | Self::Items { violations, .. } => violations,
-                _ => &[],
+                Self::Invalid { violations, .. } | Self::Items { violations, .. } => {
+                    Errors::Body(violations)
+                }
+                Self::BadParameters(parameters) => Errors::Parameters(parameters),
+                _ => Errors::Body(&[]),
             },
         };
         let document = serde_json::to_vec(&document).unwrap_or_default();

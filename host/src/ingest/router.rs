@@ -13,8 +13,10 @@ use super::admit::Admission;
 use super::keys::KeyRing;
 use super::openapi::Document;
 use super::pages::Page;
+use super::query::Querying;
 use super::track::Tracking;
 use super::{Health, Refusal, Response, docs, respond};
+use crate::archive::Archive;
 use crate::backbone::Backbone;
 use crate::flow::{Flow, FlowName, TrackPath};
 use crate::ledger::Ledger;
@@ -26,6 +28,7 @@ pub struct Ingest {
     routes: ArcSwap<Routes>,
     backbone: Arc<dyn Backbone>,
     ledger: Arc<dyn Ledger>,
+    archive: Arc<Archive>,
     health: Health,
     readiness: Arc<Readiness>,
     keys: Arc<ArcSwap<KeyRing>>,
@@ -54,12 +57,14 @@ enum Get {
     Docs,
     Page(Arc<Page>),
     Track(Arc<Flow>),
+    Query(Arc<Querying>),
 }
 
 impl Ingest {
     pub fn new(
         backbone: Arc<dyn Backbone>,
         ledger: Arc<dyn Ledger>,
+        archive: Arc<Archive>,
         health: Health,
         readiness: Arc<Readiness>,
         keys: Arc<ArcSwap<KeyRing>>,
@@ -68,6 +73,7 @@ impl Ingest {
             routes: ArcSwap::default(),
             backbone,
             ledger,
+            archive,
             health,
             readiness,
             keys,
@@ -126,6 +132,11 @@ impl Ingest {
                 route.get = Some(Get::Track(flow))
             });
         }
+        for query in &flow.queries {
+            let querying = Arc::new(Querying::new(admission, query, &self.archive));
+            let get = Get::Query(querying);
+            routes.add(&query.path, |route| route.get = Some(get));
+        }
         for (index, page) in flow.health.iter().enumerate() {
             let (backbone, ledger) = (&self.backbone, &self.ledger);
             let made = Page::new(flow, index, backbone, ledger, &self.health, self.started);
@@ -175,6 +186,10 @@ impl Ingest {
                 let answer = admission.answer(request, request_id, peer, body_timeout);
                 answer.await
             }
+            (&Method::GET | &Method::HEAD, _, Some(Get::Query(querying))) => {
+                let (headers, uri) = (request.headers(), request.uri());
+                querying.answer(headers, uri, request_id, peer).await
+            }
             (&Method::GET | &Method::HEAD, _, Some(get)) => {
                 self.get(get, &found.params, request.uri()).await
             }
@@ -198,6 +213,7 @@ impl Ingest {
             }
             Get::Page(page) => return Ok(page.answer().await),
             Get::Track(flow) => flow,
+            Get::Query(_) => return Err(Refusal::NotFound),
         };
         let track = flow.track.as_ref().ok_or(Refusal::NotFound)?;
         let id = match &track.path {
@@ -219,6 +235,7 @@ impl Ingest {
             track,
             backbone: &*self.backbone,
             ledger: &*self.ledger,
+            archive: &self.archive,
         };
         tracking.answer(&id).await
     }

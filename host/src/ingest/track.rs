@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use hyper::StatusCode;
 use serde_json::{Value, json};
+use tracing::warn;
 
 use super::receipt::id;
 use super::{Refusal, Response, respond};
+use crate::archive::{Archive, FindError, Found, find};
 use crate::backbone::{Backbone, Fate, OpenEntry, Partition};
 use crate::flow::{Filled, Flow, Judged, Name, Outcome, State, Track, Values, parse_body};
 use crate::ledger::{DeadFilter, DeliveryState, KeptDecision, KeptDelivery, Ledger};
@@ -30,6 +32,7 @@ pub(super) struct Tracking<'a> {
     pub track: &'a Track,
     pub backbone: &'a dyn Backbone,
     pub ledger: &'a dyn Ledger,
+    pub archive: &'a Archive,
 }
 
 impl Tracking<'_> {
@@ -74,11 +77,12 @@ impl Tracking<'_> {
 
     async fn known_to_the_ledger(&self, id: &str) -> Result<Known, Refusal> {
         let away = |_| Refusal::LedgerSilent;
-        let decision = self.ledger.decision(&self.flow.name, id).await;
-        if let Some(decision) = decision.map_err(away)? {
-            let deliveries = match self.flow.deliver.is_empty() {
-                true => Vec::new(),
-                false => {
+        let found = find(self.ledger, self.archive, &self.flow.name, id).await;
+        if let Some(Found { decision, moved }) = found.map_err(|error| self.silent(&error))? {
+            let deliveries = match moved {
+                Some(moved) => moved.deliveries,
+                None if self.flow.deliver.is_empty() => Vec::new(),
+                None => {
                     let deliveries = self.ledger.deliveries(&self.flow.name, id).await;
                     deliveries.map_err(away)?
                 }
@@ -104,6 +108,16 @@ impl Tracking<'_> {
             ended_at: Some(buried.letter.last_at),
             outcome: None,
         })
+    }
+
+    fn silent(&self, error: &FindError) -> Refusal {
+        match error {
+            FindError::Ledger(_) => Refusal::LedgerSilent,
+            FindError::Archive(error) => {
+                warn!(flow = %self.flow.name, %error, "entry left the ledger and was not found");
+                Refusal::ArchiveSilent
+            }
+        }
     }
 }
 

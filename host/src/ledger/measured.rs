@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::{
     AuditLog, Audited, Buried, Change, Choice, DeadFilter, DeadLetter, Decided, DecidedBy,
-    DeliveryCounts, Error, Kept, KeptDecision, KeptDelivery, LeasedDelivery, Ledger,
+    DeliveryCounts, Erased, Error, Kept, KeptDecision, KeptDelivery, LeasedDelivery, Ledger,
     ListedDecision, Outbox, Route, Stored, Undelivered,
 };
 use crate::backbone::{Landmark, Partition, StreamId};
@@ -77,6 +77,8 @@ measured! {
         fn keep(by: &DecidedBy, batch: &[Decided]) -> Kept;
         fn kept_before(flow: &FlowName, entries: &[(StreamId, Arc<str>, BodyHash)]) -> Kept;
         fn decision(flow: &FlowName, id: &str) -> Option<KeptDecision>;
+        fn moved(flow: &FlowName, id: &str) -> Option<i64>;
+        fn erase(flow: &FlowName, id: &str) -> Erased;
         fn latest(flow: Option<&FlowName>, max: u32) -> Vec<ListedDecision>;
         fn latest_high(max: u32) -> Vec<ListedDecision>;
         fn kept_since(flow: &FlowName, since: u64) -> u64;

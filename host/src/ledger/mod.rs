@@ -2,6 +2,7 @@
 
 mod audit;
 mod embedded;
+mod erasure;
 mod measured;
 mod outbox;
 mod postgres;
@@ -20,6 +21,7 @@ use crate::flow::{
 
 pub use self::audit::{AuditLog, Audited, Change};
 pub use self::embedded::Embedded;
+pub use self::erasure::Erased;
 pub use self::measured::Measured;
 pub use self::outbox::{
     DeliveryCounts, DeliveryState, KeptDelivery, LeasedDelivery, Outbox, Route, Undelivered,
@@ -33,6 +35,8 @@ pub struct Decided {
     pub stream_id: StreamId,
     pub entry: Entry,
     pub body_hash: BodyHash,
+    /// When it happened, in Unix milliseconds: between the years 1 and 9999.
+    pub at: i64,
     pub decision: Decision,
     /// Whether the flow keeps it; what is not kept is proven as it is.
     pub keep: bool,
@@ -81,6 +85,8 @@ pub struct Buried {
     pub letter: DeadLetter,
     /// Raised each time the entry dies; a requeue names the one it saw.
     pub generation: i64,
+    /// Its body is gone, and nobody can requeue it.
+    pub erased: bool,
 }
 
 /// A decision as it is kept, for a person to read.
@@ -93,6 +99,9 @@ pub struct KeptDecision {
     pub threshold: f64,
     /// Of the flow file that it was decided by.
     pub flow_digest: Digest,
+    /// Unix milliseconds; since then `body` is the JSON `null`, and output and
+    /// attributes are none.
+    pub erased_at: Option<u64>,
 }
 
 /// A decision as it is kept, without its body: a list has many of them.
@@ -170,6 +179,18 @@ pub trait Ledger: Outbox + AuditLog {
     ) -> Result<Kept, Error>;
 
     async fn decision(&self, flow: &FlowName, id: &str) -> Result<Option<KeptDecision>, Error>;
+
+    /// The number of the cold file that a decision was moved to, where it was.
+    /// What was moved counts as kept: its id and its body prove or conflict.
+    async fn moved(&self, flow: &FlowName, id: &str) -> Result<Option<i64>, Error>;
+
+    /// Removes the body, the output and the attributes of a decision, the bodies
+    /// of its dead letters, and ends its deliveries that wait. That it was
+    /// decided, and the hash of its body, stay. May be repeated.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] while the archiver may be reading the body.
+    async fn erase(&self, flow: &FlowName, id: &str) -> Result<Erased, Error>;
 
     /// The last `max` decisions of a flow or of all, newest first.
     async fn latest(&self, flow: Option<&FlowName>, max: u32)

@@ -25,6 +25,10 @@ table! {
         "POSTs answered with a problem, by the code of its type, such as `backlog-full`. A reason appears with its first refusal.";
     Histogram REQUEST_DURATION "floodgate_request_duration_seconds" ["flow"] Seconds
         "From the head of a POST to its answer, accepted or refused; the body's way over the network is in it.";
+    Counter QUERIES "floodgate_queries_total" ["flow", "path", "outcome"] Count
+        "Requests to a path of a `[[query]]`: `answered`, or the code of the problem's type, such as `archive-away`. An outcome appears when it first happens.";
+    Histogram QUERY_DURATION "floodgate_query_duration_seconds" ["flow", "path"] Seconds
+        "From the head of such a request to its answer, whatever that is.";
     Histogram APPEND_GROUP_ENTRIES "floodgate_append_group_entries" ["flow"] Count
         "Entries of one append to the backbone: one group, one commit.";
     Histogram APPEND_DURATION "floodgate_append_duration_seconds" ["flow"] Seconds
@@ -86,7 +90,7 @@ table! {
     Gauge BACKBONE_MEMORY_LIMIT "floodgate_backbone_memory_limit_bytes" [] Bytes
         "Redis' `maxmemory`: at 80 % of it entries are refused. 0: there is no limit.";
     Gauge PART_UP "floodgate_part_up" ["part"] Count
-        "1 where it answers: `redis`, `postgres`. In `floodgate dev` both are the database file.";
+        "1 where it answers: `redis`, `postgres`, and `archive` where one is configured. In `floodgate dev` the first two are the database file.";
     Gauge BACKLOG_KNOWN "floodgate_backlog_known" ["flow"] Count
         "1 where the backbone tells what is open of the flow; 0: its gauges are missing.";
     Gauge BUILD_INFO "floodgate_build_info" ["version"] Count

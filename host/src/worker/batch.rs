@@ -12,7 +12,7 @@ use super::lease::Lease;
 use super::partition::{Batch, PartitionWorker};
 use super::traced::Traced;
 use crate::backbone::{Delivery, Failed, Outcomes, Payload, Recorded, StreamId};
-use crate::flow::{BodyHash, EntryFault, FaultKind, Keep, Outcome};
+use crate::flow::{BodyHash, Decision, Entry, EntryFault, FaultKind, Keep, Outcome, happened_at};
 use crate::ledger::{Decided, DecidedBy, Stored};
 
 /// A fault of one delivery, with all that a dead letter needs.
@@ -86,16 +86,7 @@ impl PartitionWorker {
                 } => {
                     let decision = decide(&self.flow.decide, verdicts, oracles, inference);
                     traced.decided(*stream_id, &decision);
-                    let keep = is_kept(self.flow.keep, &decision);
-                    let body_hash = BodyHash::of(&entry.body);
-                    let decided_entry = Decided {
-                        stream_id: *stream_id,
-                        entry: entry.clone(),
-                        body_hash,
-                        decision,
-                        keep,
-                    };
-                    decided.push((delivery, decided_entry));
+                    decided.push((delivery, self.decided(*stream_id, entry, decision)));
                 }
                 judge::Outcome::Faulty(fault) => faulty.push(Faulty { delivery, fault }),
                 judge::Outcome::Unknown => unknown.push(*stream_id),
@@ -107,6 +98,23 @@ impl PartitionWorker {
         }
         self.record(lease, faulty).await?;
         self.hand_back(&unknown).await
+    }
+
+    pub(super) fn decided(
+        &self,
+        stream_id: StreamId,
+        entry: &Entry,
+        decision: Decision,
+    ) -> Decided {
+        let time = self.flow.table.time.as_ref();
+        Decided {
+            stream_id,
+            entry: entry.clone(),
+            body_hash: BodyHash::of(&entry.body),
+            at: happened_at(&entry.body, time, entry.received_at),
+            keep: is_kept(self.flow.keep, &decision),
+            decision,
+        }
     }
 
     /// Stores and settles. What the ledger refuses for its data is returned.

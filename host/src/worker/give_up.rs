@@ -6,13 +6,13 @@ use tracing::{error, warn};
 
 use super::batch::Faulty;
 use super::clock::now_ms;
-use super::decide::{is_kept, unjudged};
+use super::decide::unjudged;
 use super::insist::{Stopped, insist};
 use super::lease::Lease;
 use super::partition::PartitionWorker;
 use crate::backbone::{Delivery, Payload, StreamId};
-use crate::flow::{BodyHash, EntryFault, FaultKind, Unjudged};
-use crate::ledger::{DeadLetter, Decided};
+use crate::flow::{EntryFault, FaultKind, Unjudged};
+use crate::ledger::DeadLetter;
 
 /// An entry without attempts left.
 pub(super) struct Exhausted {
@@ -65,13 +65,7 @@ impl PartitionWorker {
             fault = fault.kind.as_str(),
             "entry counts as high, no oracle could judge it"
         );
-        let decided = Decided {
-            stream_id: delivery.stream_id,
-            entry: entry.clone(),
-            body_hash: BodyHash::of(&entry.body),
-            keep: is_kept(self.flow.keep, &decision),
-            decision,
-        };
+        let decided = self.decided(delivery.stream_id, entry, decision);
         let refused = self.keep(lease, vec![(delivery.clone(), decided)]).await?;
         Ok(match refused.into_iter().next() {
             Some(Faulty { fault, .. }) => Given::NotTaken(fault),

@@ -7,6 +7,7 @@
 
 mod append;
 mod buckets;
+mod erase;
 mod hold;
 mod ids;
 mod inspect;
@@ -293,6 +294,17 @@ impl Backbone for Embedded {
             self.arrived(partition);
         }
         Ok(requeued)
+    }
+
+    async fn erase(
+        &self,
+        partition: &Partition,
+        id: &str,
+        _: &[StreamId],
+    ) -> Result<Option<u64>, Error> {
+        let (partition, id) = (partition.clone(), id.to_owned());
+        self.write(move |db| erase::erase(db, &partition, &id))
+            .await
     }
 
     async fn depth(&self, partition: &Partition) -> Result<Depth, Error> {

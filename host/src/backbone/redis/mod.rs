@@ -6,6 +6,7 @@
 
 mod append;
 mod connection;
+mod erase;
 mod fitness;
 mod hold;
 mod inspect;
@@ -204,6 +205,15 @@ impl Backbone for Redis {
 
     async fn requeue(&self, partition: &Partition, dead: &Requeue) -> Result<bool, Error> {
         append::requeue(&self.server, &Keys::of(partition), dead).await
+    }
+
+    async fn erase(
+        &self,
+        partition: &Partition,
+        id: &str,
+        entries: &[StreamId],
+    ) -> Result<Option<u64>, Error> {
+        erase::erase(&self.server, &Keys::of(partition), id, entries).await
     }
 
     async fn depth(&self, partition: &Partition) -> Result<Depth, Error> {

@@ -1,9 +1,12 @@
 //! One process on a database file: no Redis, no Postgres.
 
+mod archive;
 mod key;
 mod welcome;
 
 use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
 
 use super::host::{self, Ground};
 use crate::backbone;
@@ -12,6 +15,7 @@ use crate::ledger;
 use crate::settings::{DevSettings, Role};
 use crate::telemetry::Telemetry;
 
+use self::archive::Statistics;
 use self::welcome::Welcome;
 
 pub(super) async fn run(settings: DevSettings) -> anyhow::Result<()> {
@@ -31,15 +35,32 @@ async fn serve(settings: DevSettings) -> anyhow::Result<()> {
     let database = database?;
     let mut settings = settings.host;
     let key = key::offer(database.dir(), &mut settings.keys)?;
+    let statistics = Statistics::find(&settings, database.dir());
+    let archive = Arc::new(statistics.client(&settings)?);
+    let ground = Ground {
+        backbone: Arc::new(backbone::Embedded::new(database.clone()).await?),
+        ledger: Arc::new(ledger::Embedded::new(database.clone()).await?),
+        archive: archive.clone(),
+    };
+    let stop = CancellationToken::new();
+    let child = async {
+        if let Statistics::Child(child) = &statistics {
+            child.keep_running(archive, stop.clone()).await;
+        }
+    };
     let welcome = Welcome {
         dir: database.dir().to_owned(),
         ephemeral,
         key,
-    };
-    let ground = Ground {
-        backbone: Arc::new(backbone::Embedded::new(database.clone()).await?),
-        ledger: Arc::new(ledger::Embedded::new(database).await?),
+        statistics: &statistics,
     };
     let tell = |started: &host::Started| welcome.tell(started);
-    host::run(settings, Role::All, ground, tell).await
+    let serve = async {
+        let served = host::run(settings, Role::All, ground, tell).await;
+        // The file is there until nobody reads it any more.
+        stop.cancel();
+        served
+    };
+    let (served, ()) = tokio::join!(serve, child);
+    served
 }

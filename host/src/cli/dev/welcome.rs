@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anstyle::{AnsiColor, Style};
 use bytes::Bytes;
 
+use super::archive::Statistics;
 use crate::cli::client::segment;
 use crate::cli::host::Started;
 use crate::cli::serve::announce;
@@ -13,17 +14,18 @@ use crate::flow::Flow;
 use crate::oracle::Registry;
 
 /// What a person who starts it wants to know.
-pub(super) struct Welcome {
+pub(super) struct Welcome<'s> {
     pub dir: PathBuf,
     pub ephemeral: bool,
     /// The key that was made for flows that ask for one.
     pub key: Option<String>,
+    pub statistics: &'s Statistics,
 }
 
 const STRONG: Style = Style::new().bold();
 const MISSING: Style = AnsiColor::Yellow.on_default();
 
-impl Welcome {
+impl Welcome<'_> {
     /// On standard output, which whoever started this may have closed by now;
     /// in colours on a terminal only.
     pub fn tell(&self, started: &Started) {
@@ -39,6 +41,14 @@ impl Welcome {
         writeln!(out, "data in {}{kept}\n", self.dir.display())?;
         for flow in started.flows.iter() {
             write_flow(flow, started.oracles.as_deref(), out)?;
+        }
+        if started.flows.iter().any(|flow| flow.needs_archive()) {
+            let style = match self.statistics {
+                Statistics::Nobody => MISSING,
+                _ => Style::new(),
+            };
+            let who = self.statistics;
+            writeln!(out, "\n{STRONG}statistics{STRONG:#}: {style}{who}{style:#}")?;
         }
         let asks = |flow: &&std::sync::Arc<Flow>| flow.admit.keys;
         if let (Some(key), Some(flow)) = (&self.key, started.flows.iter().find(asks)) {

@@ -112,6 +112,7 @@ pub(super) fn cors(origins: &[String]) -> anyhow::Result<Option<CorsLayer>> {
             "traceparent",
         ]))
         .expose_headers(named(&[
+            "floodgate-incomplete",
             "idempotent-replayed",
             "retry-after",
             "ratelimit",

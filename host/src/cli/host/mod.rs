@@ -22,6 +22,7 @@ use self::reload::Reload;
 use self::stopping::{Running, Signals, Stop, until_drained};
 use super::flows;
 use crate::admin::{self, Admin};
+use crate::archive::{self, Archive};
 use crate::backbone::{self, Backbone};
 use crate::deliver;
 use crate::flow::{Flow, FlowSet};
@@ -40,6 +41,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub(super) struct Ground {
     pub backbone: Arc<dyn Backbone>,
     pub ledger: Arc<dyn Ledger>,
+    pub archive: Arc<Archive>,
 }
 
 /// What a host has to say of itself once it is up.
@@ -75,7 +77,11 @@ pub(super) async fn run(
     in_force.send_modify(|flows| flows.draining = removed.into());
     let max_memory = max_memory(&parts.flows.borrow());
     let registry = match role.works() {
-        true => Some(start_worker(&settings, &parts, max_memory, &stop.work, &mut work).await?),
+        true => {
+            let (archive, flows) = (parts.archive.clone(), parts.flows.clone());
+            work.spawn(archive::keep_moving(archive, flows, stop.notice.clone()));
+            Some(start_worker(&settings, &parts, max_memory, &stop.work, &mut work).await?)
+        }
         false => None,
     };
     let reload = Reload {
@@ -119,7 +125,11 @@ pub(super) async fn run(
 fn parts(
     settings: &HostSettings,
     role: Role,
-    Ground { backbone, ledger }: Ground,
+    Ground {
+        backbone,
+        ledger,
+        archive,
+    }: Ground,
     stop: &Stop,
 ) -> anyhow::Result<(Admin, watch::Sender<FlowSet>)> {
     let recorder = Recorder::install()?;
@@ -142,6 +152,7 @@ fn parts(
         flows,
         backbone,
         ledger,
+        archive,
         metrics: Arc::new(admin::Metrics::new(recorder)),
         readiness,
         front_end: None,
@@ -209,6 +220,7 @@ async fn bind_front_end(
     let ingest = Arc::new(Ingest::new(
         parts.backbone.clone(),
         parts.ledger.clone(),
+        parts.archive.clone(),
         health,
         parts.readiness.clone(),
         ring,

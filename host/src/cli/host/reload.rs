@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
+use walkdir::WalkDir;
 
 use super::component_names;
 use crate::backbone::{self, Backbone};
@@ -174,12 +175,14 @@ impl Reload {
     }
 }
 
-/// What tells one state of a directory's flow files and schemas from another.
+/// What tells one state of a directory's flow files, schemas and SQL from
+/// another. SQL may lie in a directory beside the flow file, and no deeper;
+/// what happens there nobody tells, so it is found with the next look.
 fn stamps(dir: &Path) -> Stamps {
-    let files = std::fs::read_dir(dir).into_iter().flatten().flatten();
-    let stamped = files.filter_map(|file| {
+    let files = WalkDir::new(dir).min_depth(1).max_depth(2);
+    let stamped = files.into_iter().flatten().filter_map(|file| {
         let found = file.metadata().ok().filter(|found| found.is_file())?;
-        Some((file.path(), Stamp::of(&found)))
+        Some((file.into_path(), Stamp::of(&found)))
     });
     stamped.collect()
 }

@@ -27,6 +27,9 @@ impl Then {
     /// # Errors
     /// Where it is not what was decided, or its flow file is not kept.
     pub fn of(decision: WholeDecision) -> anyhow::Result<Self> {
+        if let Some(at) = decision.erased_at {
+            bail!("erased at {at}: nothing to judge again");
+        }
         let digest = decision.flow_digest;
         let source = decision.definition.ok_or_else(|| {
             anyhow!("the ledger does not have the flow file {digest:.12} that it was decided by")

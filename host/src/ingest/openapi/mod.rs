@@ -2,6 +2,7 @@
 //! files in force, and from the refusals as the front end makes them.
 
 mod operations;
+mod queries;
 mod replies;
 mod responses;
 mod schemas;

@@ -4,10 +4,13 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use serde_json::{Map, Value, json};
 
+use super::queries;
 use super::replies::{self, Of};
 use super::responses::{Responses, header, json_of, problems};
 use super::schemas;
-use crate::flow::{Admit, Flow, Identity, MAX_ID, Name, Normalise, Track, TrackPath, parse_body};
+use crate::flow::{
+    Admit, Flow, Identity, MAX_ID, Name, Normalise, Query, Track, TrackPath, parse_body,
+};
 use crate::ingest::Refusal;
 
 /// The tag of what does not belong to a flow.
@@ -28,6 +31,21 @@ pub(super) fn of_flow(flow: &Flow, paths: &mut Paths) {
         let operation = get(&name, flow.name.as_str(), "How the flow is", responses);
         add(paths, &page.path, "get", operation);
     }
+    for (index, query) in flow.queries.iter().enumerate() {
+        add(paths, &query.path, "get", get_query(flow, index, query));
+    }
+}
+
+fn get_query(flow: &Flow, index: usize, query: &Query) -> Value {
+    let name = format!("{}-query-{}", flow.name, index + 1);
+    let responses = queries::responses(flow, query);
+    let summary = "Statistics over all that was ever kept";
+    let mut operation = get(&name, flow.name.as_str(), summary, responses);
+    operation["parameters"] = queries::parameters(query);
+    if flow.admit.keys {
+        operation["security"] = json!([{ "ApiKey": [] }]);
+    }
+    operation
 }
 
 pub(super) fn of_the_front_end(paths: &mut Paths) {
@@ -264,6 +282,7 @@ fn get_fate(flow: &Flow, track: &Track) -> Value {
         unknown,
         Refusal::BackboneSilent,
         Refusal::LedgerSilent,
+        Refusal::ArchiveSilent,
     ]);
     let schema = replies::schema(track.reply.shape(), flow, Of::Fate);
     responses.insert("200".to_owned(), json_of("What is known of it", schema));

@@ -2,17 +2,19 @@
 
 use serde_json::{Map, Value, json};
 
-use super::schemas;
-use crate::flow::{Flow, Identity, Name, Placeholder, Shape, State};
+use super::{queries, schemas};
+use crate::flow::{Flow, Identity, Name, Placeholder, Query, Shape, State};
 
 /// What a template is filled with.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Of {
+#[derive(Clone, Copy)]
+pub(super) enum Of<'q> {
     /// An entry, or a batch, that has just been admitted.
     Receipt,
     /// What is known of an entry.
     Fate,
     Health,
+    /// What a query found.
+    Answer(&'q Query),
 }
 
 /// The schema of what `shape` becomes.
@@ -22,8 +24,12 @@ pub(super) fn schema(shape: &Shape, flow: &Flow, of: Of) -> Value {
         Shape::Constant(value) => json!({ "const": value }),
         Shape::Text(_) => json!({ "type": "string" }),
         Shape::Value(Placeholder::Named(name)) => named(*name, flow, of),
+        Shape::Value(Placeholder::Parameter(name)) => match of {
+            Of::Answer(query) => queries::shown(query, name),
+            _ => json!({}),
+        },
         Shape::Value(Placeholder::Body(pointer)) => match schemas::member(flow, pointer) {
-            Some(member) if member.required && of == Of::Receipt => member.schema,
+            Some(member) if member.required && matches!(of, Of::Receipt) => member.schema,
             Some(member) => json!({ "anyOf": [member.schema, { "type": "null" }] }),
             None => json!({}),
         },
@@ -81,6 +87,10 @@ fn named(name: Name, flow: &Flow, of: Of) -> Value {
             json!({ "type": ["integer", "null"], "minimum": 0 })
         }
         (Of::Health, Name::ErrorRate) => score(json!(["number", "null"])),
+        (Of::Answer(_), Name::Rows) => json!({
+            "type": "array",
+            "items": { "type": "object" },
+        }),
         _ => json!({ "type": "null" }),
     }
 }

@@ -41,6 +41,14 @@ pub(super) fn headers() -> Value {
             "required": true,
             "schema": { "type": "string" },
         },
+        "Floodgate-Incomplete": {
+            "description": "There where files could not be read and were left out of the answer: how many",
+            "schema": { "type": "string", "examples": ["1 files"] },
+        },
+        "Cache-Control": {
+            "description": "How long the answer is good for, where it is whole",
+            "schema": { "type": "string", "examples": ["private, max-age=30"] },
+        },
         "RateLimit-Policy": {
             "description": "Requests (q) within a window of seconds (w)",
             "required": true,
@@ -73,14 +81,16 @@ fn problem(refusals: &[Refusal]) -> Value {
     urns.sort();
     urns.dedup();
     let mut headers = Map::new();
+    let retried = |refusal: &Refusal| refusal.retry_after().is_some();
+    if refusals.iter().all(retried) {
+        headers.insert("Retry-After".to_owned(), header("Retry-After"));
+    } else if refusals.iter().any(retried) {
+        let mut of_some = self::headers()["Retry-After"].take();
+        of_some["required"] = false.into();
+        headers.insert("Retry-After".to_owned(), of_some);
+    }
     let mut add = |name: &str| headers.insert(name.to_owned(), header(name));
     add("X-Request-Id");
-    if refusals
-        .iter()
-        .any(|refusal| refusal.retry_after().is_some())
-    {
-        add("Retry-After");
-    }
     if refusals.iter().any(Refusal::asks_for_a_key) {
         add("WWW-Authenticate");
     }

@@ -41,13 +41,14 @@ pub(super) fn of_the_front_end() -> Map<String, Value> {
                     "detail": { "type": "string", "description": "For a person; says whether sending again is safe" },
                     "errors": {
                         "type": "array",
-                        "description": "What is wrong in the body, at most 20 of it; or which items of a batch were not taken",
+                        "description": "What is wrong in the body or with the parameters, at most 20 of it; or which items of a batch were not taken",
                         "items": {
                             "type": "object",
-                            "required": ["pointer", "message"],
+                            "required": ["message"],
                             "properties": {
                                 "index": { "type": "integer", "minimum": 0, "description": "The item of a batch" },
                                 "pointer": { "type": "string", "description": "JSON Pointer into the body, or into the item" },
+                                "parameter": { "type": "string", "description": "The parameter of a query, in place of a pointer" },
                                 "message": { "type": "string" },
                             },
                         },

@@ -165,3 +165,42 @@ fn each_code_of_a_503_is_in_the_alert_and_in_the_runbook() {
         .collect();
     assert_eq!(named, codes);
 }
+
+#[test]
+fn a_query_is_described_by_its_parameters_and_its_reply() {
+    let query = r#"keys = true
+[[query]]
+path = "/stats"
+sql = "n.sql"
+cache = "30s"
+reply = { from = "{from}", segment = "{segment}", n = "{rows}" }
+[query.parameters]
+from = { type = "date" }
+limit = { type = "integer", default = 10, min = 1, max = 1000 }
+segment = { type = "segment", fields = ["a"], optional = true }
+"#;
+    let files = [
+        ("x.toml", &*format!("{ADMIT}{query}")),
+        ("x.schema.json", "true"),
+        (
+            "n.sql",
+            "SELECT $from, $limit, $segment_field, $segment_value",
+        ),
+    ];
+    let operation = document_of(&files)["paths"]["/stats"]["get"].clone();
+    let parameters = operation["parameters"].as_array().unwrap();
+    let required = parameters.iter().map(|parameter| &parameter["required"]);
+    assert_eq!(required.collect::<Vec<_>>(), [true, false, false]);
+    let limit = json!({ "type": "integer", "format": "int64", "default": 10, "minimum": 1, "maximum": 1000 });
+    assert_eq!(parameters[1]["schema"], limit);
+    for status in ["200", "401", "403", "422", "500", "503", "504"] {
+        assert!(operation["responses"][status].is_object(), "{status}");
+    }
+    let schema = &operation["responses"]["200"]["content"]["application/json"]["schema"];
+    assert_eq!(schema["properties"]["from"]["format"], "date");
+    assert_eq!(schema["properties"]["segment"]["anyOf"][1]["type"], "null");
+    assert_eq!(schema["properties"]["n"]["type"], "array");
+    let retry = &operation["responses"]["503"]["headers"]["Retry-After"];
+    assert_eq!(retry["required"], false, "a person has to start an archive");
+    assert_eq!(operation["security"], json!([{ "ApiKey": [] }]));
+}

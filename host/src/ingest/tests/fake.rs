@@ -247,6 +247,10 @@ impl Backbone for FakeBackbone {
         unimplemented!("the front end only appends")
     }
 
+    async fn erase(&self, _: &Partition, _: &str, _: &[StreamId]) -> Result<Option<u64>, Error> {
+        unimplemented!("the front end only appends")
+    }
+
     async fn requeue(&self, _: &Partition, _: &Requeue) -> Result<bool, Error> {
         unimplemented!("the front end only appends")
     }

@@ -4,6 +4,7 @@
 mod batcher;
 mod fake;
 mod http;
+mod query;
 mod server;
 
 use std::net::SocketAddr;
@@ -11,6 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use http_body_util::{BodyExt, Full};
@@ -24,7 +26,9 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::fake::FakeBackbone;
+use super::keys::KeyRing;
 use super::{HealthReport, Ingest, Options, Part, Server};
+use crate::archive::Archive;
 use crate::backbone::Backbone;
 use crate::flow::{Flow, FlowSet};
 use crate::ledger::{Ledger, Postgres};
@@ -38,6 +42,7 @@ struct Front {
     address: SocketAddr,
     backbone: Arc<FakeBackbone>,
     ingest: Arc<Ingest>,
+    keys: Arc<ArcSwap<KeyRing>>,
     shutdown: CancellationToken,
     server: JoinHandle<()>,
     _stop: DropGuard,
@@ -55,9 +60,15 @@ impl Front {
     }
 
     async fn with(options: Options) -> Self {
+        let flows = Path::new(env!("CARGO_MANIFEST_DIR")).join("../flows");
+        Self::of(&flows, Archive::nowhere(), options).await
+    }
+
+    /// With the flow files of a directory.
+    async fn of(flows: &Path, archive: Archive, options: Options) -> Self {
         let backbone = Arc::new(FakeBackbone::default());
-        let flows = Flow::load_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../flows"));
-        let flows: Vec<_> = flows.ok().unwrap().into_iter().map(Arc::new).collect();
+        let flows = Flow::load_dir(flows).unwrap_or_else(|problems| panic!("{problems:#?}"));
+        let flows: Vec<_> = flows.into_iter().map(Arc::new).collect();
         let asked = Arc::clone(&backbone);
         let health = Arc::new(move || {
             let redis = if asked.is_away() {
@@ -81,12 +92,14 @@ impl Front {
             draining: shutdown.clone(),
             asked: Asked::default(),
         };
+        let keys: Arc<ArcSwap<KeyRing>> = Arc::default();
         let ingest = Arc::new(Ingest::new(
             dyn_backbone,
             no_ledger(),
+            Arc::new(archive),
             health,
             Arc::new(readiness),
-            Arc::default(),
+            keys.clone(),
         ));
         ingest.use_flows(&flows);
         let listen = SocketAddr::from(([127, 0, 0, 1], 0));
@@ -98,6 +111,7 @@ impl Front {
             address,
             backbone,
             ingest,
+            keys,
             server: tokio::spawn(server.run(shutdown.clone())),
             _stop: shutdown.clone().drop_guard(),
             shutdown,

@@ -6,12 +6,12 @@ use rusqlite::{Connection, Row, params};
 
 use super::{ms, parse_digest};
 use crate::embedded::values::{attributes, from_json, signed, unreadable};
-use crate::flow::{BodyHash, EntryFault, FlowName};
+use crate::flow::{BodyHash, EntryFault, FlowName, sha256_16};
 use crate::ledger::{Buried, DeadFilter, DeadLetter, storable};
 
 /// Once more dead, a letter has another generation and the first time it had.
-/// A decision of the same body is what the entry came for: nothing is buried
-/// then. One of another body proves nothing of this entry.
+/// A decision of the same body, moved or not, is what the entry came for:
+/// nothing is buried then. One of another body proves nothing of this entry.
 const BURY: &str = "INSERT OR REPLACE INTO dead_letters (
         flow, partition, stream_id, id, body, body_hash, fault, error, oracle, digest,
         attempts, deliveries, received_at, first_at, last_at, attributes
@@ -21,7 +21,9 @@ const BURY: &str = "INSERT OR REPLACE INTO dead_letters (
                   WHERE flow = ?1 AND partition = ?2 AND stream_id = ?3 AND downstream = ''), ?14),
         ?15, ?16
     WHERE NOT EXISTS (
-        SELECT 1 FROM decisions WHERE flow = ?1 AND id = ?4 AND body_hash = ?6)";
+        SELECT 1 FROM decisions WHERE flow = ?1 AND id = ?4 AND body_hash = ?6)
+      AND NOT EXISTS (
+        SELECT 1 FROM moved WHERE flow = ?1 AND id_hash = ?17 AND body_hash = ?6)";
 
 pub(super) fn bury(db: &Connection, letters: &[DeadLetter]) -> rusqlite::Result<()> {
     let mut bury = db.prepare_cached(BURY)?;
@@ -49,15 +51,17 @@ pub(super) fn bury(db: &Connection, letters: &[DeadLetter]) -> rusqlite::Result<
             signed(letter.first_at),
             signed(letter.last_at),
             attributes(&letter.attributes)?,
+            sha256_16(letter.id.as_bytes()),
         ])?;
     }
     Ok(())
 }
 
-/// A filter that is NULL lets everything pass, and so does a limit below 0.
+/// An empty body with the hash of another is one that was erased. A filter that is NULL lets everything pass, and so does a limit below 0.
 const DEAD: &str = "SELECT
         flow, partition, stream_id, id, iif(?7, x'', body) AS body, fault, error, oracle, digest,
-        attempts, deliveries, received_at, first_at, last_at, generation, attributes
+        attempts, deliveries, received_at, first_at, last_at, generation, attributes,
+        body = x'' AND body_hash <> x'e3b0c44298fc1c149afbf4c8996fb924' AS erased
     FROM dead_letters
     WHERE (?1 IS NULL OR flow = ?1)
       AND (?2 IS NULL OR fault = ?2)
@@ -118,6 +122,7 @@ fn buried(row: &Row<'_>) -> rusqlite::Result<Buried> {
     Ok(Buried {
         letter,
         generation: row.get("generation")?,
+        erased: row.get("erased")?,
     })
 }
 

@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::{ms, parse_digest};
 use crate::embedded::now;
 use crate::embedded::values::{attributes, from_json, signed, to_json};
-use crate::flow::{BodyHash, DeliverWhen, Digest, FlowName, Label, Outcome};
+use crate::flow::{BodyHash, DeliverWhen, Digest, FlowName, Label, Outcome, sha256_16};
 use crate::ledger::proof::Hashes;
 use crate::ledger::{Decided, DecidedBy, Error, KeptDecision, ListedDecision};
 
@@ -52,8 +52,10 @@ pub(super) fn store(db: &Connection, by: &DecidedBy, rows: &[Decided]) -> rusqli
 
 const INSERT: &str = "INSERT INTO decisions (
         flow, flow_digest, settings_digest, id, body, body_hash, score, label, label_name, reasons,
-        output, oracles, threshold, inference_us, stream_id, received_at, attributes, decided_at
-    ) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)
+        output, oracles, threshold, inference_us, stream_id, received_at, attributes, decided_at, at
+    )
+    SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19
+    WHERE NOT EXISTS (SELECT 1 FROM moved WHERE flow = ?1 AND id_hash = ?20)
     ON CONFLICT (flow, id) DO NOTHING";
 
 /// Whether it was not stored before; with its outbox.
@@ -79,6 +81,8 @@ fn insert(db: &Connection, by: &DecidedBy, row: &Decided) -> rusqlite::Result<bo
         signed(entry.received_at),
         attributes(&entry.attributes)?,
         now,
+        row.at,
+        sha256_16(entry.id.as_bytes()),
     ])?;
     if inserted == 0 {
         return Ok(false);
@@ -109,8 +113,20 @@ pub(super) fn body_hashes(
 }
 
 fn body_hash(db: &Connection, flow: &FlowName, id: &str) -> rusqlite::Result<Option<Vec<u8>>> {
-    db.prepare_cached("SELECT body_hash FROM decisions WHERE flow = ?1 AND id = ?2")?
-        .query_one((flow.as_str(), id), |row| row.get(0))
+    let known = "SELECT body_hash FROM decisions WHERE flow = ?1 AND id = ?2
+        UNION ALL SELECT body_hash FROM moved WHERE flow = ?1 AND id_hash = ?3";
+    db.prepare_cached(known)?
+        .query_row(
+            params![flow.as_str(), id, sha256_16(id.as_bytes())],
+            |row| row.get(0),
+        )
+        .optional()
+}
+
+/// The number of the cold file that has it.
+pub(super) fn moved(db: &Connection, flow: &FlowName, id: &str) -> rusqlite::Result<Option<i64>> {
+    db.prepare_cached("SELECT file FROM moved WHERE flow = ?1 AND id_hash = ?2")?
+        .query_one((flow.as_str(), sha256_16(id.as_bytes())), |row| row.get(0))
         .optional()
 }
 
@@ -166,6 +182,9 @@ fn kept(row: &Row<'_>) -> rusqlite::Result<KeptDecision> {
         body_hash: BodyHash(row.get("body_hash")?),
         threshold: row.get("threshold")?,
         flow_digest: parse_digest(row.get_ref("flow_digest")?.as_str()?)?,
+        erased_at: row
+            .get::<_, Option<i64>>("erased_at")?
+            .map(i64::unsigned_abs),
     })
 }
 

@@ -5,6 +5,7 @@
 mod audit;
 mod dead;
 mod definitions;
+mod erase;
 mod keep;
 mod oracles;
 mod outbox;
@@ -15,10 +16,11 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use rusqlite::{Connection, Row};
 
+use super::erasure::being_moved;
 use super::proof::{self, Hashes};
 use super::{
-    Buried, Choice, DeadFilter, DeadLetter, Decided, DecidedBy, Error, Kept, KeptDecision, Ledger,
-    ListedDecision, Stored,
+    Buried, Choice, DeadFilter, DeadLetter, Decided, DecidedBy, Erased, Error, Kept, KeptDecision,
+    Ledger, ListedDecision, Stored,
 };
 use crate::backbone::{Landmark, Partition, StreamId};
 use crate::embedded::values::unreadable;
@@ -110,6 +112,17 @@ impl Ledger for Embedded {
     async fn decision(&self, flow: &FlowName, id: &str) -> Result<Option<KeptDecision>, Error> {
         let (flow, id) = (flow.clone(), id.to_owned());
         self.read(move |db| keep::decision(db, &flow, &id)).await
+    }
+
+    async fn moved(&self, flow: &FlowName, id: &str) -> Result<Option<i64>, Error> {
+        let (flow, id) = (flow.clone(), id.to_owned());
+        self.read(move |db| keep::moved(db, &flow, &id)).await
+    }
+
+    async fn erase(&self, flow: &FlowName, id: &str) -> Result<Erased, Error> {
+        let (flow, id) = (flow.clone(), id.to_owned());
+        let erased = self.write(move |db| erase::erase(db, &flow, &id)).await?;
+        erased.map_err(being_moved)
     }
 
     async fn latest(

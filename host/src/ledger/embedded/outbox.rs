@@ -214,7 +214,9 @@ fn take_up(
 }
 
 fn redeliver(db: &Connection, generation: i64) -> rusqlite::Result<bool> {
-    let letter = "DELETE FROM dead_letters WHERE generation = ?1 RETURNING flow, id, downstream";
+    // There is nothing to deliver of what was erased.
+    let letter = "DELETE FROM dead_letters WHERE generation = ?1 AND body <> x''
+        RETURNING flow, id, downstream";
     let mut letter = db.prepare_cached(letter)?;
     let mut letters = letter.query_map([generation], |row| {
         let found: (String, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);

@@ -7,13 +7,17 @@ use tokio_postgres::Row;
 use tokio_postgres::types::Json;
 
 use super::keep::{DECIDED_OR_DEAD, attributes};
+use super::moved::id_hashes;
 use super::timestamp;
 use crate::flow::{Attributes, BodyHash, Digest, EntryFault, FlowName};
 use crate::ledger::{Buried, DeadFilter, DeadLetter, Error, Stored, storable};
 
 const BURY: &str = include_str!("queries/bury.sql");
 const DEAD: &str = include_str!("queries/dead.sql");
-const LOCK: &str = "SELECT pg_advisory_xact_lock($1, hash) FROM (
+/// Without plans that read a whole table, as where decisions are kept.
+const LOCK: &str =
+    "SELECT pg_advisory_xact_lock($1, hash), set_config('enable_seqscan', 'off', true)
+FROM (
     SELECT DISTINCT hashtext(flow) AS hash FROM unnest($2::text[]) AS flow ORDER BY hash
 ) AS flows";
 const REMOVE: &str = "DELETE FROM dead_letters
@@ -55,6 +59,9 @@ pub(super) async fn bury(client: &mut Client, letters: &[DeadLetter]) -> Result<
         .map(|letter| attributes(&letter.attributes))
         .collect::<Result<_, _>>()?;
 
+    let ids = each(|letter| &letter.id);
+    let id_hashes = id_hashes(&ids);
+
     let transaction = client.transaction().await?;
     let lock = transaction.prepare_cached(LOCK).await?;
     transaction
@@ -68,7 +75,7 @@ pub(super) async fn bury(client: &mut Client, letters: &[DeadLetter]) -> Result<
                 &flows,
                 &partitions,
                 &stream_ids,
-                &each(|letter| &letter.id),
+                &ids,
                 &bodies,
                 &hashes,
                 &each(|letter| letter.fault.kind.as_str()),
@@ -81,6 +88,7 @@ pub(super) async fn bury(client: &mut Client, letters: &[DeadLetter]) -> Result<
                 &time(|letter| letter.first_at),
                 &time(|letter| letter.last_at),
                 &attributes,
+                &id_hashes,
             ],
         )
         .await?;
@@ -145,6 +153,7 @@ fn buried(row: &Row) -> Result<Buried, Error> {
     Ok(Buried {
         letter,
         generation: row.try_get("generation")?,
+        erased: row.try_get("erased")?,
     })
 }
 

@@ -1,12 +1,14 @@
 use std::sync::Arc;
 
 use deadpool_postgres::{Client, GenericClient, Transaction};
+use jiff::Timestamp;
 use serde::Serialize;
 use tokio_postgres::Row;
 use tokio_postgres::types::Json;
 
 use super::dead::{parse_digest, unix_ms, unreadable};
-use super::timestamp;
+use super::moved::id_hashes;
+use super::{moment, timestamp};
 use crate::backbone::StreamId;
 use crate::flow::{Attributes, BodyHash, DeliverWhen, Digest, FlowName, Judged, Label, Outcome};
 use crate::ledger::proof::{self, Hashes};
@@ -14,10 +16,15 @@ use crate::ledger::{Decided, DecidedBy, Error, Kept, KeptDecision, ListedDecisio
 
 const KEEP: &str = include_str!("queries/keep.sql");
 const BODY_HASHES: &str = include_str!("queries/body_hashes.sql");
-const LOCK_SHARED: &str = "SELECT pg_advisory_xact_lock_shared($1, hashtext($2))";
+/// For as long as the transaction takes, no plan is made that reads a whole
+/// table: it would be used again when `moved` has millions of rows.
+pub(super) const LOCK_SHARED: &str = "SELECT pg_advisory_xact_lock_shared($1, hashtext($2)),
+    set_config('enable_seqscan', 'off', true)";
 
 /// Under this advisory lock decisions and dead letters of a flow exclude each
-/// other: neither side's check would see what the other has not yet committed.
+/// other, and the archiver both: neither side's check would see what the other
+/// has not yet committed. What is checked under it is asked for by a statement
+/// of its own, which sees all that was committed before it begins.
 pub(super) const DECIDED_OR_DEAD: i32 = 0x666c_6f6f;
 
 /// The body hash that each id is stored with, by this call or an earlier one.
@@ -68,6 +75,9 @@ async fn insert(
         .iter()
         .map(|row| timestamp(row.entry.received_at))
         .collect();
+    let at: Vec<_> = rows.iter().map(|row| moment(row.at)).collect();
+    let ids = each(|row| &row.entry.id);
+    let id_hashes = id_hashes(&ids);
 
     let inserted = transaction
         .query(
@@ -76,7 +86,7 @@ async fn insert(
                 &by.flow.as_str(),
                 &by.flow_digest.to_string(),
                 &by.settings_digest.as_ref().map(Digest::to_string),
-                &each(|row| &row.entry.id),
+                &ids,
                 &bodies,
                 &hashes,
                 &scores,
@@ -92,6 +102,8 @@ async fn insert(
                 &attributes,
                 &downstreams,
                 &only_high,
+                &at,
+                &id_hashes,
             ],
         )
         .await?;
@@ -152,7 +164,9 @@ async fn body_hashes(
     ids: &[&str],
 ) -> Result<Hashes, Error> {
     let statement = client.prepare_cached(BODY_HASHES).await?;
-    let rows = client.query(&statement, &[&flow.as_str(), &ids]).await?;
+    let rows = client
+        .query(&statement, &[&flow.as_str(), &ids, &id_hashes(ids)])
+        .await?;
     rows.iter()
         .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
         .collect()
@@ -197,6 +211,10 @@ fn kept(row: &Row) -> Result<KeptDecision, Error> {
         body_hash: BodyHash(body_hash.try_into().map_err(unreadable)?),
         threshold: row.try_get("threshold")?,
         flow_digest: parse_digest(row.try_get("flow_digest")?)?,
+        erased_at: match row.try_get::<_, Option<Timestamp>>("erased_at")? {
+            Some(_) => Some(unix_ms(row, "erased_at")?),
+            None => None,
+        },
     })
 }
 

@@ -4,10 +4,12 @@
 mod audit;
 mod dead;
 mod definitions;
+mod erase;
 mod error;
 mod keep;
 mod landmarks;
 mod migrate;
+mod moved;
 mod oracles;
 mod outbox;
 mod sequences;
@@ -25,8 +27,8 @@ use tokio_postgres::{Config, NoTls};
 
 use super::proof::{self, Hashes};
 use super::{
-    Buried, Choice, DeadFilter, DeadLetter, Decided, DecidedBy, Error, Kept, KeptDecision, Ledger,
-    ListedDecision, Stored,
+    Buried, Choice, DeadFilter, DeadLetter, Decided, DecidedBy, Erased, Error, Kept, KeptDecision,
+    Ledger, ListedDecision, Stored,
 };
 use crate::backbone::{Landmark, Partition, StreamId};
 use crate::flow::{BodyHash, Digest, FlowName};
@@ -128,10 +130,12 @@ fn address(config: &Config) -> String {
 /// Unix milliseconds come from stream ids, which somebody else may have
 /// written: what no timestamp holds is as late as can be, and no error.
 fn timestamp(unix_ms: u64) -> Timestamp {
-    i64::try_from(unix_ms)
-        .ok()
-        .and_then(|ms| Timestamp::from_millisecond(ms).ok())
-        .unwrap_or(Timestamp::MAX)
+    moment(i64::try_from(unix_ms).unwrap_or(i64::MAX))
+}
+
+/// As [`timestamp`], also of before 1970.
+fn moment(unix_ms: i64) -> Timestamp {
+    Timestamp::from_millisecond(unix_ms).unwrap_or(Timestamp::MAX)
 }
 
 #[async_trait]
@@ -168,6 +172,18 @@ impl Ledger for Postgres {
     async fn decision(&self, flow: &FlowName, id: &str) -> Result<Option<KeptDecision>, Error> {
         let client = self.client().await?;
         let call = timeout(ANSWER, keep::decision(&client, flow, id)).await;
+        self.answered(client, call)
+    }
+
+    async fn moved(&self, flow: &FlowName, id: &str) -> Result<Option<i64>, Error> {
+        let client = self.client().await?;
+        let call = timeout(ANSWER, moved::file(&client, flow, id)).await;
+        self.answered(client, call)
+    }
+
+    async fn erase(&self, flow: &FlowName, id: &str) -> Result<Erased, Error> {
+        let mut client = self.client().await?;
+        let call = timeout(ANSWER, erase::erase(&mut client, flow, id)).await;
         self.answered(client, call)
     }
 

@@ -17,7 +17,7 @@ use crate::backbone::{Landmark, Partition, StreamId};
 use crate::flow::{BodyHash, Digest, Entry, FlowName, OracleLimits};
 use crate::ledger::{
     AuditLog, Audited, Buried, Change, Choice, DeadFilter, DeadLetter, Decided, DecidedBy,
-    DeliveryCounts, Error, Kept, KeptDecision, KeptDelivery, LeasedDelivery, Ledger,
+    DeliveryCounts, Erased, Error, Kept, KeptDecision, KeptDelivery, LeasedDelivery, Ledger,
     ListedDecision, Outbox, Route, Stored, Undelivered,
 };
 
@@ -118,6 +118,14 @@ impl Ledger for Shelf {
     }
 
     async fn decision(&self, _: &FlowName, _: &str) -> Result<Option<KeptDecision>, Error> {
+        unimplemented!()
+    }
+
+    async fn moved(&self, _: &FlowName, _: &str) -> Result<Option<i64>, Error> {
+        unimplemented!()
+    }
+
+    async fn erase(&self, _: &FlowName, _: &str) -> Result<Erased, Error> {
         unimplemented!()
     }
 

@@ -4,6 +4,7 @@
 
 mod append;
 mod embedded_file;
+mod erase;
 mod fate;
 mod gauges;
 mod hold;

@@ -17,7 +17,7 @@ contract!([postgres, embedded] {
     dead_letters_are_found_by_flow_fault_and_id_newest_first,
 });
 
-fn letter(seq: u64, id: &str, body: &'static str) -> DeadLetter {
+pub(super) fn letter(seq: u64, id: &str, body: &'static str) -> DeadLetter {
     DeadLetter {
         flow: FlowName::new("f"),
         partition: 3,

@@ -2,9 +2,12 @@
 //! be done to. Each test has a database of its own.
 
 mod audit;
+mod cold_migration;
 mod dead;
 mod decisions;
 mod definitions;
+mod erase;
+mod moved;
 mod oracles;
 mod outbox;
 mod postgres_faults;
@@ -49,6 +52,7 @@ pub fn decided(seq: u64, id: &str, body: &str) -> Decided {
             attributes: Arc::default(),
         },
         body_hash: BodyHash::of(body.as_bytes()),
+        at: 1_766_700_000_123,
         decision: Decision {
             score: Some(0.93),
             label: Some(Label::High),

@@ -20,7 +20,7 @@ contract!([postgres, embedded] {
 
 const LEASE: Duration = Duration::from_secs(60);
 
-fn downstream(name: &str, when: DeliverWhen, quiet: Duration) -> Arc<Downstream> {
+pub(super) fn downstream(name: &str, when: DeliverWhen, quiet: Duration) -> Arc<Downstream> {
     Arc::new(Downstream {
         name: name.into(),
         when,
@@ -38,7 +38,7 @@ fn downstream(name: &str, when: DeliverWhen, quiet: Duration) -> Arc<Downstream>
     })
 }
 
-fn route(deliverer: &str, quiet: Duration) -> Route {
+pub(super) fn route(deliverer: &str, quiet: Duration) -> Route {
     Route {
         flow: FlowName::new("f"),
         downstream: downstream("post", DeliverWhen::Always, quiet),

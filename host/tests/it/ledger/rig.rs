@@ -1,6 +1,9 @@
+use std::time::Duration;
+
 use floodgate::embedded::Database;
+use floodgate::flow::sha256_16;
 use floodgate::ledger::{Embedded, Ledger, Postgres};
-use rusqlite::Connection;
+use rusqlite::{Connection, TransactionBehavior, params};
 use tempfile::TempDir;
 use tokio_postgres::{Client, NoTls};
 
@@ -49,6 +52,50 @@ impl Rig {
         }
     }
 
+    pub fn is_postgres(&self) -> bool {
+        matches!(self.server, Server::Postgres(_))
+    }
+
+    /// As the archiver does it: what is in a cold file leaves the ledger.
+    pub async fn move_to_cold(&self, flow: &str, id: &str, file: i64) {
+        let hash = sha256_16(id.as_bytes());
+        match &self.server {
+            Server::Postgres(client) => {
+                client.batch_execute("BEGIN").await.unwrap();
+                move_on_postgres(client, flow, id, file).await;
+                client.batch_execute("COMMIT").await.unwrap();
+            }
+            Server::File(dir) => {
+                let mut db = Connection::open(dir.path().join("floodgate.db")).unwrap();
+                db.busy_timeout(Duration::from_secs(5)).unwrap();
+                let moving = db
+                    .transaction_with_behavior(TransactionBehavior::Immediate)
+                    .unwrap();
+                let gone = "DELETE FROM decisions WHERE flow = ?1 AND id = ?2 RETURNING body_hash";
+                let body_hash: Vec<u8> = moving
+                    .query_row(gone, [flow, id], |row| row.get(0))
+                    .unwrap();
+                let known = params![flow, hash, body_hash, file];
+                moving
+                    .execute("INSERT INTO moved VALUES (?1, ?2, ?3, ?4)", known)
+                    .unwrap();
+                moving.commit().unwrap();
+            }
+        }
+    }
+
+    /// Statements in the words of both databases.
+    pub async fn run(&self, sql: &str) {
+        match &self.server {
+            Server::Postgres(client) => client.batch_execute(sql).await.unwrap(),
+            Server::File(dir) => {
+                let file = Connection::open(dir.path().join("floodgate.db")).unwrap();
+                file.busy_timeout(Duration::from_secs(5)).unwrap();
+                file.execute_batch(sql).unwrap();
+            }
+        }
+    }
+
     /// Of a table, or of its rows that a WHERE behind it lets pass.
     pub async fn count(&self, rows: &str) -> i64 {
         let query = format!("SELECT count(*) FROM {rows}");
@@ -60,4 +107,27 @@ impl Rig {
             }
         }
     }
+}
+
+/// In a transaction: under the lock that decisions are kept under.
+pub async fn move_on_postgres(client: &Client, flow: &str, id: &str, file: i64) {
+    client
+        .execute(
+            "SELECT pg_advisory_xact_lock(1718382447, hashtext($1))",
+            &[&flow],
+        )
+        .await
+        .unwrap();
+    let hash = sha256_16(id.as_bytes());
+    let moved = "WITH gone AS (
+            DELETE FROM decisions WHERE flow = $1 AND id = $2 RETURNING flow, body_hash
+        ), undelivered AS (
+            DELETE FROM deliveries WHERE flow = $1 AND id = $2
+        )
+        INSERT INTO moved SELECT flow, $3, body_hash, $4 FROM gone";
+    let moved = client
+        .execute(moved, &[&flow, &id, &&hash[..], &file])
+        .await
+        .unwrap();
+    assert_eq!(moved, 1);
 }

@@ -2,6 +2,8 @@
 WITH letter AS (
     DELETE FROM dead_letters
     WHERE flow = $1 AND partition = $2 AND stream_id = $3 AND generation = $4
+      -- There is nothing to deliver of what was erased.
+      AND body <> ''
     RETURNING flow, id, downstream
 )
 UPDATE deliveries

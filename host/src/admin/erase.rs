@@ -1,0 +1,113 @@
+use serde_json::json;
+
+use super::audit::{Told, audited};
+use super::guard::Caller;
+use super::pending::timestamp;
+use super::types::{Erase, Erased};
+use super::{Admin, Error};
+use crate::backbone::{Partition, StreamId, Trace};
+use crate::flow::{Flow, FlowName};
+use crate::ledger::{self, DeadFilter};
+
+impl Told for Erased {}
+
+/// Removes the body of an entry from wherever it is: from the log first, where
+/// it is refused while the entry is open, then from the ledger, then from the
+/// cold tier. Done half-way it can be asked for again.
+pub(super) async fn erase(admin: &Admin, by: &Caller, what: &Erase) -> Result<Erased, Error> {
+    let target = json!({ "flow": what.flow, "id": what.id });
+    audited(admin, by, "erase", target, async |_| {
+        erase_everywhere(admin, what).await
+    })
+    .await
+}
+
+async fn erase_everywhere(admin: &Admin, what: &Erase) -> Result<Erased, Error> {
+    let Erase { flow, id } = what;
+    let partition = partition(admin, flow, id).await?;
+    let entries = stream_ids(admin, &partition, id).await?;
+    let copies = admin.backbone.erase(&partition, id, &entries).await?;
+    let copies = copies.ok_or_else(|| {
+        Error::Conflict(format!(
+            "flow {flow} is not done with {id}: erase it once it is settled; floodgate why {flow} \
+             {id} says what it waits for"
+        ))
+    })?;
+    let of_ledger = admin.ledger.erase(&partition.flow, id).await?;
+    let mut erased = Erased {
+        flow: flow.clone(),
+        id: id.clone(),
+        copies,
+        decision: of_ledger.decision,
+        dead_letters: of_ledger.dead_letters,
+        deliveries: of_ledger.deliveries,
+        files: Vec::new(),
+        erased_at: of_ledger.erased_at.and_then(timestamp),
+    };
+    if let Some(file) = of_ledger.file {
+        let rewritten = admin.archive.erase(flow, id, file).await;
+        let rewritten = rewritten.map_err(|cause| Error::HalfErased {
+            file,
+            so_far: erased.touched().join(", "),
+            cause,
+        })?;
+        erased.files = rewritten.files;
+    } else if of_ledger == ledger::Erased::default() && copies == 0 {
+        must_be_known(admin, &partition, id).await?;
+    }
+    Ok(erased)
+}
+
+/// Also of a flow whose file was removed since.
+async fn partition(admin: &Admin, flow: &str, id: &str) -> Result<Partition, Error> {
+    let in_force = admin.flow(flow);
+    let index = match in_force {
+        Ok(flow) => flow.stream.partition_of(id),
+        Err(unknown) => {
+            let accepted = admin.ledger.accepted_flows().await?;
+            let source = accepted.into_iter().find(|(name, _)| name == flow);
+            let (name, source) = source.ok_or(unknown)?;
+            // One that this version does not understand any more had one
+            // partition, as far as anybody knows.
+            Flow::of_source(&name, &source).map_or(0, |flow| flow.stream.partition_of(id))
+        }
+    };
+    Ok(Partition {
+        flow: FlowName::new(flow),
+        index,
+    })
+}
+
+/// Those that the ledger knows it by: the log forgets ids.
+async fn stream_ids(
+    admin: &Admin,
+    partition: &Partition,
+    id: &str,
+) -> Result<Vec<StreamId>, Error> {
+    let decision = admin.ledger.decision(&partition.flow, id).await?;
+    let decided = decision.and_then(|decision| decision.stream_id.parse().ok());
+    let filter = DeadFilter {
+        flow: Some(partition.flow.to_string()),
+        id: Some(id.to_owned()),
+        without_bodies: true,
+        ..DeadFilter::default()
+    };
+    let letters = admin.ledger.dead(&filter).await?;
+    let of_partition = letters.into_iter().map(|buried| buried.letter);
+    let dead = of_partition.filter(|letter| letter.partition == partition.index);
+    Ok(decided
+        .into_iter()
+        .chain(dead.map(|letter| letter.stream_id))
+        .collect())
+}
+
+/// Nothing was there to erase, which is fine where it was not kept.
+async fn must_be_known(admin: &Admin, partition: &Partition, id: &str) -> Result<(), Error> {
+    match admin.backbone.trace(partition, id).await? {
+        Trace::Unknown => Err(Error::NotFound(format!(
+            "no entry {id} of flow {} is known: nothing was erased",
+            partition.flow
+        ))),
+        _ => Ok(()),
+    }
+}

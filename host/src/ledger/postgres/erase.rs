@@ -1,0 +1,44 @@
+use deadpool_postgres::Client;
+
+use super::dead::unreadable;
+use super::keep::{DECIDED_OR_DEAD, LOCK_SHARED};
+use crate::flow::{FlowName, sha256_16};
+use crate::ledger::erasure::{ERASED, being_moved};
+use crate::ledger::{Erased, Error};
+
+const BEING_MOVED: &str = include_str!("queries/being_moved.sql");
+const ERASE: &str = include_str!("queries/erase.sql");
+
+/// Under the lock that the archiver begins a file under and moves its rows
+/// under: a body is not read for a file that begins meanwhile, and the decision
+/// is either in `decisions` or in `moved`.
+pub(super) async fn erase(client: &mut Client, flow: &FlowName, id: &str) -> Result<Erased, Error> {
+    let (flow, hash) = (flow.as_str(), sha256_16(id.as_bytes()));
+    let transaction = client.transaction().await?;
+    let lock = transaction.prepare_cached(LOCK_SHARED).await?;
+    transaction
+        .execute(&lock, &[&DECIDED_OR_DEAD, &flow])
+        .await?;
+    let moving = transaction.prepare_cached(BEING_MOVED).await?;
+    if let Some(row) = transaction.query_opt(&moving, &[&flow, &id]).await? {
+        return Err(being_moved(row.try_get(0)?));
+    }
+    let erase = transaction.prepare_cached(ERASE).await?;
+    let row = transaction
+        .query_one(&erase, &[&flow, &id, &&hash[..], &ERASED])
+        .await?;
+    let count =
+        |column| -> Result<u64, Error> { Ok(row.try_get::<_, i64>(column)?.unsigned_abs()) };
+    let erased_at: Option<jiff::Timestamp> = row.try_get("erased_at")?;
+    let erased = Erased {
+        decision: count("decisions")? > 0,
+        dead_letters: count("dead_letters")?,
+        deliveries: count("deliveries")?,
+        file: row.try_get("file")?,
+        erased_at: erased_at
+            .map(|at| u64::try_from(at.as_millisecond()).map_err(unreadable))
+            .transpose()?,
+    };
+    transaction.commit().await?;
+    Ok(erased)
+}
