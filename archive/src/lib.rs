@@ -9,3 +9,4 @@ pub mod cold;
 pub mod columns;
 pub mod flows;
 pub mod ledger;
+pub mod moving;
