@@ -9,3 +9,5 @@ pub mod cold;
 pub mod columns;
 pub mod flows;
 pub mod ledger;
+pub mod query;
+pub mod server;
