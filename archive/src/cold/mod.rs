@@ -1,9 +1,66 @@
 //! Parquet files by flow and day: `<flow>/day=YYYY-MM-DD/<number>.parquet`.
 
+mod digest;
+mod encode;
+mod layout;
+mod local;
+mod read;
+mod reader;
+mod store;
+mod verify;
+mod write;
+
+use datafusion::arrow::error::ArrowError;
+use datafusion::error::DataFusionError;
 use jiff::Timestamp;
 use jiff::civil::Date;
 
 use crate::flows::Column;
+use crate::{columns, ledger};
+
+pub use self::digest::Digest;
+pub use self::layout::path;
+pub use self::read::{find, gone, rows};
+pub use self::store::Store;
+pub use self::verify::verify;
+pub use self::write::{Written, write};
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The same call may succeed later.
+    #[error("the cold tier at {place}: {what}")]
+    Store { place: String, what: String },
+    #[error("{path} is damaged: {what}")]
+    Damaged { path: String, what: String },
+    #[error(transparent)]
+    Ledger(#[from] ledger::Error),
+    #[error(transparent)]
+    Columns(#[from] columns::Error),
+    #[error("{0}")]
+    Other(String),
+}
+
+/// Of a stream of rows: what the ledger said is found in it again.
+impl From<DataFusionError> for Error {
+    fn from(error: DataFusionError) -> Self {
+        match error {
+            DataFusionError::External(cause) => match cause.downcast::<ledger::Error>() {
+                Ok(ledger) => Self::Ledger(*ledger),
+                Err(cause) => match cause.downcast::<Self>() {
+                    Ok(cold) => *cold,
+                    Err(cause) => Self::Other(cause.to_string()),
+                },
+            },
+            other => Self::Other(other.to_string()),
+        }
+    }
+}
+
+impl From<ArrowError> for Error {
+    fn from(error: ArrowError) -> Self {
+        Self::Columns(error.into())
+    }
+}
 
 /// A file as the ledger knows it (`cold_files`).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,6 +106,11 @@ pub enum State {
 }
 
 impl State {
+    pub fn parse(state: &str) -> Option<Self> {
+        let all = [Self::Writing, Self::Moving, Self::Cold, Self::Replaced];
+        all.into_iter().find(|known| known.as_str() == state)
+    }
+
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Writing => "writing",

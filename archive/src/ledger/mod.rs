@@ -2,20 +2,32 @@
 //! embedded database file. The tables are the host's migrations' (V12, embedded
 //! V6); the archive makes none.
 
+mod embedded;
+mod postgres;
+mod rows;
+
 use async_trait::async_trait;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::execution::SendableRecordBatchStream;
 use jiff::civil::Date;
-use jiff::Timestamp;
+use jiff::tz::Offset;
+use jiff::{Timestamp, ToSpan};
+use sha2::{Digest, Sha256};
 
 use crate::cold::{ColdFile, Draft, Sealed};
+
+pub use self::embedded::Embedded;
+pub use self::postgres::Postgres;
+
+/// Rows of a batch, of those that are read; a batch of long bodies has less.
+pub const BATCH: usize = 8192;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The same call may succeed later.
     #[error("the ledger did not answer, the same call may succeed later: {0}")]
     Away(String),
-    #[error("the ledger has no table {0}: run `floodgate migrate`, or start a Floodgate of this version once")]
+    #[error("the ledger has no cold tier ({0}): run `floodgate migrate`, or start a Floodgate of this version once")]
     NotMigrated(String),
     #[error("the ledger refused: {0}")]
     Other(String),
@@ -37,6 +49,59 @@ pub struct Scan {
     /// These are in a file that counts already.
     pub without: Vec<i64>,
     pub limit: Option<usize>,
+}
+
+/// Where in a day a row stands: its time, in microseconds, and its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    pub at: i64,
+    pub seq: i64,
+}
+
+/// A row that a sealed file has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gone {
+    pub seq: i64,
+    pub id: String,
+    pub body_hash: Vec<u8>,
+    /// Whether there are deliveries to remove, too.
+    pub delivered: bool,
+}
+
+impl Gone {
+    /// By which an id stays known: the first half of its SHA-256.
+    pub fn id_hash(&self) -> [u8; 16] {
+        id_hash(&self.id)
+    }
+}
+
+fn id_hash(id: &str) -> [u8; 16] {
+    let digest = Sha256::digest(id.as_bytes());
+    std::array::from_fn(|at| digest[at])
+}
+
+/// # Errors
+/// Where a file is no longer in the state that this archiver left it in.
+fn stale(file: &ColdFile, as_it_was: bool) -> Result<(), Error> {
+    match as_it_was {
+        true => Ok(()),
+        false => Err(Error::Other(format!(
+            "file {} is no longer {}: somebody else is at it",
+            file.number,
+            file.state.as_str()
+        ))),
+    }
+}
+
+/// When a day begins, and when the next one does.
+///
+/// # Errors
+/// Never for a day of the years 1 to 9998.
+fn bounds(day: Date) -> Result<(Timestamp, Timestamp), Error> {
+    let begins = |day: Date| Offset::UTC.to_timestamp(day.at(0, 0, 0, 0));
+    let next = day.checked_add(1.day());
+    let bounds = next.and_then(|next| Ok((begins(day)?, begins(next)?)));
+    bounds.map_err(|error| Error::Other(format!("{day} is no day that can be moved: {error}")))
 }
 
 /// The ledger at one instant: files and hot rows fit together.
@@ -69,28 +134,38 @@ pub trait Ledger: Send + Sync {
     async fn days(&self, flow: &str, before: Date) -> Result<Vec<Date>, Error>;
 
     /// The rows of a day that can be moved, all base columns, ordered by time
-    /// and number, at most `most` of them.
-    async fn day(&self, flow: &str, day: Date, most: usize)
-    -> Result<SendableRecordBatchStream, Error>;
+    /// and number, those behind `after` only, at most `most` of them.
+    async fn day(
+        &self,
+        flow: &str,
+        day: Date,
+        after: Option<Place>,
+        most: usize,
+    ) -> Result<SendableRecordBatchStream, Error>;
 
     /// Every file in any state, of one flow or of all.
     async fn files(&self, flow: Option<&str>) -> Result<Vec<ColdFile>, Error>;
 
     /// Notes that a file is about to be written: its number and path are taken.
+    /// What it is to have must be read afterwards: from then on the host erases
+    /// nothing of the day.
     async fn begin(&self, draft: &Draft) -> Result<ColdFile, Error>;
 
     /// From the return on the file is the truth for its rows; those it replaces
-    /// no longer count, and ids that were in them are in this one.
+    /// no longer count. Refused where somebody took the file for abandoned.
     async fn seal(&self, file: &ColdFile, sealed: &Sealed, replaces: &[i64]) -> Result<(), Error>;
 
-    /// Removes rows that are in a sealed file; their ids stay known. How many
-    /// were still there.
-    async fn remove(&self, file: &ColdFile, seqs: &[i64]) -> Result<u64, Error>;
+    /// Removes rows that are in a sealed file; their ids stay known, and where
+    /// they are. How many were still there.
+    async fn remove(&self, file: &ColdFile, rows: &[Gone]) -> Result<u64, Error>;
 
     /// All rows of the file are gone from the ledger.
     async fn settle(&self, file: &ColdFile) -> Result<(), Error>;
 
-    /// Forgets a file whose object is gone.
+    /// A file that was not sealed never will be: `replaced`, by nothing.
+    async fn discard(&self, file: &ColdFile) -> Result<(), Error>;
+
+    /// Forgets a replaced file whose object is gone.
     async fn forget(&self, file: &ColdFile) -> Result<(), Error>;
 
     /// Which file an id was moved to.

@@ -2,11 +2,17 @@
 //! from the ledger, and those that its file declares, which are taken out of
 //! the body. Hot rows and cold files get them by the same code.
 
+mod pick;
+mod shred;
+mod value;
+
 use std::sync::{Arc, LazyLock};
 
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 
 use crate::flows::{Column, Kind};
+
+pub use self::shred::{Error, Shredder};
 
 /// Microseconds since 1970, UTC.
 pub fn time() -> DataType {
