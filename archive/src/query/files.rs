@@ -1,6 +1,6 @@
 //! Cold files as they are, held against what the ledger says that they are.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -12,13 +12,13 @@ use datafusion::execution::cache::cache_manager::FileMetadataCache;
 use futures_util::{StreamExt, TryStreamExt};
 use metrics::counter;
 use object_store::path::Path;
-use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
+use object_store::{ObjectMeta, ObjectStoreExt};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::async_reader::{ParquetObjectReader, ParquetRecordBatchStreamBuilder};
 use parquet::file::metadata::ParquetMetaData;
 use tracing::error;
 
-use crate::cold::ColdFile;
+use crate::cold::{ColdFile, Store};
 use crate::flows::Column;
 
 /// Footers that are read at once: a bucket takes its time for each.
@@ -48,7 +48,7 @@ pub enum Unread {
 }
 
 pub struct Files {
-    store: Arc<dyn ObjectStore>,
+    store: Store,
     footers: Arc<FileMetadataCache>,
     at_fault: Mutex<HashMap<String, Known>>,
 }
@@ -61,7 +61,7 @@ struct Known {
 }
 
 impl Files {
-    pub fn new(store: Arc<dyn ObjectStore>, footers: Arc<FileMetadataCache>) -> Self {
+    pub fn new(store: Store, footers: Arc<FileMetadataCache>) -> Self {
         Self {
             store,
             footers,
@@ -95,8 +95,8 @@ impl Files {
     ///
     /// # Errors
     /// Where the store does not answer.
-    pub async fn seqs(&self, files: &[ColdFile]) -> Result<HashSet<i64>, DataFusionError> {
-        let mut seqs = HashSet::new();
+    pub async fn seqs(&self, files: &[ColdFile]) -> Result<Vec<i64>, DataFusionError> {
+        let mut seqs = Vec::new();
         for file in files {
             if self.known(file).await.is_some() {
                 continue;
@@ -107,7 +107,7 @@ impl Files {
                 });
                 let mut rows = rows.await?;
                 while let Some(batch) = rows.try_next().await? {
-                    seqs.extend(batch.column(0).as_primitive::<Int64Type>().values().iter());
+                    seqs.extend(batch.column(0).as_primitive::<Int64Type>().values());
                 }
                 Ok::<_, parquet::errors::ParquetError>(())
             };
@@ -160,7 +160,7 @@ impl Files {
         );
         let known = Known {
             fault: fault.clone(),
-            object: self.store.head(&location(file)).await.ok(),
+            object: self.store.objects().head(&location(file)).await.ok(),
             since: Instant::now(),
         };
         let mut at_fault = self.at_fault.lock().unwrap_or_else(PoisonError::into_inner);
@@ -177,7 +177,7 @@ impl Files {
             let at_fault = self.at_fault.lock().unwrap_or_else(PoisonError::into_inner);
             known(&at_fault)?
         };
-        let now = self.store.head(&location(file)).await.ok();
+        let now = self.store.objects().head(&location(file)).await.ok();
         let same = |object: &ObjectMeta| (object.size, object.last_modified);
         if now.as_ref().map(same) == object.as_ref().map(same) {
             return Some(fault);
@@ -196,7 +196,7 @@ impl Files {
             return Err(Unread::Fault(fault(file, "it was never finished".to_owned())));
         };
         let object = object(file, sealed.bytes);
-        let footer = DFParquetMetadata::new(&*self.store, &object)
+        let footer = DFParquetMetadata::new(&**self.store.objects(), &object)
             .with_file_metadata_cache(cache)
             .with_metadata_size_hint(Some(FOOTER))
             .fetch_metadata()
@@ -217,7 +217,7 @@ impl Files {
 
     /// Tells a file at fault from a store that is away.
     async fn why(&self, file: &ColdFile, bytes: u64, error: &DataFusionError) -> Unread {
-        let why = match self.store.head(&location(file)).await {
+        let why = match self.store.objects().head(&location(file)).await {
             Err(object_store::Error::NotFound { .. }) => "is gone".to_owned(),
             Err(error) => return Unread::Away(format!("the cold tier did not answer: {error}")),
             Ok(object) if object.size < bytes => {
@@ -253,14 +253,14 @@ impl Files {
         parquet::arrow::async_reader::ParquetRecordBatchStream<ParquetObjectReader>,
     > {
         let bytes = file.sealed.as_ref().map_or(0, |sealed| sealed.bytes);
-        let reader = ParquetObjectReader::new(self.store.clone(), location(file)).with_file_size(bytes);
+        let reader = ParquetObjectReader::new(self.store.objects().clone(), location(file)).with_file_size(bytes);
         let builder = ParquetRecordBatchStreamBuilder::new(reader).await?;
         let columns = columns(builder.parquet_schema());
         builder.with_projection(columns).build()
     }
 }
 
-pub(super) fn location(file: &ColdFile) -> Path {
+fn location(file: &ColdFile) -> Path {
     Path::from(file.path.as_str())
 }
 

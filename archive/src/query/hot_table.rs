@@ -1,16 +1,15 @@
 //! The rows of a flow that are still in the ledger. What the filters say about
 //! time, label and id becomes part of the ledger's statement.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
 use datafusion::arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Date32Array, RecordBatch, RecordBatchOptions,
+    ArrayRef, AsArray, Date32Array, RecordBatch, RecordBatchOptions,
 };
-use datafusion::arrow::compute::{cast, filter_record_batch};
-use datafusion::arrow::datatypes::{Int64Type, SchemaRef, TimestampMicrosecondType};
+use datafusion::arrow::compute::cast;
+use datafusion::arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
 use datafusion::catalog::Session;
 use datafusion::common::{DataFusionError, Result};
 use datafusion::datasource::{TableProvider, TableType};
@@ -87,7 +86,7 @@ impl TableProvider for HotTable {
             let (first, last) = (sealed.first_at.as_microsecond(), sealed.last_at.as_microsecond());
             wanted.touches(first, last)
         }));
-        let read = self.read(&projected, !moving.is_empty())?;
+        let read = self.read(&projected)?;
         let declared = self.declared.iter();
         let declared = declared.filter(|column| projected.column_with_name(&column.name).is_some());
         let rows = HotRows {
@@ -99,7 +98,7 @@ impl TableProvider for HotTable {
                 label: wanted.label,
                 without: Vec::new(),
                 id: wanted.id,
-                limit: limit.filter(|_| moving.is_empty()),
+                limit,
             },
             declared: declared.cloned().collect(),
             schema: projected.clone(),
@@ -121,13 +120,12 @@ fn time(microseconds: i64) -> Option<Timestamp> {
 
 impl HotTable {
     /// The columns to ask the ledger for.
-    fn read(&self, projected: &SchemaRef, seqs: bool) -> Result<SchemaRef> {
+    fn read(&self, projected: &SchemaRef) -> Result<SchemaRef> {
         let has = |name: &str| projected.column_with_name(name).is_some();
         let any_declared = self.declared.iter().any(|column| has(&column.name));
         let base = columns::base();
         let wanted = |name: &str| {
             has(name)
-                || (name == "seq" && seqs)
                 || (name == "at" && has(DAY))
                 || (name == "body" && any_declared)
         };
@@ -173,12 +171,12 @@ impl PartitionStream for HotRows {
             snapshot: self.snapshot.clone(),
             tally: self.tally.clone(),
         };
-        let (scan, files, moving) = (self.scan.clone(), self.files.clone(), self.moving.clone());
+        let (mut scan, files, moving) = (self.scan.clone(), self.files.clone(), self.moving.clone());
         let batches = async move {
-            let without = files.seqs(&moving).await?;
+            scan.without = files.seqs(&moving).await?;
             let batches = shape.snapshot.hot(scan).await;
             let batches = batches.map_err(|error| DataFusionError::External(Box::new(error)))?;
-            Ok::<_, DataFusionError>(batches.map(move |batch| shape.shaped(&batch?, &without)))
+            Ok::<_, DataFusionError>(batches.map(move |batch| shape.shaped(&batch?)))
         };
         let batches = futures_util::stream::once(batches).try_flatten();
         Box::pin(RecordBatchStreamAdapter::new(self.schema.clone(), batches))
@@ -195,8 +193,7 @@ struct Shape {
 }
 
 impl Shape {
-    fn shaped(&self, read: &RecordBatch, without: &HashSet<i64>) -> Result<RecordBatch> {
-        let read = &leave_out(read, without)?;
+    fn shaped(&self, read: &RecordBatch) -> Result<RecordBatch> {
         self.tally.hot_rows.fetch_add(read.num_rows() as u64, Ordering::Relaxed);
         let declared = match self.declared.is_empty() {
             true => Vec::new(),
@@ -218,15 +215,6 @@ impl Shape {
         let rows = RecordBatchOptions::new().with_row_count(Some(read.num_rows()));
         Ok(RecordBatch::try_new_with_options(self.schema.clone(), shaped, &rows)?)
     }
-}
-
-fn leave_out(read: &RecordBatch, without: &HashSet<i64>) -> Result<RecordBatch> {
-    if without.is_empty() {
-        return Ok(read.clone());
-    }
-    let seqs = column(read, "seq")?.as_primitive::<Int64Type>();
-    let stays: BooleanArray = seqs.values().iter().map(|seq| Some(!without.contains(seq))).collect();
-    Ok(filter_record_batch(read, &stays)?)
 }
 
 fn days(at: &ArrayRef) -> ArrayRef {

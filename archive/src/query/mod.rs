@@ -26,7 +26,6 @@ use std::time::{Duration, Instant};
 use datafusion::datasource::object_store::ObjectStoreUrl;
 use datafusion::execution::context::SessionState;
 use metrics::{counter, histogram};
-use object_store::ObjectStore;
 use tokio::sync::Semaphore;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -41,6 +40,7 @@ pub use self::parameters::{Kind, Parameter, Parameters};
 pub use self::rows::Column;
 pub use self::scanned::{Scanned, Skipped};
 pub use self::wanted::DAY;
+use crate::cold::Store;
 use crate::columns;
 use crate::flows::{self, Flow};
 use crate::ledger::Ledger;
@@ -77,20 +77,20 @@ struct Inner {
 }
 
 impl Engine {
-    /// `cold` is the root of the cold tier, `flows` the directory of the flow
-    /// files, which are read anew for each question.
+    /// `flows` is the directory of the flow files, which are read anew for each
+    /// question.
     ///
     /// # Errors
     /// Where there is no room to spill to.
     pub fn new(
         ledger: Arc<dyn Ledger>,
-        cold: Arc<dyn ObjectStore>,
+        cold: Store,
         flows: PathBuf,
         limits: &Limits,
     ) -> Result<Self, datafusion::error::DataFusionError> {
         let runtime = limits.runtime()?;
         let store = ObjectStoreUrl::parse(STORE)?;
-        runtime.register_object_store(store.as_ref(), cold.clone());
+        runtime.register_object_store(store.as_ref(), cold.objects().clone());
         let footers = runtime.cache_manager.get_file_metadata_cache();
         Ok(Self(Arc::new(Inner {
             ledger,

@@ -4,7 +4,6 @@ use std::time::Duration;
 use http_body_util::{BodyExt, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::{Method, Request, Response, StatusCode};
-use object_store::ObjectStore;
 use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -12,6 +11,7 @@ use serde_json::json;
 
 use super::Metrics;
 use super::problem::{Body, json, problem, refused, whole};
+use crate::cold::Store;
 use crate::ledger::Ledger;
 use crate::query::{Answer, Engine, Parameters, Question};
 
@@ -34,9 +34,7 @@ const PING: Duration = Duration::from_secs(5);
 pub struct Service {
     pub engine: Engine,
     pub ledger: Arc<dyn Ledger>,
-    pub cold: Arc<dyn ObjectStore>,
-    /// Where the cold tier is, without what is secret.
-    pub cold_url: String,
+    pub cold: Store,
     pub metrics: Metrics,
 }
 
@@ -106,9 +104,7 @@ impl Service {
         let away = |detail: String| problem(StatusCode::SERVICE_UNAVAILABLE, &detail);
         let looked = async {
             self.ledger.ping().await.map_err(|error| error.to_string())?;
-            let listed = self.cold.list_with_delimiter(None).await;
-            listed.map_err(|error| format!("cold tier {}: {error}", self.cold_url))?;
-            Ok::<_, String>(())
+            self.cold.ping().await.map_err(|error| error.to_string())
         };
         match tokio::time::timeout(PING, looked).await {
             Ok(Ok(())) => json(
@@ -116,7 +112,7 @@ impl Service {
                 &json!({
                     "version": env!("CARGO_PKG_VERSION"),
                     "ledger": self.ledger.kind(),
-                    "cold": self.cold_url,
+                    "cold": self.cold.url(),
                 }),
             ),
             Ok(Err(why)) => away(why),
