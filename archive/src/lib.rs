@@ -5,8 +5,12 @@
 //! and the hot rows of the ledger together, as one table for each flow; `server`
 //! offers both to the host.
 
+pub mod cli;
 pub mod cold;
 pub mod columns;
 pub mod flows;
 pub mod ledger;
 pub mod moving;
+pub mod query;
+pub mod server;
+pub mod settings;
