@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use async_stream::try_stream;
 use datafusion::arrow::array::{Array, AsArray, RecordBatch, Scalar, StringArray};
 use datafusion::arrow::compute::kernels::cmp;
 use datafusion::arrow::datatypes::Int64Type;
 use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use futures_util::{Stream, StreamExt, TryStreamExt};
+use futures_util::stream::BoxStream;
+use futures_util::{StreamExt, TryStreamExt};
 use object_store::ObjectStoreExt;
 use parquet::arrow::ParquetRecordBatchStreamBuilder;
 use parquet::arrow::ProjectionMask;
@@ -63,18 +63,17 @@ pub async fn gone(
     store: &Store,
     file: &ColdFile,
     at_a_time: usize,
-) -> Result<impl Stream<Item = Result<Vec<Gone>, Error>> + use<>, Error> {
+) -> Result<BoxStream<'static, Result<Vec<Gone>, Error>>, Error> {
     let builder = open(store, file).await?.with_batch_size(at_a_time);
     let mask = mask(&builder, file, &["seq", "id", "body_hash", "deliveries"])?;
     let read = builder.with_projection(mask).build();
-    let mut read = read.map_err(|error| damaged(store, file, error))?;
+    let read = read.map_err(|error| damaged(store, file, error))?;
     let (store, file) = (store.clone(), file.clone());
-    Ok(try_stream! {
-        while let Some(batch) = read.next().await {
-            let batch = batch.map_err(|error| damaged(&store, &file, error))?;
-            yield gone_of(&batch, &file)?;
-        }
-    })
+    let gone = read.map(move |batch| {
+        let batch = batch.map_err(|error| damaged(&store, &file, error))?;
+        gone_of(&batch, &file)
+    });
+    Ok(gone.boxed())
 }
 
 fn gone_of(batch: &RecordBatch, file: &ColdFile) -> Result<Vec<Gone>, Error> {
@@ -108,7 +107,7 @@ pub async fn find(store: &Store, file: &ColdFile, id: &str) -> Result<Option<Rec
     for group in 0..builder.metadata().num_row_groups() {
         let filter = builder.get_row_group_column_bloom_filter(group, place).await;
         let filter = filter.map_err(|error| damaged(store, file, error))?;
-        if filter.is_none_or(|filter| filter.check(&id)) {
+        if filter.is_none_or(|filter| filter.check(id)) {
             groups.push(group);
         }
     }

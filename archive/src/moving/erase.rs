@@ -8,6 +8,7 @@ use datafusion::arrow::array::{
 };
 use datafusion::arrow::compute::kernels::{cmp, zip::zip};
 use datafusion::arrow::error::ArrowError;
+use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures_util::StreamExt;
@@ -118,7 +119,8 @@ fn without(
 ) -> SendableRecordBatchStream {
     let schema = rows.schema();
     let id = Scalar::new(StringArray::from(vec![id]));
-    let rows = rows.map(move |batch| Ok(blank(batch?, &id, at)?));
+    let blank = move |batch: Result<_, DataFusionError>| Ok(blank(batch?, &id, at)?);
+    let rows = rows.map(blank);
     Box::pin(RecordBatchStreamAdapter::new(schema, rows))
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use futures_util::{StreamExt, pin_mut};
+use futures_util::StreamExt;
 
 use super::{Error, Mover, Report, Step};
 use crate::cold::{self, ColdFile, State};
@@ -40,8 +40,7 @@ impl Mover {
 
     /// Removes the rows of a sealed file from the ledger. How many there were.
     pub(super) async fn finish(&self, file: &ColdFile) -> Result<u64, Error> {
-        let chunks = cold::gone(&self.store, file, self.limits.removed).await?;
-        pin_mut!(chunks);
+        let mut chunks = cold::gone(&self.store, file, self.limits.removed).await?;
         let mut removed = 0;
         while let Some(rows) = chunks.next().await {
             removed += self.ledger.remove(file, &rows?).await?;

@@ -45,12 +45,11 @@ impl Mover {
         let mut removal = None;
         let moved = self.days(flow, before, owned, &mut removal, report).await;
         let removed = end(&mut removal, report).await;
-        let whole = moved.and(removed);
-        let whole = match whole {
-            Ok(()) => self.merge(flow, report).await,
-            error => error,
+        let merged = match (&moved, &removed) {
+            (Ok(()), Ok(())) => self.merge(flow, report).await,
+            _ => Ok(()),
         };
-        if let Err(error) = whole {
+        for error in [moved, removed, merged].into_iter().filter_map(Result::err) {
             report.problem(&flow.name, &error);
         }
     }
@@ -72,9 +71,10 @@ impl Mover {
                 let Some((file, last)) = self.part(flow, day, after).await? else {
                     break;
                 };
-                end(removal, report).await?;
+                let removed = end(removal, report).await;
                 let rows = file.sealed.as_ref().map_or(0, |sealed| sealed.rows);
                 *removal = Some(self.start_removal(file, began, owned.clone()));
+                removed?;
                 if rows < self.limits.rows as u64 {
                     break;
                 }

@@ -15,6 +15,11 @@ const KEEPING: i32 = 0x666c_6f6f;
 /// Whoever keeps a decision does not take long.
 const WAIT: &str = "SET LOCAL lock_timeout = '30s'";
 
+/// Row by row through the indexes, whatever is thought of the size of a table
+/// that loses a million rows at a time.
+const REMOVING: &str = "SET LOCAL synchronous_commit = off;
+    SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off";
+
 const COLUMNS: &str = "number, flow, day, path, state, rows, bytes, first_at, last_at";
 
 pub(super) async fn all(client: &Client, flow: Option<&str>) -> Result<Vec<ColdFile>, Error> {
@@ -123,8 +128,7 @@ pub(super) async fn remove(
     rows: &[Gone],
 ) -> Result<u64, Error> {
     let transaction = locked(client, &file.flow).await?;
-    let lazily = "SET LOCAL synchronous_commit = off";
-    transaction.batch_execute(lazily).await?;
+    transaction.batch_execute(REMOVING).await?;
     let seqs: Vec<i64> = rows.iter().map(|row| row.seq).collect();
     let ids: Vec<&str> = rows.iter().map(|row| &*row.id).collect();
     // By the id, too: a ledger that was put back gives numbers again.

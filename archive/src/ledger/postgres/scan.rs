@@ -15,7 +15,7 @@ use futures_util::{Stream, StreamExt, pin_mut};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::Offset;
-use tokio_postgres::Row;
+use tokio_postgres::{Row, RowStream};
 use tokio_postgres::types::{FromSql, ToSql, Type};
 
 use super::lent::Lent;
@@ -209,20 +209,13 @@ async fn stream(
     let statement = lent.client()?.prepare(&select.sql).await?;
     let rows = lent.client()?.query_raw(&statement, select.parameters).await?;
     lent.reading = true;
-    let batches = try_stream! {
-        let read = batches(rows, select.schema, without, most);
-        pin_mut!(read);
-        while let Some(batch) = read.next().await {
-            yield batch?;
-        }
-        lent.reading = false;
-        drop(lent);
-    };
+    let batches = batches(lent, rows, select.schema, without, most);
     Ok(Box::pin(RecordBatchStreamAdapter::new(schema, batches)))
 }
 
 fn batches(
-    rows: tokio_postgres::RowStream,
+    mut lent: Lent,
+    rows: RowStream,
     schema: SchemaRef,
     without: Without,
     most: usize,
@@ -241,6 +234,8 @@ fn batches(
                 yield batch;
             }
         }
+        lent.reading = left == 0;
+        drop(lent);
         if let Some(batch) = filling.take()? {
             yield batch;
         }
