@@ -12,7 +12,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use datafusion::execution::SendableRecordBatchStream;
 use jiff::civil::Date;
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Row};
 
 use super::{ColdFile, Draft, Error, Gone, Ledger, Owned, Place, Sealed, Snapshot};
 
@@ -82,7 +82,8 @@ impl Shared {
         let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&file, flags).map_err(named)?;
         connection.busy_timeout(BUSY)?;
-        let owner = connection.pragma_query_value(None, "application_id", |row| row.get(0));
+        let owner = |row: &Row<'_>| row.get::<_, i32>(0);
+        let owner = connection.pragma_query_value(None, "application_id", owner);
         if owner.map_err(named)? != APPLICATION_ID {
             let file = file.display();
             return Err(Error::Other(format!("{file} is not a database of Floodgate")));

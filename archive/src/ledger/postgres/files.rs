@@ -69,8 +69,10 @@ pub(super) async fn begin(client: &mut Client, draft: &Draft) -> Result<ColdFile
     let insert = "INSERT INTO cold_files (flow, day, path, columns) VALUES ($1, $2, '', $3)
          RETURNING number";
     let columns = Json(&draft.columns);
-    let row = transaction.query_one(insert, &[&draft.flow, &draft.day, &columns]);
-    let number: i64 = row.await?.try_get(0)?;
+    let row = transaction
+        .query_one(insert, &[&draft.flow, &draft.day, &columns])
+        .await?;
+    let number: i64 = row.try_get(0)?;
     let path = cold::path(&draft.flow, draft.day, number);
     let place = "UPDATE cold_files SET path = $2 WHERE number = $1";
     transaction.execute(place, &[&number, &path.as_ref()]).await?;
@@ -111,8 +113,10 @@ pub(super) async fn seal(
          SET state = 'moving', rows = $2, bytes = $3, first_at = $4, last_at = $5,
              sealed_at = now()
          WHERE number = $1 AND state = 'writing'";
-    let seal = transaction.execute(seal, &[&file.number, &rows, &bytes, first_at, last_at]);
-    stale(file, seal.await? == 1)?;
+    let sealed = transaction
+        .execute(seal, &[&file.number, &rows, &bytes, first_at, last_at])
+        .await?;
+    stale(file, sealed == 1)?;
     let replace = "UPDATE cold_files SET state = 'replaced'
          WHERE number = ANY ($1) AND state IN ('moving', 'cold')";
     let replaced = transaction.execute(replace, &[&replaces]).await?;
@@ -167,8 +171,9 @@ async fn remember(
          ON CONFLICT (flow, id_hash) DO UPDATE SET file = EXCLUDED.file
          WHERE moved.file <> EXCLUDED.file";
     let insert = transaction.prepare_cached(insert).await?;
-    let inserted = transaction.execute(&insert, &[&file.flow, &ids, &bodies, &file.number]);
-    inserted.await?;
+    transaction
+        .execute(&insert, &[&file.flow, &ids, &bodies, &file.number])
+        .await?;
     Ok(())
 }
 

@@ -224,14 +224,19 @@ fn batches(
         pin_mut!(rows);
         let mut filling = Rows::new(schema);
         let mut left = most;
-        while left > 0 && let Some(row) = rows.next().await {
+        while left > 0 {
+            let Some(row) = rows.next().await else {
+                break;
+            };
             let row = row.map_err(|error| external(error.into()))?;
             if !add(&mut filling, &row, &without).map_err(external)? {
                 continue;
             }
             left -= 1;
-            if filling.is_full() && let Some(batch) = filling.take()? {
-                yield batch;
+            if filling.is_full() {
+                if let Some(batch) = filling.take()? {
+                    yield batch;
+                }
             }
         }
         lent.reading = left == 0;
