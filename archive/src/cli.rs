@@ -1,3 +1,5 @@
+mod run;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -24,6 +26,8 @@ struct Cli {
 enum Command {
     /// Answer queries over HTTP, and move old entries when told to
     Serve(Box<Serve>),
+    /// Move what is older than `[keep] hot` of each flow out of the ledger
+    Run(Box<run::Run>),
 }
 
 #[derive(Args, Debug)]
@@ -75,7 +79,7 @@ fn cores() -> usize {
 /// What `main` does.
 pub fn main() -> ExitCode {
     match run(Cli::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("floodgate-archive: {error:#}");
             ExitCode::FAILURE
@@ -83,7 +87,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(cli: Cli) -> anyhow::Result<()> {
+fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(std::io::stderr).init();
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -93,7 +97,8 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         .enable_all()
         .build()?;
     match cli.command {
-        Command::Serve(serve) => runtime.block_on(serve.run()),
+        Command::Serve(serve) => runtime.block_on(serve.run()).map(|()| ExitCode::SUCCESS),
+        Command::Run(run) => runtime.block_on(run.run()),
     }
 }
 

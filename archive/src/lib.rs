@@ -10,6 +10,7 @@ pub mod cold;
 pub mod columns;
 pub mod flows;
 pub mod ledger;
+pub mod moving;
 pub mod query;
 pub mod server;
 pub mod settings;
