@@ -1,9 +1,11 @@
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::{Method, Request, Response, StatusCode};
+use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -11,8 +13,10 @@ use serde_json::json;
 
 use super::Metrics;
 use super::problem::{Body, json, problem, refused, whole};
-use crate::cold::Store;
-use crate::ledger::Ledger;
+use crate::cold::{self, Store};
+use crate::flows::{self, Flow};
+use crate::ledger::{self, Ledger};
+use crate::moving::{self, Mover};
 use crate::query::{Answer, Engine, Parameters, Question};
 
 /// The longest statement and all of its values.
@@ -27,6 +31,9 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// No question may hold its memory for longer.
 const LONGEST: Duration = Duration::from_secs(600);
 
+/// How long an erasure waits for a pass to end.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// How long the ledger and the cold tier have to say that they are there.
 const PING: Duration = Duration::from_secs(5);
 
@@ -35,6 +42,9 @@ pub struct Service {
     pub engine: Engine,
     pub ledger: Arc<dyn Ledger>,
     pub cold: Store,
+    pub mover: Mover,
+    /// The directory of the flow files.
+    pub flows: PathBuf,
     pub metrics: Metrics,
 }
 
@@ -62,6 +72,16 @@ struct Plan {
     parameters: Parameters,
 }
 
+#[derive(Deserialize)]
+struct Nothing {}
+
+/// `file` may be told; the ledger knows better.
+#[derive(Deserialize)]
+struct Erase {
+    flow: String,
+    id: String,
+}
+
 #[derive(Serialize)]
 struct Answered<'a> {
     #[serde(flatten)]
@@ -87,6 +107,14 @@ impl Service {
             },
             ["plan"] if post => match body::<Plan>(request).await {
                 Ok(plan) => self.plan(&plan).await,
+                Err(refusal) => refusal,
+            },
+            ["run"] if post => match body(request).await {
+                Ok(Nothing {}) => self.run().await,
+                Err(refusal) => refusal,
+            },
+            ["erase"] if post => match body(request).await {
+                Ok(erase) => self.erase(erase).await,
                 Err(refusal) => refusal,
             },
             ["entries", flow, file, id] if get => match file.parse() {
@@ -143,6 +171,54 @@ impl Service {
         }
     }
 
+    /// Goes on where the caller does not wait for its end.
+    async fn run(&self) -> Response<Body> {
+        let flows = match self.flows().await {
+            Ok(flows) => flows,
+            Err(refusal) => return refusal,
+        };
+        let mover = self.mover.clone();
+        let pass = tokio::spawn(async move { mover.run(&flows, Timestamp::now()).await });
+        match pass.await {
+            Ok(Ok(report)) => json(StatusCode::OK, &report),
+            Ok(Err(error)) => not_moved(&error),
+            Err(error) => problem(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
+        }
+    }
+
+    async fn erase(&self, erase: Erase) -> Response<Body> {
+        let flows = match self.flows().await {
+            Ok(flows) => flows,
+            Err(refusal) => return refusal,
+        };
+        // The flow may be gone, and what it kept is not.
+        let flow = flows.into_iter().find(|flow| flow.name == erase.flow);
+        let columns = flow.map(|flow| flow.columns).unwrap_or_default();
+        let mover = self.mover.clone();
+        let erased = tokio::spawn(async move {
+            mover.erase(&erase.flow, &columns, &erase.id, PATIENCE).await
+        });
+        match erased.await {
+            Ok(Ok(files)) => {
+                self.engine.forget();
+                json(StatusCode::OK, &json!({ "files": files }))
+            }
+            Ok(Err(error)) => not_moved(&error),
+            Err(error) => problem(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
+        }
+    }
+
+    async fn flows(&self) -> Result<Vec<Flow>, Response<Body>> {
+        let dir = self.flows.clone();
+        let failed = |error: &dyn std::fmt::Display| {
+            problem(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string())
+        };
+        match tokio::task::spawn_blocking(move || flows::load(&dir)).await {
+            Ok(flows) => flows.map_err(|error| failed(&error)),
+            Err(error) => Err(failed(&error)),
+        }
+    }
+
     async fn entry(&self, flow: &str, file: i64, id: &str) -> Response<Body> {
         match self.engine.entry(flow, file, id).await {
             Ok(Some(entry)) => json(StatusCode::OK, &entry),
@@ -150,6 +226,18 @@ impl Service {
             Err(error) => refused(&error),
         }
     }
+}
+
+fn not_moved(error: &moving::Error) -> Response<Body> {
+    use moving::Error::{Busy, Cold, Ledger, Left};
+    let status = match error {
+        Busy => StatusCode::CONFLICT,
+        Ledger(ledger::Error::Away(_)) | Cold(cold::Error::Store { .. }) => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
+        Ledger(_) | Cold(_) | Left(_) => StatusCode::INTERNAL_SERVER_ERROR,
+    };
+    problem(status, &error.to_string())
 }
 
 /// The body of a call, or the refusal of one that is none.
