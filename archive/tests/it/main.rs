@@ -1,0 +1,8 @@
+//! The archive on real ledgers and real files.
+
+mod erasing;
+mod faults;
+mod killed;
+mod merging;
+mod moving;
+mod support;
