@@ -139,7 +139,8 @@ mod tests {
 
     #[test]
     fn nothing_is_typed_too() {
-        let json = r#"{"x": {"type": "date", "value": null}, "n": {"type": "integer", "value": 3}}"#;
+        let json =
+            r#"{"x": {"type": "date", "value": null}, "n": {"type": "integer", "value": 3}}"#;
         assert_eq!(
             bound("SELECT $x IS NULL LIMIT $n", json),
             "SELECT CAST(NULL AS DATE) IS NULL LIMIT 3"

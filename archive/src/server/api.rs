@@ -121,9 +121,10 @@ impl Service {
                 Ok(file) => self.entry(&decoded(flow), file, &decoded(id)).await,
                 Err(_) => problem(StatusCode::NOT_FOUND, "a file has a number"),
             },
-            ["healthz" | "metrics" | "query" | "plan" | "run" | "erase"] => {
-                problem(StatusCode::METHOD_NOT_ALLOWED, "another method is answered here")
-            }
+            ["healthz" | "metrics" | "query" | "plan" | "run" | "erase"] => problem(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "another method is answered here",
+            ),
             _ => problem(StatusCode::NOT_FOUND, "nothing is here"),
         }
     }
@@ -131,7 +132,10 @@ impl Service {
     async fn health(&self) -> Response<Body> {
         let away = |detail: String| problem(StatusCode::SERVICE_UNAVAILABLE, &detail);
         let looked = async {
-            self.ledger.ping().await.map_err(|error| error.to_string())?;
+            self.ledger
+                .ping()
+                .await
+                .map_err(|error| error.to_string())?;
             self.cold.ping().await.map_err(|error| error.to_string())
         };
         match tokio::time::timeout(PING, looked).await {
@@ -159,13 +163,23 @@ impl Service {
             explain: query.explain,
         };
         match self.engine.answer(question).await {
-            Ok((answer, cached)) => json(StatusCode::OK, &Answered { answer: &answer, cached }),
+            Ok((answer, cached)) => json(
+                StatusCode::OK,
+                &Answered {
+                    answer: &answer,
+                    cached,
+                },
+            ),
             Err(error) => refused(&error),
         }
     }
 
     async fn plan(&self, plan: &Plan) -> Response<Body> {
-        match self.engine.check(&plan.flow, &plan.sql, &plan.parameters).await {
+        match self
+            .engine
+            .check(&plan.flow, &plan.sql, &plan.parameters)
+            .await
+        {
             Ok(()) => json(StatusCode::OK, &json!({})),
             Err(error) => refused(&error),
         }
@@ -196,7 +210,9 @@ impl Service {
         let columns = flow.map(|flow| flow.columns).unwrap_or_default();
         let mover = self.mover.clone();
         let erased = tokio::spawn(async move {
-            mover.erase(&erase.flow, &columns, &erase.id, PATIENCE).await
+            mover
+                .erase(&erase.flow, &columns, &erase.id, PATIENCE)
+                .await
         });
         match erased.await {
             Ok(Ok(files)) => {
@@ -250,7 +266,12 @@ async fn body<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, Resp
             return Err(problem(StatusCode::PAYLOAD_TOO_LARGE, &detail));
         }
         Ok(Err(error)) => return Err(problem(StatusCode::BAD_REQUEST, &error.to_string())),
-        Err(_) => return Err(problem(StatusCode::REQUEST_TIMEOUT, "its body took too long")),
+        Err(_) => {
+            return Err(problem(
+                StatusCode::REQUEST_TIMEOUT,
+                "its body took too long",
+            ));
+        }
     };
     parsed(&whole)
 }

@@ -21,7 +21,10 @@ async fn archived() -> Rig {
 
 async fn file_of(rig: &Rig, day: &str) -> (String, PathBuf) {
     let files = rig.ledger.files(Some("events")).await.unwrap();
-    let file = files.into_iter().find(|file| file.day.to_string() == day).unwrap();
+    let file = files
+        .into_iter()
+        .find(|file| file.day.to_string() == day)
+        .unwrap();
     let path = rig.dir.path().join("cold").join(&file.path);
     (file.path, path)
 }
@@ -35,11 +38,27 @@ async fn a_file_that_was_cut_short_is_named_and_left_out_until_it_is_back() {
     for _ in 0..2 {
         fs::write(&path, &whole[..whole.len() / 2]).unwrap();
         let answer = rig.ask("events", COUNT, json!({})).await.unwrap();
-        let days: Vec<String> = cells(&answer).into_iter().map(|row| row[0].clone()).collect();
-        assert_eq!(days, ["2026-01-01", "2026-01-03", "2026-01-04", "2026-01-05", "2026-01-06"]);
+        let days: Vec<String> = cells(&answer)
+            .into_iter()
+            .map(|row| row[0].clone())
+            .collect();
+        assert_eq!(
+            days,
+            [
+                "2026-01-01",
+                "2026-01-03",
+                "2026-01-04",
+                "2026-01-05",
+                "2026-01-06"
+            ]
+        );
         assert_eq!(answer.skipped.len(), 1, "{:?}", answer.skipped);
         assert_eq!(answer.skipped[0].file, name);
-        assert!(answer.skipped[0].why.contains("cut short"), "{:?}", answer.skipped);
+        assert!(
+            answer.skipped[0].why.contains("cut short"),
+            "{:?}",
+            answer.skipped
+        );
         // Another day needs no file that is damaged.
         let other = "SELECT count(*) FROM events WHERE day = '2026-01-03'";
         let other = rig.ask("events", other, json!({})).await.unwrap();
@@ -102,44 +121,77 @@ async fn columns_are_as_they_are_declared_today_in_files_of_any_age() {
         at: at.to_owned(),
         body: json!({"user_id": id, "n": n, "properties": {"country": "UA"}}),
     };
-    rig.keep("events", &[event("a", "2026-01-01T00:00:00Z", 9)]).await;
+    rig.keep("events", &[event("a", "2026-01-01T00:00:00Z", 9)])
+        .await;
     rig.archive("2026-01-09T00:00:00Z").await;
     let after = format!(
         "{keep}n = {{ field = \"/n\", type = \"integer\" }}\nuser_id = {{ field = \"/user_id\" }}\n\
          country = {{ field = \"/properties/country\" }}\n"
     );
     rig = rig.with_flow("events", &after);
-    rig.keep("events", &[event("b", "2026-01-02T00:00:00Z", 10)]).await;
+    rig.keep("events", &[event("b", "2026-01-02T00:00:00Z", 10)])
+        .await;
     rig.archive("2026-01-10T00:00:00Z").await;
-    rig.keep("events", &[event("c", "2026-01-03T00:00:00Z", 11)]).await;
+    rig.keep("events", &[event("c", "2026-01-03T00:00:00Z", 11)])
+        .await;
     // As text 9 would be the largest.
-    let sql = "SELECT user_id, n + 1, country FROM events WHERE n > 8 AND country = 'UA' ORDER BY n";
+    let sql =
+        "SELECT user_id, n + 1, country FROM events WHERE n > 8 AND country = 'UA' ORDER BY n";
     let expected = [["a", "10", "UA"], ["b", "11", "UA"], ["c", "12", "UA"]];
     assert_eq!(rig.cells("events", sql).await, expected);
-    assert_eq!(rig.cells("events", "SELECT max(n), count(*) FROM events").await, [["11", "3"]]);
-    assert_eq!(rig.cells("events", "SELECT id FROM events WHERE n = 9").await, [["a"]]);
+    assert_eq!(
+        rig.cells("events", "SELECT max(n), count(*) FROM events")
+            .await,
+        [["11", "3"]]
+    );
+    assert_eq!(
+        rig.cells("events", "SELECT id FROM events WHERE n = 9")
+            .await,
+        [["a"]]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_erased_is_a_fact_without_a_body() {
     let rig = archived().await;
     let id = "e-2-7";
-    let user = format!("SELECT user_id, json_text(body, 'event_type') FROM events WHERE id = '{id}'");
+    let user =
+        format!("SELECT user_id, json_text(body, 'event_type') FROM events WHERE id = '{id}'");
     assert_ne!(rig.cells("events", &user).await[0][0], "null");
-    let columns = rig.load().into_iter().find(|flow| flow.name == "events").unwrap().columns;
-    let erased = rig.mover().erase("events", &columns, id, Duration::ZERO).await.unwrap();
+    let columns = rig
+        .load()
+        .into_iter()
+        .find(|flow| flow.name == "events")
+        .unwrap()
+        .columns;
+    let erased = rig
+        .mover()
+        .erase("events", &columns, id, Duration::ZERO)
+        .await
+        .unwrap();
     assert_eq!(erased.len(), 1);
     assert_eq!(rig.cells("events", &user).await, [["null", "null"]]);
     let fact = format!("SELECT body, erased_at IS NULL, event_type FROM events WHERE id = '{id}'");
-    assert_eq!(rig.cells("events", &fact).await, [["null", "false", "null"]]);
-    assert_eq!(rig.cells("events", "SELECT count(*) FROM events").await, [["360"]]);
+    assert_eq!(
+        rig.cells("events", &fact).await,
+        [["null", "false", "null"]]
+    );
+    assert_eq!(
+        rig.cells("events", "SELECT count(*) FROM events").await,
+        [["360"]]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_entry_is_found_by_its_id_wherever_it_was_moved() {
     let rig = archived().await;
     let file = rig.ledger.moved("events", "e-3-10").await.unwrap().unwrap();
-    let entry = rig.engine.entry("events", file, "e-3-10").await.unwrap().unwrap();
+    let entry = rig
+        .engine
+        .entry("events", file, "e-3-10")
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(entry["id"], "e-3-10");
     assert_eq!(entry["at"], "2026-01-03T10:10:07.5Z");
     assert_eq!(entry["reasons"], json!(["one", "two"]));
@@ -148,6 +200,18 @@ async fn an_entry_is_found_by_its_id_wherever_it_was_moved() {
     let body: serde_json::Value = serde_json::from_str(entry["body"].as_str().unwrap()).unwrap();
     assert_eq!(body["event_id"], "e-3-10");
     // Who asks may have heard of a file that was merged since.
-    assert!(rig.engine.entry("events", file + 1000, "e-3-10").await.unwrap().is_some());
-    assert!(rig.engine.entry("events", file, "e-9-9").await.unwrap().is_none());
+    assert!(
+        rig.engine
+            .entry("events", file + 1000, "e-3-10")
+            .await
+            .unwrap()
+            .is_some()
+    );
+    assert!(
+        rig.engine
+            .entry("events", file, "e-9-9")
+            .await
+            .unwrap()
+            .is_none()
+    );
 }

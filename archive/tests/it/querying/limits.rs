@@ -43,13 +43,22 @@ async fn a_statement_reads_its_flow_and_nothing_else() {
         "",
     ] {
         let answer = rig.ask("events", sql, json!({})).await;
-        assert!(matches!(answer, Err(Error::Statement(_))), "{sql}: {answer:?}");
+        assert!(
+            matches!(answer, Err(Error::Statement(_))),
+            "{sql}: {answer:?}"
+        );
         let checked = rig.engine.check("events", sql, &Default::default()).await;
-        assert!(matches!(checked, Err(Error::Statement(_))), "{sql}: {checked:?}");
+        assert!(
+            matches!(checked, Err(Error::Statement(_))),
+            "{sql}: {checked:?}"
+        );
     }
     let nobody = rig.ask("nobody", "SELECT 1", json!({})).await;
     assert!(matches!(nobody, Err(Error::NoFlow(_))), "{nobody:?}");
-    assert_eq!(rig.cells("events", "SELECT count(*) FROM \"events\"").await, [["360"]]);
+    assert_eq!(
+        rig.cells("events", "SELECT count(*) FROM \"events\"").await,
+        [["360"]]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -65,16 +74,27 @@ async fn a_parameter_is_a_value_of_its_type_and_may_be_null() {
         "b": {"type": "boolean", "value": true},
     });
     let row = cells(&rig.ask("events", sql, parameters).await.unwrap()).remove(0);
-    assert_eq!(row[..3], ["2026-02-28", "2026-02-28T00:00:00Z", "-9223372036854775808"]);
+    assert_eq!(
+        row[..3],
+        ["2026-02-28", "2026-02-28T00:00:00Z", "-9223372036854775808"]
+    );
     assert_eq!(row[3].parse::<f64>().unwrap(), -1.5e300);
     assert_eq!(row[4..], ["a' OR '1' = '1", "true"]);
     for kind in ["date", "time", "integer", "number", "text", "boolean"] {
         let none = json!({"x": {"type": kind, "value": null}});
-        let answer = rig.ask("events", "SELECT $x, $x IS NULL FROM events LIMIT 1", none).await;
+        let answer = rig
+            .ask("events", "SELECT $x, $x IS NULL FROM events LIMIT 1", none)
+            .await;
         assert_eq!(cells(&answer.unwrap()), [["null", "true"]], "{kind}");
     }
     let injected = json!({"id": {"type": "text", "value": "' OR 1 = 1 --"}});
-    let answer = rig.ask("events", "SELECT count(*) FROM events WHERE id = $id", injected).await;
+    let answer = rig
+        .ask(
+            "events",
+            "SELECT count(*) FROM events WHERE id = $id",
+            injected,
+        )
+        .await;
     assert_eq!(cells(&answer.unwrap()), [["0"]]);
     let missing = rig.ask("events", "SELECT $x", json!({})).await;
     assert!(matches!(&missing, Err(Error::Parameters(wrong)) if wrong[0].parameter == "x"));
@@ -90,22 +110,44 @@ async fn a_query_that_takes_too_long_ends() {
     let started = Instant::now();
     let answer = rig.engine.answer(question).await;
     assert!(matches!(answer, Err(Error::TooLong(_))), "{answer:?}");
-    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+    assert!(
+        started.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        started.elapsed()
+    );
     // One place is enough for the next: its work has ended, too.
-    assert_eq!(rig.cells("events", "SELECT count(*) FROM events").await, [["360"]]);
+    assert_eq!(
+        rig.cells("events", "SELECT count(*) FROM events").await,
+        [["360"]]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_query_that_takes_too_much_is_told_which_limit_it_met() {
-    let memory = Limits { memory: 4 << 20, spill_most: 1 << 20, ..limits() };
+    let memory = Limits {
+        memory: 4 << 20,
+        spill_most: 1 << 20,
+        ..limits()
+    };
     let rig = Rig::with_limits(memory);
     let sql = "SELECT value % 1000000007 AS n, count(*) FROM generate_series(1, 3000000) \
                GROUP BY n ORDER BY n DESC LIMIT 1";
     let answer = rig.ask("events", sql, json!({})).await;
-    assert!(matches!(answer, Err(Error::Memory(_) | Error::Disk(_))), "{answer:?}");
-    let long = rig.ask("events", "SELECT value FROM generate_series(1, 100001)", json!({})).await;
+    assert!(
+        matches!(answer, Err(Error::Memory(_) | Error::Disk(_))),
+        "{answer:?}"
+    );
+    let long = rig
+        .ask(
+            "events",
+            "SELECT value FROM generate_series(1, 100001)",
+            json!({}),
+        )
+        .await;
     assert!(matches!(long, Err(Error::TooMuch(_))), "{long:?}");
-    let most = rig.cells("events", "SELECT value FROM generate_series(1, 100000)").await;
+    let most = rig
+        .cells("events", "SELECT value FROM generate_series(1, 100000)")
+        .await;
     assert_eq!(most.len(), 100_000);
 }
 
@@ -128,7 +170,11 @@ async fn the_same_question_is_answered_again_until_its_answer_is_old() {
     };
     rig.keep("events", &[late]).await;
     assert_eq!(ask(3_600_000, 0).await, ("360".to_owned(), true));
-    assert_eq!(ask(3_600_000, 1).await, ("362".to_owned(), false), "another value");
+    assert_eq!(
+        ask(3_600_000, 1).await,
+        ("362".to_owned(), false),
+        "another value"
+    );
     assert_eq!(ask(0, 0).await, ("361".to_owned(), false), "not cached");
     assert_eq!(ask(1, 0).await.0, "361");
     rig.engine.forget();
@@ -161,6 +207,12 @@ async fn json_is_read_by_its_path() {
                json_get(body, 'properties') FROM events WHERE id = 'e-1-3'";
     let properties = "{\"country\":\"UA\",\"it's\":3}";
     let country = || "UA".to_owned();
-    let expected = vec![country(), country(), country(), "null".to_owned(), properties.to_owned()];
+    let expected = vec![
+        country(),
+        country(),
+        country(),
+        "null".to_owned(),
+        properties.to_owned(),
+    ];
     assert_eq!(rig.cells("events", sql).await, [expected]);
 }

@@ -39,7 +39,11 @@ impl Rig {
     pub async fn postgres() -> Self {
         let url = support::database().await;
         let plain = Plain::Postgres(support::connect(&url).await.unwrap());
-        Self::new(plain, Some(Arc::new(Postgres::connect(url.parse().unwrap()).unwrap())), limits())
+        Self::new(
+            plain,
+            Some(Arc::new(Postgres::connect(url.parse().unwrap()).unwrap())),
+            limits(),
+        )
     }
 
     pub fn embedded() -> Self {
@@ -65,7 +69,14 @@ impl Rig {
         let store = Store::open(dir.path().join("cold").to_str().unwrap(), []).unwrap();
         let flows = Path::new(env!("CARGO_MANIFEST_DIR")).join("../flows");
         let engine = Engine::new(ledger.clone(), store.clone(), flows.clone(), &limits).unwrap();
-        Self { dir, ledger, store, engine, flows, plain }
+        Self {
+            dir,
+            ledger,
+            store,
+            engine,
+            flows,
+            plain,
+        }
     }
 
     /// The same ledger and files, and a flow file of its own.
@@ -84,7 +95,11 @@ impl Rig {
 
     /// Moves everything that is a week older than `now`.
     pub async fn archive(&self, now: &str) {
-        let report = self.mover().run(&self.load(), now.parse().unwrap()).await.unwrap();
+        let report = self
+            .mover()
+            .run(&self.load(), now.parse().unwrap())
+            .await
+            .unwrap();
         assert_eq!(report.problems, Vec::<String>::new());
     }
 
@@ -101,10 +116,14 @@ impl Rig {
     fn insert(&self, flow: &str, entry: &Entry) -> String {
         let at: Timestamp = entry.at.parse().unwrap();
         let (time, hash) = match self.plain {
-            Plain::Postgres(_) => (format!("'{at}'"), "'\\x00112233445566778899aabbccddeeff'::bytea"),
-            Plain::Embedded(_) => {
-                (at.as_millisecond().to_string(), "x'00112233445566778899aabbccddeeff'")
-            }
+            Plain::Postgres(_) => (
+                format!("'{at}'"),
+                "'\\x00112233445566778899aabbccddeeff'::bytea",
+            ),
+            Plain::Embedded(_) => (
+                at.as_millisecond().to_string(),
+                "x'00112233445566778899aabbccddeeff'",
+            ),
         };
         let reasons = match self.plain {
             Plain::Postgres(_) => "'{one,two}'",
@@ -173,7 +192,10 @@ impl Rig {
         match self.plain {
             Plain::Postgres(_) => format!("({} - '{start}'::date)", self.day()),
             Plain::Embedded(_) => {
-                format!("CAST(julianday({}) - julianday('{start}') AS INTEGER)", self.day())
+                format!(
+                    "CAST(julianday({}) - julianday('{start}') AS INTEGER)",
+                    self.day()
+                )
             }
         }
     }
@@ -182,12 +204,19 @@ impl Rig {
     pub fn field(&self, path: &str) -> String {
         match (&self.plain, path.split_once('.')) {
             (Plain::Postgres(_), None) => format!("body ->> '{path}'"),
-            (Plain::Postgres(_), Some((outer, inner))) => format!("body -> '{outer}' ->> '{inner}'"),
+            (Plain::Postgres(_), Some((outer, inner))) => {
+                format!("body -> '{outer}' ->> '{inner}'")
+            }
             (Plain::Embedded(_), _) => format!("body ->> '$.{path}'"),
         }
     }
 
-    pub async fn ask(&self, flow: &str, sql: &str, parameters: Value) -> Result<Arc<Answer>, Error> {
+    pub async fn ask(
+        &self,
+        flow: &str,
+        sql: &str,
+        parameters: Value,
+    ) -> Result<Arc<Answer>, Error> {
         let question = question(flow, sql, parameters);
         self.engine.answer(question).await.map(|(answer, _)| answer)
     }
@@ -225,7 +254,9 @@ pub fn cells(answer: &Answer) -> Cells {
         Value::String(text) => text.clone(),
         other => other.to_string(),
     };
-    rows.iter().map(|row| row.iter().map(text).collect()).collect()
+    rows.iter()
+        .map(|row| row.iter().map(text).collect())
+        .collect()
 }
 
 pub struct Entry {
@@ -249,7 +280,11 @@ pub fn events() -> Vec<Entry> {
             };
             // Users of a day come from a window that moves by three a day.
             let user = (n * 7 + day * n) % 11 + day * 3;
-            let user = if n % 13 == 5 { Value::Null } else { json!(format!("u{user}")) };
+            let user = if n % 13 == 5 {
+                Value::Null
+            } else {
+                json!(format!("u{user}"))
+            };
             events.push(Entry {
                 id: format!("e-{day}-{n}"),
                 at: format!("2026-01-0{day}T{time}Z"),

@@ -41,7 +41,10 @@ async fn agree(rig: Rig) {
     for segment in SEGMENTS {
         plainly.push(all_plainly(&rig, segment).await);
     }
-    assert!(plainly[0].iter().all(|cells| cells.len() > 2), "{plainly:?}");
+    assert!(
+        plainly[0].iter().all(|cells| cells.len() > 2),
+        "{plainly:?}"
+    );
     assert_eq!(answers(&rig).await, plainly, "before");
 
     let mut mover = rig.mover();
@@ -49,9 +52,15 @@ async fn agree(rig: Rig) {
     mover.hook = Hook::new(|step| assert_ne!(step, Step::Removed, "stopped here"));
     let stopped = mover.run(&rig.load(), NOW.parse().unwrap()).await;
     let files = rig.ledger.files(Some("events")).await.unwrap();
-    assert!(files.iter().any(|file| file.state == State::Moving), "{stopped:?} {files:?}");
+    assert!(
+        files.iter().any(|file| file.state == State::Moving),
+        "{stopped:?} {files:?}"
+    );
     let left = rig.ask_plainly("SELECT count(*) FROM decisions").await;
-    assert!(left == [["335"]], "some rows of a file that counts are there still: {left:?}");
+    assert!(
+        left == [["335"]],
+        "some rows of a file that counts are there still: {left:?}"
+    );
     assert_eq!(answers(&rig).await, plainly, "during");
 
     rig.archive(NOW).await;
@@ -184,7 +193,8 @@ async fn a_day_is_whole_and_ends_before_midnight() {
     for _ in 0..2 {
         let answer = rig.ask("events", DAU, day.clone()).await.unwrap();
         assert_eq!(cells(&answer), [["2026-03-29", "2"]]);
-        let by_time = "SELECT id FROM events WHERE at >= '2026-03-29' AND at < '2026-03-30' ORDER BY at";
+        let by_time =
+            "SELECT id FROM events WHERE at >= '2026-03-29' AND at < '2026-03-30' ORDER BY at";
         assert_eq!(rig.cells("events", by_time).await, [["first"], ["last"]]);
         rig.archive("2026-06-01T00:00:00Z").await;
     }
@@ -198,7 +208,9 @@ async fn what_ships_for_transactions_counts() {
         at: format!("2026-01-01T0{}:30:00Z", n % 3),
         body: json!({"from_address": from, "to_address": "0xb", "value_eth": 1.5, "gas_price_gwei": 30}),
     };
-    let entries: Vec<Entry> = (0..9).map(|n| sent(n, if n < 6 { "0xa" } else { "0xc" })).collect();
+    let entries: Vec<Entry> = (0..9)
+        .map(|n| sent(n, if n < 6 { "0xa" } else { "0xc" }))
+        .collect();
     rig.keep("transactions", &entries).await;
     let ask = async |sql: &str| {
         let parameters = json!({
@@ -209,12 +221,24 @@ async fn what_ships_for_transactions_counts() {
         });
         cells(&rig.ask("transactions", sql, parameters).await.unwrap())
     };
-    let decisions = ask(include_str!("../../../../flows/stats/transactions-decisions.sql")).await;
+    let decisions = ask(include_str!(
+        "../../../../flows/stats/transactions-decisions.sql"
+    ))
+    .await;
     assert_eq!(decisions[2], ["2026-01-01T02:00:00Z", "HIGH", "3"]);
-    let reasons = ask(include_str!("../../../../flows/stats/transactions-reasons.sql")).await;
+    let reasons = ask(include_str!(
+        "../../../../flows/stats/transactions-reasons.sql"
+    ))
+    .await;
     assert_eq!(reasons, [["one", "9"]]);
-    let senders = ask(include_str!("../../../../flows/stats/transactions-senders.sql")).await;
+    let senders = ask(include_str!(
+        "../../../../flows/stats/transactions-senders.sql"
+    ))
+    .await;
     assert_eq!(senders, [["0xa", "6", "9.0", "0.9"]]);
-    let scores = ask(include_str!("../../../../flows/stats/transactions-scores.sql")).await;
+    let scores = ask(include_str!(
+        "../../../../flows/stats/transactions-scores.sql"
+    ))
+    .await;
     assert_eq!(scores, [["0.0", "0.5", "0"], ["0.5", "1.0", "9"]]);
 }
