@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 use tracing_subscriber::EnvFilter;
 
+use crate::moving::Mover;
 use crate::query::{Engine, Limits};
 use crate::server::{Metrics, Server, Service, Token};
 use crate::settings::PlaceSettings;
@@ -107,10 +108,12 @@ impl Serve {
         let token = self.token_file.as_deref().map(Token::read).transpose()?;
         let (ledger, cold) = (self.places.ledger()?, self.places.store()?);
         let flows = self.places.flows.clone();
-        let engine = Engine::new(ledger.clone(), cold.clone(), flows, &self.limits.limits());
+        let engine =
+            Engine::new(ledger.clone(), cold.clone(), flows.clone(), &self.limits.limits());
         let engine = engine.context("make room for queries; --spill names another directory")?;
         let metrics = Metrics::install()?;
-        let service = Service { engine, ledger, cold, metrics };
+        let mover = Mover::new(ledger.clone(), cold.clone());
+        let service = Service { engine, ledger, cold, mover, flows, metrics };
         let server = Server::bind(self.listen, token, service).await?;
         let stop = CancellationToken::new();
         tokio::spawn(stopped(stop.clone()));

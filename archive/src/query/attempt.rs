@@ -50,12 +50,19 @@ impl Attempt<'_> {
                 }
                 Err(Failure::Final(error)) => return Err(error),
                 Err(Failure::Files(error)) => {
-                    debug!(flow = self.flow.name, error, "query goes on without what is at fault");
+                    debug!(
+                        flow = self.flow.name,
+                        error, "query goes on without what is at fault"
+                    );
                     why = error;
                 }
             }
             if attempt > 0 {
-                let guilty = self.files.verify(tally.files()).await.map_err(Error::Away)?;
+                let guilty = self
+                    .files
+                    .verify(tally.files())
+                    .await
+                    .map_err(Error::Away)?;
                 if guilty.is_empty() {
                     break;
                 }
@@ -120,10 +127,16 @@ impl Attempt<'_> {
             tally: tally.clone(),
         };
         let table = table::of(Arc::new(cold), Arc::new(hot))?;
-        Ok(session::with_table(self.base, &self.flow.name, Arc::new(table))?)
+        Ok(session::with_table(
+            self.base,
+            &self.flow.name,
+            Arc::new(table),
+        )?)
     }
 }
 
 fn explained(plan: &Arc<dyn ExecutionPlan>) -> String {
-    DisplayableExecutionPlan::with_metrics(plan.as_ref()).indent(false).to_string()
+    DisplayableExecutionPlan::with_metrics(plan.as_ref())
+        .indent(false)
+        .to_string()
 }

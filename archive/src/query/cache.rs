@@ -30,7 +30,11 @@ struct AsAsked;
 impl Expiry<Key, Arc<Answer>> for AsAsked {
     fn expire_after_create(&self, key: &Key, answer: &Arc<Answer>, _: Instant) -> Option<Duration> {
         // A file that is back should show at once.
-        Some(if answer.skipped.is_empty() { key.lasts } else { Duration::ZERO })
+        Some(if answer.skipped.is_empty() {
+            key.lasts
+        } else {
+            Duration::ZERO
+        })
     }
 }
 

@@ -50,7 +50,9 @@ pub(super) struct ColdTable {
 
 impl std::fmt::Debug for ColdTable {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ColdTable").field("files", &self.counting.len()).finish_non_exhaustive()
+        f.debug_struct("ColdTable")
+            .field("files", &self.counting.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -88,14 +90,21 @@ impl TableProvider for ColdTable {
         let projection = projection.unwrap_or(&all);
         let mut scans = Vec::new();
         for (differing, files) in self.readable(&Wanted::of(filters), projection).await? {
-            let scan = Scan { table: self, state, projection, limit };
+            let scan = Scan {
+                table: self,
+                state,
+                projection,
+                limit,
+            };
             scans.push(match differing.is_empty() {
                 true => scan.as_written(files)?,
                 false => scan.computed(files, &differing)?,
             });
         }
         match scans.is_empty() {
-            true => Ok(Arc::new(EmptyExec::new(Arc::new(self.schema.project(projection)?)))),
+            true => Ok(Arc::new(EmptyExec::new(Arc::new(
+                self.schema.project(projection)?,
+            )))),
             false => UnionExec::try_new(scans),
         }
     }
@@ -112,10 +121,15 @@ impl ColdTable {
         projection: &[usize],
     ) -> Result<BTreeMap<Differing, Vec<ColdFile>>> {
         let mut files = self.counting.clone();
-        files.retain(|file| file.sealed.as_ref().is_some_and(|sealed| {
-            let (first, last) = (sealed.first_at.as_microsecond(), sealed.last_at.as_microsecond());
-            wanted.touches(first, last)
-        }));
+        files.retain(|file| {
+            file.sealed.as_ref().is_some_and(|sealed| {
+                let (first, last) = (
+                    sealed.first_at.as_microsecond(),
+                    sealed.last_at.as_microsecond(),
+                );
+                wanted.touches(first, last)
+            })
+        });
         let mut readable: BTreeMap<Differing, Vec<ColdFile>> = BTreeMap::new();
         for (file, columns) in self.files.look(files).await {
             match columns {
@@ -181,18 +195,23 @@ impl Scan<'_> {
         }
         let input = self.columns(files, read)?;
         let schema = input.schema();
-        let body: Arc<dyn PhysicalExpr> = Arc::new(PhysicalColumn::new_with_schema("body", &schema)?);
+        let body: Arc<dyn PhysicalExpr> =
+            Arc::new(PhysicalColumn::new_with_schema("body", &schema)?);
         let first = self.table.first_declared();
         let mut columns: Vec<(Arc<dyn PhysicalExpr>, String)> = Vec::new();
         for at in self.projection {
             let name = self.table.schema.field(*at).name();
-            let declared = at.checked_sub(first).and_then(|at| self.table.declared.get(at));
+            let declared = at
+                .checked_sub(first)
+                .and_then(|at| self.table.declared.get(at));
             let column: Arc<dyn PhysicalExpr> = match declared {
                 Some(column) if differing.contains(at) => {
                     let function = functions::declared(column);
                     let options = Arc::new(self.state.config_options().clone());
                     let body = vec![body.clone()];
-                    Arc::new(ScalarFunctionExpr::try_new(function, body, &schema, options)?)
+                    Arc::new(ScalarFunctionExpr::try_new(
+                        function, body, &schema, options,
+                    )?)
                 }
                 _ => Arc::new(PhysicalColumn::new_with_schema(name, &schema)?),
             };
@@ -214,13 +233,21 @@ impl Scan<'_> {
                 global: self.state.config_options().execution.parquet.clone(),
                 ..TableParquetOptions::default()
             })
-            .with_parquet_file_reader_factory(Arc::new(CachedParquetFileReaderFactory::new(store, footers)));
+            .with_parquet_file_reader_factory(Arc::new(CachedParquetFileReaderFactory::new(
+                store, footers,
+            )));
         let (mut rows, mut bytes) = (0, 0);
         let mut parts = Vec::with_capacity(files.len());
         for file in &files {
             let part = part(file, &in_files)?;
-            rows += file.sealed.as_ref().map_or(0, |sealed| sealed.rows as usize);
-            bytes += file.sealed.as_ref().map_or(0, |sealed| sealed.bytes as usize);
+            rows += file
+                .sealed
+                .as_ref()
+                .map_or(0, |sealed| sealed.rows as usize);
+            bytes += file
+                .sealed
+                .as_ref()
+                .map_or(0, |sealed| sealed.bytes as usize);
             parts.push(part);
         }
         let mut statistics = Statistics::new_unknown(&self.table.schema);
@@ -244,7 +271,8 @@ fn part(file: &ColdFile, in_files: &Schema) -> Result<PartitionedFile> {
     statistics.num_rows = Precision::Exact(sealed.rows as usize);
     statistics.total_byte_size = Precision::Inexact(sealed.bytes as usize);
     let time = |time: jiff::Timestamp| {
-        let time = ScalarValue::TimestampMicrosecond(Some(time.as_microsecond()), Some("UTC".into()));
+        let time =
+            ScalarValue::TimestampMicrosecond(Some(time.as_microsecond()), Some("UTC".into()));
         Precision::Inexact(time)
     };
     let is_time = |field: &Arc<Field>| field.name() == "at";
@@ -255,7 +283,9 @@ fn part(file: &ColdFile, in_files: &Schema) -> Result<PartitionedFile> {
         at.null_count = Precision::Exact(0);
     }
     let day = file.day.since(jiff::civil::date(1970, 1, 1));
-    let day = day.map_err(|error| DataFusionError::External(Box::new(error)))?.get_days();
+    let day = day
+        .map_err(|error| DataFusionError::External(Box::new(error)))?
+        .get_days();
     let part = PartitionedFile::new(file.path.as_str(), sealed.bytes)
         .with_partition_values(vec![ScalarValue::Date32(Some(day))]);
     Ok(part.with_statistics(Arc::new(statistics)))

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
+use datafusion::datasource::provider_as_source;
+use datafusion::logical_expr::LogicalPlanBuilder;
 use datafusion::physical_plan::execute_stream;
 use datafusion::prelude::{col, lit};
-use datafusion::logical_expr::LogicalPlanBuilder;
-use datafusion::datasource::provider_as_source;
 use futures_util::StreamExt;
 use serde_json::{Map, Value};
 
@@ -49,16 +49,19 @@ impl Engine {
     ) -> Result<Option<Map<String, Value>>, Error> {
         let files = self.0.ledger.files(Some(flow)).await?;
         let counts = |file: &ColdFile| matches!(file.state, State::Moving | State::Cold);
-        let Some(file) = files.into_iter().find(|file| file.number == number && counts(file)) else {
+        let Some(file) = files
+            .into_iter()
+            .find(|file| file.number == number && counts(file))
+        else {
             return Ok(None);
         };
         let path = file.path.clone();
         match self.row(file, id).await {
             Ok(entry) => Ok(entry),
             Err(Failure::Final(error)) => Err(error),
-            Err(Failure::Files(why)) => {
-                Err(Error::Away(format!("cold file {path} cannot be read: {why}")))
-            }
+            Err(Failure::Files(why)) => Err(Error::Away(format!(
+                "cold file {path} cannot be read: {why}"
+            ))),
         }
     }
 
@@ -89,13 +92,17 @@ impl Engine {
             return Ok(None);
         };
         let named = columns.into_iter().map(|column| column.name).zip(row);
-        Ok(Some(named.map(|(name, value)| {
-            let value = match value {
-                Value::String(text) if JSON.contains(&name.as_str()) => parsed(text),
-                value => value,
-            };
-            (name, value)
-        }).collect()))
+        Ok(Some(
+            named
+                .map(|(name, value)| {
+                    let value = match value {
+                        Value::String(text) if JSON.contains(&name.as_str()) => parsed(text),
+                        value => value,
+                    };
+                    (name, value)
+                })
+                .collect(),
+        ))
     }
 }
 

@@ -80,6 +80,10 @@ impl From<DataFusionError> for Failure {
     fn from(error: DataFusionError) -> Self {
         let root = error.find_root();
         let text = root.strip_backtrace();
+        // Only its words tell it from a cold file that cannot be read.
+        if text.contains("used disk space during the spilling") || text.contains("No space left") {
+            return Self::Final(Error::Disk(text));
+        }
         match root {
             DataFusionError::External(cause) => match cause.downcast_ref::<ledger::Error>() {
                 Some(ledger::Error::Other(_)) => Self::Final(Error::Internal(text)),
@@ -89,9 +93,6 @@ impl From<DataFusionError> for Failure {
                     None => Self::Files(text),
                 },
             },
-            DataFusionError::ResourcesExhausted(text) if text.contains("disk space") => {
-                Self::Final(Error::Disk(text.clone()))
-            }
             DataFusionError::ResourcesExhausted(text) => Self::Final(Error::Memory(text.clone())),
             DataFusionError::ParquetError(_)
             | DataFusionError::ObjectStore(_)

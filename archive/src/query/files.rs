@@ -76,7 +76,10 @@ impl Files {
             let columns = self.columns(&file).await;
             (file, columns)
         });
-        futures_util::stream::iter(looks).buffered(AT_ONCE).collect().await
+        futures_util::stream::iter(looks)
+            .buffered(AT_ONCE)
+            .collect()
+            .await
     }
 
     async fn columns(&self, file: &ColdFile) -> Result<Vec<Column>, Unread> {
@@ -85,7 +88,8 @@ impl Files {
         }
         let footer = self.footer(file, Some(self.footers.clone())).await?;
         let noted = footer.file_metadata().key_value_metadata();
-        let noted = noted.and_then(|pairs| pairs.iter().find(|pair| pair.key == "floodgate.columns"));
+        let noted =
+            noted.and_then(|pairs| pairs.iter().find(|pair| pair.key == "floodgate.columns"));
         let columns = noted.and_then(|pair| pair.value.as_deref()).unwrap_or("[]");
         serde_json::from_str(columns)
             .map_err(|error| Unread::Fault(fault(file, format!("floodgate.columns: {error}"))))
@@ -102,16 +106,15 @@ impl Files {
                 continue;
             }
             let read = async {
-                let rows = self.rows(file, |schema| {
-                    ProjectionMask::columns(schema, ["seq"])
-                });
+                let rows = self.rows(file, |schema| ProjectionMask::columns(schema, ["seq"]));
                 let mut rows = rows.await?;
                 while let Some(batch) = rows.try_next().await? {
                     seqs.extend(batch.column(0).as_primitive::<Int64Type>().values());
                 }
                 Ok::<_, parquet::errors::ParquetError>(())
             };
-            read.await.map_err(|error| DataFusionError::ParquetError(Box::new(error)))?;
+            read.await
+                .map_err(|error| DataFusionError::ParquetError(Box::new(error)))?;
         }
         Ok(seqs)
     }
@@ -122,7 +125,9 @@ impl Files {
     /// Where the store does not answer.
     pub async fn verify(&self, files: Vec<ColdFile>) -> Result<Vec<Fault>, String> {
         let mut faults = Vec::new();
-        let looks = files.iter().map(|file| async move { (file, self.footer(file, None).await) });
+        let looks = files
+            .iter()
+            .map(|file| async move { (file, self.footer(file, None).await) });
         let mut looks = futures_util::stream::iter(looks).buffered(AT_ONCE);
         let mut whole = Vec::new();
         while let Some((file, look)) = looks.next().await {
@@ -155,7 +160,9 @@ impl Files {
 
     async fn remember(&self, file: &ColdFile, fault: &Fault) {
         error!(
-            flow = fault.flow, file = fault.file, why = fault.why,
+            flow = fault.flow,
+            file = fault.file,
+            why = fault.why,
             "cold file left out: bring it back from a copy; what it held is missing in every answer"
         );
         let known = Known {
@@ -193,7 +200,10 @@ impl Files {
         cache: Option<Arc<FileMetadataCache>>,
     ) -> Result<Arc<ParquetMetaData>, Unread> {
         let Some(sealed) = &file.sealed else {
-            return Err(Unread::Fault(fault(file, "it was never finished".to_owned())));
+            return Err(Unread::Fault(fault(
+                file,
+                "it was never finished".to_owned(),
+            )));
         };
         let object = object(file, sealed.bytes);
         let footer = DFParquetMetadata::new(&**self.store.objects(), &object)
@@ -253,7 +263,8 @@ impl Files {
         parquet::arrow::async_reader::ParquetRecordBatchStream<ParquetObjectReader>,
     > {
         let bytes = file.sealed.as_ref().map_or(0, |sealed| sealed.bytes);
-        let reader = ParquetObjectReader::new(self.store.objects().clone(), location(file)).with_file_size(bytes);
+        let reader = ParquetObjectReader::new(self.store.objects().clone(), location(file))
+            .with_file_size(bytes);
         let builder = ParquetRecordBatchStreamBuilder::new(reader).await?;
         let columns = columns(builder.parquet_schema());
         builder.with_projection(columns).build()

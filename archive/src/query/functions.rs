@@ -69,7 +69,9 @@ impl ScalarUDFImpl for JsonText {
             ColumnarValue::Array(paths) => {
                 let paths = cast(paths, &DataType::Utf8View)?;
                 let paths = paths.as_string_view();
-                json.iter().zip(paths.iter()).for_each(|(json, path)| find(json, path));
+                json.iter()
+                    .zip(paths.iter())
+                    .for_each(|(json, path)| find(json, path));
             }
         }
         Ok(ColumnarValue::Array(Arc::new(found.finish())))
@@ -138,7 +140,9 @@ impl ScalarUDFImpl for Declared {
         let values = values.map_err(|error| DataFusionError::External(Box::new(error)))?;
         match values.first() {
             Some(values) => Ok(ColumnarValue::Array(cast(values, args.return_type())?)),
-            None => Ok(ColumnarValue::Scalar(ScalarValue::try_from(args.return_type())?)),
+            None => Ok(ColumnarValue::Scalar(ScalarValue::try_from(
+                args.return_type(),
+            )?)),
         }
     }
 }

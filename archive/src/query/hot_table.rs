@@ -5,9 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
-use datafusion::arrow::array::{
-    ArrayRef, AsArray, Date32Array, RecordBatch, RecordBatchOptions,
-};
+use datafusion::arrow::array::{ArrayRef, AsArray, Date32Array, RecordBatch, RecordBatchOptions};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
 use datafusion::catalog::Session;
@@ -44,7 +42,9 @@ pub(super) struct HotTable {
 
 impl std::fmt::Debug for HotTable {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("HotTable").field("flow", &self.flow).finish_non_exhaustive()
+        f.debug_struct("HotTable")
+            .field("flow", &self.flow)
+            .finish_non_exhaustive()
     }
 }
 
@@ -82,10 +82,15 @@ impl TableProvider for HotTable {
         };
         let wanted = Wanted::of(filters);
         let mut moving = self.moving.clone();
-        moving.retain(|file| file.sealed.as_ref().is_some_and(|sealed| {
-            let (first, last) = (sealed.first_at.as_microsecond(), sealed.last_at.as_microsecond());
-            wanted.touches(first, last)
-        }));
+        moving.retain(|file| {
+            file.sealed.as_ref().is_some_and(|sealed| {
+                let (first, last) = (
+                    sealed.first_at.as_microsecond(),
+                    sealed.last_at.as_microsecond(),
+                );
+                wanted.touches(first, last)
+            })
+        });
         let read = self.read(&projected)?;
         let declared = self.declared.iter();
         let declared = declared.filter(|column| projected.column_with_name(&column.name).is_some());
@@ -125,12 +130,13 @@ impl HotTable {
         let any_declared = self.declared.iter().any(|column| has(&column.name));
         let base = columns::base();
         let wanted = |name: &str| {
-            has(name)
-                || (name == "at" && has(DAY))
-                || (name == "body" && any_declared)
+            has(name) || (name == "at" && has(DAY)) || (name == "body" && any_declared)
         };
         let fields = base.fields().iter().enumerate();
-        let mut read = fields.filter(|(_, field)| wanted(field.name())).map(|(at, _)| at).peekable();
+        let mut read = fields
+            .filter(|(_, field)| wanted(field.name()))
+            .map(|(at, _)| at)
+            .peekable();
         // To count rows takes some column.
         let read: Vec<usize> = match read.peek() {
             Some(_) => read.collect(),
@@ -154,7 +160,9 @@ struct HotRows {
 
 impl std::fmt::Debug for HotRows {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("HotRows").field("scan", &self.scan).finish_non_exhaustive()
+        f.debug_struct("HotRows")
+            .field("scan", &self.scan)
+            .finish_non_exhaustive()
     }
 }
 
@@ -171,7 +179,8 @@ impl PartitionStream for HotRows {
             snapshot: self.snapshot.clone(),
             tally: self.tally.clone(),
         };
-        let (mut scan, files, moving) = (self.scan.clone(), self.files.clone(), self.moving.clone());
+        let (mut scan, files, moving) =
+            (self.scan.clone(), self.files.clone(), self.moving.clone());
         let batches = async move {
             scan.without = files.seqs(&moving).await?;
             let batches = shape.snapshot.hot(scan).await;
@@ -194,7 +203,9 @@ struct Shape {
 
 impl Shape {
     fn shaped(&self, read: &RecordBatch) -> Result<RecordBatch> {
-        self.tally.hot_rows.fetch_add(read.num_rows() as u64, Ordering::Relaxed);
+        self.tally
+            .hot_rows
+            .fetch_add(read.num_rows() as u64, Ordering::Relaxed);
         let declared = match self.declared.is_empty() {
             true => Vec::new(),
             false => self
@@ -205,7 +216,11 @@ impl Shape {
         let mut shaped: Vec<ArrayRef> = Vec::with_capacity(self.schema.fields().len());
         for field in self.schema.fields() {
             let name = field.name().as_str();
-            let declared = self.declared.iter().zip(&declared).find(|(column, _)| column.name == name);
+            let declared = self
+                .declared
+                .iter()
+                .zip(&declared)
+                .find(|(column, _)| column.name == name);
             shaped.push(match declared {
                 Some((_, values)) => cast(values, field.data_type())?,
                 None if name == DAY => days(column(read, "at")?),
@@ -213,7 +228,11 @@ impl Shape {
             });
         }
         let rows = RecordBatchOptions::new().with_row_count(Some(read.num_rows()));
-        Ok(RecordBatch::try_new_with_options(self.schema.clone(), shaped, &rows)?)
+        Ok(RecordBatch::try_new_with_options(
+            self.schema.clone(),
+            shaped,
+            &rows,
+        )?)
     }
 }
 

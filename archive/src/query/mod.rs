@@ -32,8 +32,8 @@ use tokio_util::task::AbortOnDropHandle;
 pub use self::answer::Answer;
 use self::attempt::Attempt;
 use self::cache::{Answers, Key};
-pub use self::error::{Error, Wrong};
 use self::error::Failure;
+pub use self::error::{Error, Wrong};
 use self::files::Files;
 pub use self::limits::Limits;
 pub use self::parameters::{Kind, Parameter, Parameters};
@@ -197,7 +197,8 @@ impl Engine {
         let mut flow = flow.ok_or_else(|| Error::NoFlow(name.to_owned()))?;
         // The host refuses such names; a table cannot have a column twice.
         let base = columns::base();
-        flow.columns.retain(|column| column.name != DAY && base.index_of(&column.name).is_err());
+        flow.columns
+            .retain(|column| column.name != DAY && base.index_of(&column.name).is_err());
         Ok(flow)
     }
 }

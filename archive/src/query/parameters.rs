@@ -54,7 +54,10 @@ impl Kind {
     fn text(self, json: &str) -> Result<String, &'static str> {
         match self {
             Self::Date => text(json)
-                .filter(|text| text.parse::<Date>().is_ok_and(|date| date.to_string() == *text))
+                .filter(|text| {
+                    text.parse::<Date>()
+                        .is_ok_and(|date| date.to_string() == *text)
+                })
                 .ok_or("is no date; write one as 2026-01-31"),
             Self::Time => text(json)
                 .and_then(|text| text.parse::<Timestamp>().ok())

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UnionArray};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{
-    DataType, Date32Type, Float64Type, Int64Type, Schema, TimestampMicrosecondType, TimeUnit,
+    DataType, Date32Type, Float64Type, Int64Type, Schema, TimeUnit, TimestampMicrosecondType,
     UInt64Type,
 };
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
@@ -80,7 +80,8 @@ impl Rows {
         let columns = batch.columns().iter().map(Values::of);
         let columns = columns.collect::<Result<Vec<_>, _>>()?;
         for row in 0..batch.num_rows() {
-            self.json.push_str(if self.json.len() > 1 { ",[" } else { "[" });
+            self.json
+                .push_str(if self.json.len() > 1 { ",[" } else { "[" });
             for (at, column) in columns.iter().enumerate() {
                 if at > 0 {
                     self.json.push(',');
@@ -133,9 +134,10 @@ impl Values {
                 Self::Text(to(DataType::Utf8View)?)
             }
             DataType::Date32 | DataType::Date64 => Self::Date(to(DataType::Date32)?),
-            DataType::Timestamp(_, zone) => {
-                Self::Time(to(DataType::Timestamp(TimeUnit::Microsecond, zone.clone()))?)
-            }
+            DataType::Timestamp(_, zone) => Self::Time(to(DataType::Timestamp(
+                TimeUnit::Microsecond,
+                zone.clone(),
+            ))?),
             DataType::Binary
             | DataType::LargeBinary
             | DataType::BinaryView
@@ -146,7 +148,9 @@ impl Values {
                 let values = Self::of(lists.values())?;
                 let spans = (0..lists.len()).map(|row| {
                     let offsets = lists.value_offsets();
-                    lists.is_valid(row).then(|| (offsets[row] as usize, offsets[row + 1] as usize))
+                    lists
+                        .is_valid(row)
+                        .then(|| (offsets[row] as usize, offsets[row + 1] as usize))
                 });
                 Self::List(spans.collect(), Box::new(values))
             }
@@ -302,7 +306,10 @@ mod tests {
     use super::*;
 
     fn json(columns: Vec<ArrayRef>) -> String {
-        let named = columns.into_iter().enumerate().map(|(at, column)| (at.to_string(), column));
+        let named = columns
+            .into_iter()
+            .enumerate()
+            .map(|(at, column)| (at.to_string(), column));
         let batch = RecordBatch::try_from_iter_with_nullable(named.map(|(n, c)| (n, c, true)));
         let mut rows = Rows::new();
         rows.add(&batch.unwrap()).unwrap();
@@ -312,7 +319,8 @@ mod tests {
     #[test]
     fn every_kind_of_value_has_its_json() {
         let times = TimestampMicrosecondArray::from(vec![Some(0), None]).with_timezone("UTC");
-        let list = ListArray::from_iter_primitive::<Int64Type, _, _>([Some(vec![Some(1), None]), None]);
+        let list =
+            ListArray::from_iter_primitive::<Int64Type, _, _>([Some(vec![Some(1), None]), None]);
         let columns: Vec<ArrayRef> = vec![
             Arc::new(Int64Array::from(vec![Some(i64::MAX), None])),
             Arc::new(Float64Array::from(vec![0.5, f64::NAN])),
@@ -334,6 +342,9 @@ mod tests {
         let column: ArrayRef = Arc::new(Int64Array::from_value(1, 60_000));
         let batch = RecordBatch::try_from_iter([("n", column)]).unwrap();
         rows.add(&batch).unwrap();
-        assert!(matches!(rows.add(&batch), Err(Failure::Final(Error::TooMuch(_)))));
+        assert!(matches!(
+            rows.add(&batch),
+            Err(Failure::Final(Error::TooMuch(_)))
+        ));
     }
 }

@@ -79,7 +79,11 @@ fn add_up(plan: &Arc<dyn ExecutionPlan>, scanned: &mut Scanned) {
     if plan.downcast_ref::<DataSourceExec>().is_some()
         && let Some(metrics) = plan.metrics()
     {
-        let sum = |name: &str| metrics.sum_by_name(name).map_or(0, |sum| sum.as_usize() as u64);
+        let sum = |name: &str| {
+            metrics
+                .sum_by_name(name)
+                .map_or(0, |sum| sum.as_usize() as u64)
+        };
         scanned.bytes += sum("bytes_scanned");
         let given = metrics.output_rows().unwrap_or(0) as u64;
         scanned.cold_rows += given + sum("pushdown_rows_pruned");

@@ -27,19 +27,20 @@ pub(super) fn read(sql: &str, parameters: &Parameters) -> Result<Statement, Erro
         .and_then(|mut parser| parser.parse_statements());
     let parsed = parsed.map_err(|error| Error::Statement(error.find_root().strip_backtrace()))?;
     let only_queries = || Error::Statement("exactly one query, SELECT or WITH, is answered".into());
-    let [Statement::Statement(statement)] = &mut Vec::from(parsed)[..] else {
+    let mut parsed = parsed.into_iter();
+    let (Some(Statement::Statement(mut statement)), None) = (parsed.next(), parsed.next()) else {
         return Err(only_queries());
     };
-    if !matches!(**statement, ast::Statement::Query(_)) {
+    if !matches!(*statement, ast::Statement::Query(_)) {
         return Err(only_queries());
     }
-    bind(statement, parameters)?;
-    Ok(Statement::Statement(statement.clone()))
+    bind(&mut statement, parameters)?;
+    Ok(Statement::Statement(statement))
 }
 
 fn bind(statement: &mut ast::Statement, parameters: &Parameters) -> Result<(), Error> {
     let mut wrong: Vec<Wrong> = Vec::new();
-    let _: ControlFlow<()> = visit_expressions_mut(statement, |expr| {
+    let _: ControlFlow<()> = visit_expressions_mut(statement, |expr: &mut Expr| {
         if let Expr::Value(value) = expr
             && let Value::Placeholder(name) = &value.value
         {
@@ -138,7 +139,8 @@ mod tests {
 
     #[test]
     fn nothing_is_typed_too() {
-        let json = r#"{"x": {"type": "date", "value": null}, "n": {"type": "integer", "value": 3}}"#;
+        let json =
+            r#"{"x": {"type": "date", "value": null}, "n": {"type": "integer", "value": 3}}"#;
         assert_eq!(
             bound("SELECT $x IS NULL LIMIT $n", json),
             "SELECT CAST(NULL AS DATE) IS NULL LIMIT 3"

@@ -35,7 +35,9 @@ pub(super) fn in_files(declared: &[Column]) -> SchemaRef {
         let kind = as_read(field.data_type().clone());
         Field::new(field.name(), kind, field.is_nullable())
     };
-    Arc::new(Schema::new(table.fields().iter().map(read).collect::<Vec<_>>()))
+    Arc::new(Schema::new(
+        table.fields().iter().map(read).collect::<Vec<_>>(),
+    ))
 }
 
 pub(super) fn day() -> Field {
@@ -46,7 +48,9 @@ pub(super) fn day() -> Field {
 pub(super) fn schema(declared: &[Column]) -> SchemaRef {
     let files = in_files(declared);
     let fields = files.fields().iter().cloned();
-    Arc::new(Schema::new(fields.chain([Arc::new(day())]).collect::<Vec<_>>()))
+    Arc::new(Schema::new(
+        fields.chain([Arc::new(day())]).collect::<Vec<_>>(),
+    ))
 }
 
 /// The two together.
@@ -64,9 +68,12 @@ pub(super) fn empty(declared: &[Column]) -> Arc<dyn TableProvider> {
 
 fn every_column(name: &str, table: Arc<dyn TableProvider>) -> Result<LogicalPlan> {
     let schema = table.schema();
-    let columns = schema.fields().iter().map(|field| {
-        Expr::Column(Named::new(Some(name), field.name())).alias(field.name())
-    });
+    let columns = schema
+        .fields()
+        .iter()
+        .map(|field| Expr::Column(Named::new(Some(name), field.name())).alias(field.name()));
     let columns: Vec<Expr> = columns.collect();
-    LogicalPlanBuilder::scan(name, provider_as_source(table), None)?.project(columns)?.build()
+    LogicalPlanBuilder::scan(name, provider_as_source(table), None)?
+        .project(columns)?
+        .build()
 }

@@ -44,7 +44,9 @@ impl Wanted {
     }
 
     pub fn known(filter: &Expr) -> Known {
-        let taken = split_conjunction(filter).into_iter().map(|part| Self::default().take(part));
+        let taken = split_conjunction(filter)
+            .into_iter()
+            .map(|part| Self::default().take(part));
         let taken: Vec<Known> = taken.collect();
         match taken.iter().all(|known| *known == Known::Days) {
             true => Known::Days,
@@ -94,7 +96,9 @@ impl Wanted {
         };
         let text = || value.try_as_str().flatten().map(str::to_owned);
         match column.name.as_str() {
-            "at" => microseconds(value).map_or(Known::Nothing, |at| self.bound(op, at, 1, Known::Part)),
+            "at" => {
+                microseconds(value).map_or(Known::Nothing, |at| self.bound(op, at, 1, Known::Part))
+            }
             DAY => match value {
                 ScalarValue::Date32(Some(day)) => {
                     let day = i64::from(*day).saturating_mul(MICROSECONDS_OF_A_DAY);
@@ -169,7 +173,10 @@ mod tests {
     use super::*;
 
     fn at(micros: i64) -> Expr {
-        lit(ScalarValue::TimestampMicrosecond(Some(micros), Some("UTC".into())))
+        lit(ScalarValue::TimestampMicrosecond(
+            Some(micros),
+            Some("UTC".into()),
+        ))
     }
 
     fn day(day: i32) -> Expr {
@@ -182,13 +189,28 @@ mod tests {
             let wanted = Wanted::of(&[filter]);
             (wanted.from, wanted.until)
         };
-        assert_eq!(of(col("at").gt_eq(at(5)).and(col("at").lt(at(9)))), (Some(5), Some(9)));
-        assert_eq!(of(col("at").gt(at(5)).and(col("at").lt_eq(at(9)))), (Some(6), Some(10)));
+        assert_eq!(
+            of(col("at").gt_eq(at(5)).and(col("at").lt(at(9)))),
+            (Some(5), Some(9))
+        );
+        assert_eq!(
+            of(col("at").gt(at(5)).and(col("at").lt_eq(at(9)))),
+            (Some(6), Some(10))
+        );
         assert_eq!(of(col("at").eq(at(5))), (Some(5), Some(6)));
         assert_eq!(of(at(5).lt_eq(col("at"))), (Some(5), None));
-        assert_eq!(of(col("day").eq(day(1))), (Some(86_400_000_000), Some(172_800_000_000)));
-        assert_eq!(of(col("day").between(day(0), day(0))), (Some(0), Some(86_400_000_000)));
-        assert_eq!(of(col("at").gt(at(5)).or(col("at").lt(at(1)))), (None, None));
+        assert_eq!(
+            of(col("day").eq(day(1))),
+            (Some(86_400_000_000), Some(172_800_000_000))
+        );
+        assert_eq!(
+            of(col("day").between(day(0), day(0))),
+            (Some(0), Some(86_400_000_000))
+        );
+        assert_eq!(
+            of(col("at").gt(at(5)).or(col("at").lt(at(1)))),
+            (None, None)
+        );
         assert_eq!(of(col("score").gt(lit(5))), (None, None));
     }
 
@@ -198,7 +220,10 @@ mod tests {
         assert_eq!(Wanted::known(&col("at").gt(at(1))), Known::Part);
         assert_eq!(Wanted::known(&col("id").eq(lit("x"))), Known::Part);
         assert_eq!(Wanted::known(&col("day").not_eq(day(1))), Known::Nothing);
-        assert_eq!(Wanted::known(&col("day").gt(day(1)).and(col("score").gt(lit(1)))), Known::Part);
+        assert_eq!(
+            Wanted::known(&col("day").gt(day(1)).and(col("score").gt(lit(1)))),
+            Known::Part
+        );
     }
 
     #[test]

@@ -1,9 +1,11 @@
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::{Method, Request, Response, StatusCode};
+use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -11,8 +13,10 @@ use serde_json::json;
 
 use super::Metrics;
 use super::problem::{Body, json, problem, refused, whole};
-use crate::cold::Store;
-use crate::ledger::Ledger;
+use crate::cold::{self, Store};
+use crate::flows::{self, Flow};
+use crate::ledger::{self, Ledger};
+use crate::moving::{self, Mover};
 use crate::query::{Answer, Engine, Parameters, Question};
 
 /// The longest statement and all of its values.
@@ -27,6 +31,9 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// No question may hold its memory for longer.
 const LONGEST: Duration = Duration::from_secs(600);
 
+/// How long an erasure waits for a pass to end.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// How long the ledger and the cold tier have to say that they are there.
 const PING: Duration = Duration::from_secs(5);
 
@@ -35,6 +42,9 @@ pub struct Service {
     pub engine: Engine,
     pub ledger: Arc<dyn Ledger>,
     pub cold: Store,
+    pub mover: Mover,
+    /// The directory of the flow files.
+    pub flows: PathBuf,
     pub metrics: Metrics,
 }
 
@@ -60,6 +70,16 @@ struct Plan {
     sql: String,
     #[serde(default)]
     parameters: Parameters,
+}
+
+#[derive(Deserialize)]
+struct Nothing {}
+
+/// `file` may be told; the ledger knows better.
+#[derive(Deserialize)]
+struct Erase {
+    flow: String,
+    id: String,
 }
 
 #[derive(Serialize)]
@@ -89,13 +109,22 @@ impl Service {
                 Ok(plan) => self.plan(&plan).await,
                 Err(refusal) => refusal,
             },
+            ["run"] if post => match body(request).await {
+                Ok(Nothing {}) => self.run().await,
+                Err(refusal) => refusal,
+            },
+            ["erase"] if post => match body(request).await {
+                Ok(erase) => self.erase(erase).await,
+                Err(refusal) => refusal,
+            },
             ["entries", flow, file, id] if get => match file.parse() {
                 Ok(file) => self.entry(&decoded(flow), file, &decoded(id)).await,
                 Err(_) => problem(StatusCode::NOT_FOUND, "a file has a number"),
             },
-            ["healthz" | "metrics" | "query" | "plan" | "run" | "erase"] => {
-                problem(StatusCode::METHOD_NOT_ALLOWED, "another method is answered here")
-            }
+            ["healthz" | "metrics" | "query" | "plan" | "run" | "erase"] => problem(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "another method is answered here",
+            ),
             _ => problem(StatusCode::NOT_FOUND, "nothing is here"),
         }
     }
@@ -103,7 +132,10 @@ impl Service {
     async fn health(&self) -> Response<Body> {
         let away = |detail: String| problem(StatusCode::SERVICE_UNAVAILABLE, &detail);
         let looked = async {
-            self.ledger.ping().await.map_err(|error| error.to_string())?;
+            self.ledger
+                .ping()
+                .await
+                .map_err(|error| error.to_string())?;
             self.cold.ping().await.map_err(|error| error.to_string())
         };
         match tokio::time::timeout(PING, looked).await {
@@ -131,15 +163,75 @@ impl Service {
             explain: query.explain,
         };
         match self.engine.answer(question).await {
-            Ok((answer, cached)) => json(StatusCode::OK, &Answered { answer: &answer, cached }),
+            Ok((answer, cached)) => json(
+                StatusCode::OK,
+                &Answered {
+                    answer: &answer,
+                    cached,
+                },
+            ),
             Err(error) => refused(&error),
         }
     }
 
     async fn plan(&self, plan: &Plan) -> Response<Body> {
-        match self.engine.check(&plan.flow, &plan.sql, &plan.parameters).await {
+        match self
+            .engine
+            .check(&plan.flow, &plan.sql, &plan.parameters)
+            .await
+        {
             Ok(()) => json(StatusCode::OK, &json!({})),
             Err(error) => refused(&error),
+        }
+    }
+
+    /// Goes on where the caller does not wait for its end.
+    async fn run(&self) -> Response<Body> {
+        let flows = match self.flows().await {
+            Ok(flows) => flows,
+            Err(refusal) => return refusal,
+        };
+        let mover = self.mover.clone();
+        let pass = tokio::spawn(async move { mover.run(&flows, Timestamp::now()).await });
+        match pass.await {
+            Ok(Ok(report)) => json(StatusCode::OK, &report),
+            Ok(Err(error)) => not_moved(&error),
+            Err(error) => problem(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
+        }
+    }
+
+    async fn erase(&self, erase: Erase) -> Response<Body> {
+        let flows = match self.flows().await {
+            Ok(flows) => flows,
+            Err(refusal) => return refusal,
+        };
+        // The flow may be gone, and what it kept is not.
+        let flow = flows.into_iter().find(|flow| flow.name == erase.flow);
+        let columns = flow.map(|flow| flow.columns).unwrap_or_default();
+        let mover = self.mover.clone();
+        let erased = tokio::spawn(async move {
+            mover
+                .erase(&erase.flow, &columns, &erase.id, PATIENCE)
+                .await
+        });
+        match erased.await {
+            Ok(Ok(files)) => {
+                self.engine.forget();
+                json(StatusCode::OK, &json!({ "files": files }))
+            }
+            Ok(Err(error)) => not_moved(&error),
+            Err(error) => problem(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
+        }
+    }
+
+    async fn flows(&self) -> Result<Vec<Flow>, Response<Body>> {
+        let dir = self.flows.clone();
+        let failed = |error: &dyn std::fmt::Display| {
+            problem(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string())
+        };
+        match tokio::task::spawn_blocking(move || flows::load(&dir)).await {
+            Ok(flows) => flows.map_err(|error| failed(&error)),
+            Err(error) => Err(failed(&error)),
         }
     }
 
@@ -152,6 +244,18 @@ impl Service {
     }
 }
 
+fn not_moved(error: &moving::Error) -> Response<Body> {
+    use moving::Error::{Busy, Cold, Ledger, Left};
+    let status = match error {
+        Busy => StatusCode::CONFLICT,
+        Ledger(ledger::Error::Away(_)) | Cold(cold::Error::Store { .. }) => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
+        Ledger(_) | Cold(_) | Left(_) => StatusCode::INTERNAL_SERVER_ERROR,
+    };
+    problem(status, &error.to_string())
+}
+
 /// The body of a call, or the refusal of one that is none.
 async fn body<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, Response<Body>> {
     let whole = Limited::new(request.into_body(), MAX_BODY).collect();
@@ -162,7 +266,12 @@ async fn body<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, Resp
             return Err(problem(StatusCode::PAYLOAD_TOO_LARGE, &detail));
         }
         Ok(Err(error)) => return Err(problem(StatusCode::BAD_REQUEST, &error.to_string())),
-        Err(_) => return Err(problem(StatusCode::REQUEST_TIMEOUT, "its body took too long")),
+        Err(_) => {
+            return Err(problem(
+                StatusCode::REQUEST_TIMEOUT,
+                "its body took too long",
+            ));
+        }
     };
     parsed(&whole)
 }

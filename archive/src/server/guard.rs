@@ -91,7 +91,10 @@ fn is_for_this_machine<B>(request: &Request<B>) -> bool {
     let named = named.and_then(|host| Authority::try_from(host.as_bytes()).ok());
     named.is_some_and(|authority| {
         let host = authority.host();
-        let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+        let address = host
+            .trim_start_matches('[')
+            .trim_end_matches(']')
+            .parse::<IpAddr>();
         host.eq_ignore_ascii_case("localhost")
             || address.is_ok_and(|address| address.to_canonical().is_loopback())
     })
@@ -108,7 +111,12 @@ fn is_json(declared: &HeaderValue) -> bool {
 mod tests {
     use super::*;
 
-    fn asked(guard: &Guard, method: &str, path: &str, headers: &[(&str, &str)]) -> Result<(), Refusal> {
+    fn asked(
+        guard: &Guard,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+    ) -> Result<(), Refusal> {
         let mut request = Request::builder().method(method).uri(path);
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -124,11 +132,17 @@ mod tests {
         let post = |headers: &[(&str, &str)]| asked(&guard, "POST", "/query", headers);
         assert_eq!(post(&[("host", "localhost:1"), json]), Ok(()));
         assert_eq!(post(&[("host", "[::1]:1"), json]), Ok(()));
-        assert_eq!(post(&[("host", "example.org"), json]), Err(Refusal::ForeignHost));
+        assert_eq!(
+            post(&[("host", "example.org"), json]),
+            Err(Refusal::ForeignHost)
+        );
         assert_eq!(post(&[json]), Err(Refusal::ForeignHost));
         assert_eq!(post(&[("host", "localhost")]), Err(Refusal::NotJson));
         let page = ("origin", "http://example.org");
-        assert_eq!(post(&[("host", "localhost"), json, page]), Err(Refusal::ForeignOrigin));
+        assert_eq!(
+            post(&[("host", "localhost"), json, page]),
+            Err(Refusal::ForeignOrigin)
+        );
         assert!(Guard::of("0.0.0.0:0".parse().unwrap(), None).is_none());
     }
 

@@ -113,7 +113,10 @@ impl Server {
             }
         }
         drop(self.listener);
-        if tokio::time::timeout(LAST_CALLS, graceful.shutdown()).await.is_err() {
+        if tokio::time::timeout(LAST_CALLS, graceful.shutdown())
+            .await
+            .is_err()
+        {
             info!("stopped while calls were being answered; they can be made again");
         }
     }

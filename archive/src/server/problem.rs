@@ -15,15 +15,15 @@ struct Problem<'p> {
     title: &'static str,
     status: u16,
     detail: &'p str,
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    errors: &'p [Wrong],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    errors: Option<&'p [Wrong]>,
 }
 
 pub(super) fn problem(status: StatusCode, detail: &str) -> Response<Body> {
-    with_errors(status, detail, &[])
+    with_errors(status, detail, None)
 }
 
-fn with_errors(status: StatusCode, detail: &str, errors: &[Wrong]) -> Response<Body> {
+fn with_errors(status: StatusCode, detail: &str, errors: Option<&[Wrong]>) -> Response<Body> {
     let problem = Problem {
         r#type: "about:blank",
         title: status.canonical_reason().unwrap_or_default(),
@@ -49,8 +49,8 @@ pub(super) fn refused(error: &Error) -> Response<Body> {
         Error::Flows(_) | Error::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
     };
     let errors = match error {
-        Error::Parameters(wrong) => wrong.as_slice(),
-        _ => &[],
+        Error::Parameters(wrong) => Some(wrong.as_slice()),
+        _ => None,
     };
     with_errors(status, &error.to_string(), errors)
 }

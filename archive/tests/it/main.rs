@@ -5,4 +5,5 @@ mod faults;
 mod killed;
 mod merging;
 mod moving;
+mod querying;
 mod support;
