@@ -72,10 +72,13 @@ impl Files {
     /// The columns that each file was written with, or what is wrong with it, in
     /// the order of the files.
     pub async fn look(&self, files: Vec<ColdFile>) -> Vec<(ColdFile, Result<Vec<Column>, Unread>)> {
-        let looks = files.into_iter().map(|file| async move {
+        let look = |file| async move {
             let columns = self.columns(&file).await;
             (file, columns)
-        });
+        };
+        // Made one by one before: of a closure in a stream the compiler cannot
+        // tell that it may go to another thread.
+        let looks: Vec<_> = files.into_iter().map(look).collect();
         futures_util::stream::iter(looks)
             .buffered(AT_ONCE)
             .collect()
@@ -128,6 +131,7 @@ impl Files {
         let looks = files
             .iter()
             .map(|file| async move { (file, self.footer(file, None).await) });
+        let looks: Vec<_> = looks.collect();
         let mut looks = futures_util::stream::iter(looks).buffered(AT_ONCE);
         let mut whole = Vec::new();
         while let Some((file, look)) = looks.next().await {

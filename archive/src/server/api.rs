@@ -144,7 +144,7 @@ impl Service {
                 &json!({
                     "version": env!("CARGO_PKG_VERSION"),
                     "ledger": self.ledger.kind(),
-                    "cold": self.cold.url(),
+                    "cold": self.cold.url().as_str(),
                 }),
             ),
             Ok(Err(why)) => away(why),
