@@ -36,7 +36,11 @@ struct Serve {
     #[command(flatten)]
     places: PlaceSettings,
     /// Address to listen on; one that others reach needs --token-file
-    #[arg(long, env = "FLOODGATE_ARCHIVE_LISTEN", default_value = "127.0.0.1:9191")]
+    #[arg(
+        long,
+        env = "FLOODGATE_ARCHIVE_LISTEN",
+        default_value = "127.0.0.1:9191"
+    )]
     listen: SocketAddr,
     /// File with the token that callers must show: Authorization: Bearer <token>
     #[arg(long, env = "FLOODGATE_ARCHIVE_TOKEN_FILE")]
@@ -90,7 +94,11 @@ pub fn main() -> ExitCode {
 
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .json()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         // A plan may compute on every core; whoever asks for health or metrics
         // meanwhile is answered all the same.
@@ -108,12 +116,23 @@ impl Serve {
         let token = self.token_file.as_deref().map(Token::read).transpose()?;
         let (ledger, cold) = (self.places.ledger()?, self.places.store()?);
         let flows = self.places.flows.clone();
-        let engine =
-            Engine::new(ledger.clone(), cold.clone(), flows.clone(), &self.limits.limits());
+        let engine = Engine::new(
+            ledger.clone(),
+            cold.clone(),
+            flows.clone(),
+            &self.limits.limits(),
+        );
         let engine = engine.context("make room for queries; --spill names another directory")?;
         let metrics = Metrics::install()?;
         let mover = Mover::new(ledger.clone(), cold.clone());
-        let service = Service { engine, ledger, cold, mover, flows, metrics };
+        let service = Service {
+            engine,
+            ledger,
+            cold,
+            mover,
+            flows,
+            metrics,
+        };
         let server = Server::bind(self.listen, token, service).await?;
         let stop = CancellationToken::new();
         tokio::spawn(stopped(stop.clone()));
@@ -126,9 +145,10 @@ impl Serve {
 
 async fn stopped(stop: CancellationToken) {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut terminate), Ok(mut interrupt)) =
-        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+    ) else {
         return;
     };
     tokio::select! {

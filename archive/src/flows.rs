@@ -77,7 +77,10 @@ pub fn load(dir: &Path) -> Result<Vec<Flow>, Error> {
     let entries = std::fs::read_dir(dir).map_err(unreadable)?;
     let paths = entries.map(|entry| entry.map(|entry| entry.path()));
     let mut paths = paths.collect::<Result<Vec<_>, _>>().map_err(unreadable)?;
-    paths.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
+    paths.retain(|path| {
+        path.extension()
+            .is_some_and(|extension| extension == "toml")
+    });
     paths.sort();
     paths.iter().map(|path| read(path)).collect()
 }
@@ -92,8 +95,14 @@ fn read(path: &Path) -> Result<Flow, Error> {
     let hot = file.keep.hot.map(|hot| humantime::parse_duration(&hot));
     let columns = file.keep.columns.into_iter();
     Ok(Flow {
-        name: path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
-        hot: hot.transpose().map_err(|error| wrong(format!("keep.hot: {error}")))?,
+        name: path
+            .file_stem()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned(),
+        hot: hot
+            .transpose()
+            .map_err(|error| wrong(format!("keep.hot: {error}")))?,
         columns: columns
             .map(|(name, column)| Column {
                 name,

@@ -93,13 +93,29 @@ fn in_words(report: &Report) -> String {
         let [file, count] = numbers;
         let (size, seconds) = (mebibytes(moved.bytes), format!("{:.1}", moved.seconds));
         let what = "moved".to_owned();
-        rows.push([moved.flow.clone(), moved.day.to_string(), file, count, size, seconds, what]);
+        rows.push([
+            moved.flow.clone(),
+            moved.day.to_string(),
+            file,
+            count,
+            size,
+            seconds,
+            what,
+        ]);
     }
     for merged in &report.merged {
         let (file, count) = (merged.file.to_string(), merged.rows.to_string());
         let (size, seconds) = (mebibytes(merged.bytes), format!("{:.1}", merged.seconds));
         let what = format!("in place of {} files", merged.of.len());
-        rows.push([merged.flow.clone(), merged.day.to_string(), file, count, size, seconds, what]);
+        rows.push([
+            merged.flow.clone(),
+            merged.day.to_string(),
+            file,
+            count,
+            size,
+            seconds,
+            what,
+        ]);
     }
     let mut text = match rows.len() {
         1 => "nothing was to be moved\n".to_owned(),

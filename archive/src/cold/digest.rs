@@ -63,6 +63,8 @@ impl PartialEq for Digest {
 impl fmt::Debug for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} rows, ", self.rows)?;
-        self.value()[..8].iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        self.value()[..8]
+            .iter()
+            .try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }

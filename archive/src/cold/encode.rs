@@ -27,9 +27,24 @@ const LEVEL: i32 = 1;
 /// Of the base columns: what is different in each row gains nothing from a
 /// dictionary, and what is not asked for by its value needs no statistics.
 const UNIQUE: [&str; 9] = [
-    "seq", "id", "at", "received_at", "decided_at", "inference_us", "stream_id", "body_hash", "body",
+    "seq",
+    "id",
+    "at",
+    "received_at",
+    "decided_at",
+    "inference_us",
+    "stream_id",
+    "body_hash",
+    "body",
 ];
-const UNSORTED: [&str; 6] = ["output", "oracles", "attributes", "deliveries", "body_hash", "body"];
+const UNSORTED: [&str; 6] = [
+    "output",
+    "oracles",
+    "attributes",
+    "deliveries",
+    "body_hash",
+    "body",
+];
 const COUNTED: [&str; 4] = ["seq", "at", "received_at", "decided_at"];
 
 /// Under which a file says which declared columns it was written with.
@@ -116,7 +131,8 @@ fn properties(columns: &[Column]) -> Result<WriterProperties, Error> {
         properties = properties.set_column_dictionary_enabled(column(name), false);
     }
     for name in UNSORTED {
-        properties = properties.set_column_statistics_enabled(column(name), EnabledStatistics::None);
+        properties =
+            properties.set_column_statistics_enabled(column(name), EnabledStatistics::None);
     }
     Ok(deltas(properties).build())
 }

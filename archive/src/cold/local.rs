@@ -22,7 +22,12 @@ impl Aside {
         aside.push(".part");
         let aside = PathBuf::from(aside);
         let mut options = OpenOptions::new();
-        let file = options.write(true).create(true).truncate(true).mode(0o600).open(&aside)?;
+        let file = options
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&aside)?;
         Ok(Self {
             file,
             aside,

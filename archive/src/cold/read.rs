@@ -31,7 +31,11 @@ type Builder = ParquetRecordBatchStreamBuilder<Reader>;
 pub async fn rows(store: &Store, file: &ColdFile) -> Result<SendableRecordBatchStream, Error> {
     let builder = open(store, file).await?.with_batch_size(BATCH);
     let base = columns::base();
-    let names: Vec<_> = base.fields().iter().map(|field| field.name().as_str()).collect();
+    let names: Vec<_> = base
+        .fields()
+        .iter()
+        .map(|field| field.name().as_str())
+        .collect();
     let mask = mask(&builder, file, &names)?;
     let read = builder.with_projection(mask).build();
     let read = read.map_err(|error| damaged(store, file, error))?;
@@ -80,9 +84,13 @@ fn gone_of(batch: &RecordBatch, file: &ColdFile) -> Result<Vec<Gone>, Error> {
     let column = |name| batch.column_by_name(name).ok_or_else(|| misses(file, name));
     let strange = || misses(file, "seq, id or body_hash as they should be");
     let deliveries = column("deliveries")?;
-    let seqs = column("seq")?.as_primitive_opt::<Int64Type>().ok_or_else(strange)?;
+    let seqs = column("seq")?
+        .as_primitive_opt::<Int64Type>()
+        .ok_or_else(strange)?;
     let ids = column("id")?.as_string_opt::<i32>().ok_or_else(strange)?;
-    let hashes = column("body_hash")?.as_binary_opt::<i32>().ok_or_else(strange)?;
+    let hashes = column("body_hash")?
+        .as_binary_opt::<i32>()
+        .ok_or_else(strange)?;
     let rows = 0..batch.num_rows();
     let gone = rows.map(|row| Gone {
         seq: seqs.value(row),
@@ -105,7 +113,9 @@ pub async fn find(store: &Store, file: &ColdFile, id: &str) -> Result<Option<Rec
         .ok_or_else(|| misses(file, "id"))?;
     let mut groups = Vec::new();
     for group in 0..builder.metadata().num_row_groups() {
-        let filter = builder.get_row_group_column_bloom_filter(group, place).await;
+        let filter = builder
+            .get_row_group_column_bloom_filter(group, place)
+            .await;
         let filter = filter.map_err(|error| damaged(store, file, error))?;
         if filter.is_none_or(|filter| filter.check(id)) {
             groups.push(group);
@@ -147,7 +157,9 @@ pub(super) async fn open(store: &Store, file: &ColdFile) -> Result<Builder, Erro
 fn mask(builder: &Builder, file: &ColdFile, names: &[&str]) -> Result<ProjectionMask, Error> {
     let roots = names.iter().map(|name| {
         let found = builder.schema().column_with_name(name);
-        found.map(|(place, _)| place).ok_or_else(|| misses(file, name))
+        found
+            .map(|(place, _)| place)
+            .ok_or_else(|| misses(file, name))
     });
     let roots = roots.collect::<Result<Vec<_>, _>>()?;
     Ok(ProjectionMask::roots(builder.parquet_schema(), roots))

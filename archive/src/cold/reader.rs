@@ -12,7 +12,7 @@ use parquet::errors::{ParquetError, Result};
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 
 /// A file of an object store, for the Parquet reader.
-pub(super) struct Reader {
+pub struct Reader {
     objects: Arc<dyn ObjectStore>,
     path: Path,
     bytes: u64,
@@ -32,12 +32,14 @@ impl Reader {
 impl AsyncFileReader for Reader {
     fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, Result<Bytes>> {
         let read = self.objects.get_range(&self.path, range);
-        read.map_err(|error| ParquetError::External(Box::new(error))).boxed()
+        read.map_err(|error| ParquetError::External(Box::new(error)))
+            .boxed()
     }
 
     fn get_byte_ranges(&mut self, ranges: Vec<Range<u64>>) -> BoxFuture<'_, Result<Vec<Bytes>>> {
         let read = async move { self.objects.get_ranges(&self.path, &ranges).await };
-        read.map_err(|error| ParquetError::External(Box::new(error))).boxed()
+        read.map_err(|error| ParquetError::External(Box::new(error)))
+            .boxed()
     }
 
     fn get_metadata<'a>(

@@ -41,14 +41,19 @@ impl Store {
     ///
     /// # Errors
     /// Where it is no place that files can be in.
-    pub fn open(place: &str, env: impl IntoIterator<Item = (String, String)>) -> Result<Self, Error> {
+    pub fn open(
+        place: &str,
+        env: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, Error> {
         let wrong = |what: String| Error::Store {
             place: place.to_owned(),
             what: format!("{what}; --cold names a directory, or a URL such as s3://bucket/prefix"),
         };
         let url = match Url::parse(place) {
             Ok(url) => url,
-            Err(_) => return Self::directory(PathBuf::from(place)).map_err(|e| wrong(e.to_string())),
+            Err(_) => {
+                return Self::directory(PathBuf::from(place)).map_err(|e| wrong(e.to_string()));
+            }
         };
         if url.scheme() == "file" {
             let directory = url.to_file_path();
@@ -225,7 +230,9 @@ impl Upload<'_> {
             Way::Local(Some(file)) => self.store.blocking(move || file.finish()).await,
             Way::Remote(upload) => {
                 let finished = upload.finish().await;
-                finished.map(|_| ()).map_err(|error| self.store.failed(&error))
+                finished
+                    .map(|_| ())
+                    .map_err(|error| self.store.failed(&error))
             }
         }
     }

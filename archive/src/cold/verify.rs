@@ -22,7 +22,10 @@ pub async fn verify(store: &Store, file: &ColdFile, written: &Written) -> Result
         digest.add(&batch)?;
     }
     if digest != written.digest {
-        let what = format!("{digest:?} were read where {:?} were written", written.digest);
+        let what = format!(
+            "{digest:?} were read where {:?} were written",
+            written.digest
+        );
         return Err(damage(file, &what));
     }
     Ok(())

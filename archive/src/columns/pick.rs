@@ -87,7 +87,9 @@ impl Node {
 
     fn child(&self, name: &[u8]) -> Option<&Self> {
         let mut children = self.children.iter();
-        children.find(|(known, _)| known.as_bytes() == name).map(|(_, node)| node)
+        children
+            .find(|(known, _)| known.as_bytes() == name)
+            .map(|(_, node)| node)
     }
 }
 
@@ -199,7 +201,11 @@ mod tests {
         let pointers = Pointers::new(expected.iter().map(|(pointer, _)| *pointer));
         let mut found = Vec::new();
         pointers.pick(json, &mut found);
-        let picked: Vec<_> = expected.iter().map(|(pointer, _)| *pointer).zip(found).collect();
+        let picked: Vec<_> = expected
+            .iter()
+            .map(|(pointer, _)| *pointer)
+            .zip(found)
+            .collect();
         assert_eq!(picked, expected, "{json}");
     }
 
@@ -250,7 +256,10 @@ mod tests {
     fn a_value_that_nothing_takes_spoils_no_other() {
         for strange in ["1e400", r#""\ud800""#, "-0.0e-999"] {
             let json = format!(r#"{{"a": {strange}, "b": 1}}"#);
-            assert_picked(&json, &[("/a/x", None), ("/a", Some(strange)), ("/b", Some("1"))]);
+            assert_picked(
+                &json,
+                &[("/a/x", None), ("/a", Some(strange)), ("/b", Some("1"))],
+            );
         }
     }
 

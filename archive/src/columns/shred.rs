@@ -159,7 +159,9 @@ mod tests {
             None,
         ];
         let texts = shredder.shred(&StringArray::from(bodies.to_vec())).unwrap();
-        let views = shredder.shred(&StringViewArray::from(bodies.to_vec())).unwrap();
+        let views = shredder
+            .shred(&StringViewArray::from(bodies.to_vec()))
+            .unwrap();
         assert_eq!(texts, views);
         let users: Vec<_> = texts[0].as_string::<i32>().iter().collect();
         assert_eq!(users, [Some("u1"), Some("7"), None]);
@@ -173,6 +175,12 @@ mod tests {
         assert_eq!(at.iter().collect::<Vec<_>>(), [Some(0), None, None]);
         let types: Vec<_> = shredder.table().fields().iter().rev().take(5).collect();
         let types: Vec<_> = types.iter().rev().map(|field| field.data_type()).collect();
-        assert_eq!(types, texts.iter().map(|column| column.data_type()).collect::<Vec<_>>());
+        assert_eq!(
+            types,
+            texts
+                .iter()
+                .map(|column| column.data_type())
+                .collect::<Vec<_>>()
+        );
     }
 }

@@ -74,7 +74,9 @@ fn exact(json: &str) -> Option<i64> {
     let zeros = exponent.checked_add(cut)?.checked_sub(behind)?;
     // An i64 has 19 digits.
     let zeros = usize::try_from(zeros).ok().filter(|zeros| *zeros < 19)?;
-    format!("{sign}{significant}{}", "0".repeat(zeros)).parse().ok()
+    format!("{sign}{significant}{}", "0".repeat(zeros))
+        .parse()
+        .ok()
 }
 
 /// In microseconds: RFC 3339, without a zone in UTC, a date alone; or a number
@@ -84,7 +86,9 @@ pub(super) fn time(json: &str) -> Option<i64> {
         true => time_of_text(&string(json)?)?,
         false => time_of_number(number(json)?),
     };
-    (FIRST..=Timestamp::MAX.as_microsecond()).contains(&at).then_some(at)
+    (FIRST..=Timestamp::MAX.as_microsecond())
+        .contains(&at)
+        .then_some(at)
 }
 
 fn time_of_text(text: &str) -> Option<i64> {
@@ -164,7 +168,10 @@ mod tests {
         for json in ["1e400", "-1e400", "null", "true", r#""1""#, "[]"] {
             assert_eq!(number(json), None, "{json}");
         }
-        assert_eq!((boolean("true"), boolean("false")), (Some(true), Some(false)));
+        assert_eq!(
+            (boolean("true"), boolean("false")),
+            (Some(true), Some(false))
+        );
         for json in ["null", "1", r#""true""#] {
             assert_eq!(boolean(json), None, "{json}");
         }

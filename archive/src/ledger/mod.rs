@@ -27,7 +27,9 @@ pub enum Error {
     /// The same call may succeed later.
     #[error("the ledger did not answer, the same call may succeed later: {0}")]
     Away(String),
-    #[error("the ledger has no cold tier ({0}): run `floodgate migrate`, or start a Floodgate of this version once")]
+    #[error(
+        "the ledger has no cold tier ({0}): run `floodgate migrate`, or start a Floodgate of this version once"
+    )]
     NotMigrated(String),
     #[error("the ledger refused: {0}")]
     Other(String),

@@ -75,7 +75,9 @@ impl Rows {
     pub fn new(schema: SchemaRef) -> Self {
         let columns = schema.fields().iter();
         Self {
-            columns: columns.map(|field| Column::new(field.data_type())).collect(),
+            columns: columns
+                .map(|field| Column::new(field.data_type()))
+                .collect(),
             schema,
             count: 0,
             bytes: 0,
@@ -90,6 +92,14 @@ impl Rows {
 
     pub fn is_full(&self) -> bool {
         self.count >= BATCH || self.bytes >= FULL
+    }
+
+    /// A batch, where one is full.
+    pub fn take_full(&mut self) -> Result<Option<RecordBatch>, DataFusionError> {
+        match self.is_full() {
+            true => self.take(),
+            false => Ok(None),
+        }
     }
 
     /// What was added since the last one; `None`: nothing.

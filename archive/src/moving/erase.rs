@@ -54,8 +54,12 @@ impl Mover {
         let files = self.ledger.files(Some(flow)).await?;
         let found = files.into_iter().find(|file| file.number == number);
         let missing = || Error::Left(format!("there is no file {number}, which has {flow} {id}"));
-        let file = found.filter(|file| file.state == State::Cold).ok_or_else(missing)?;
-        let row = cold::find(&self.store, &file, id).await?.ok_or_else(missing)?;
+        let file = found
+            .filter(|file| file.state == State::Cold)
+            .ok_or_else(missing)?;
+        let row = cold::find(&self.store, &file, id)
+            .await?
+            .ok_or_else(missing)?;
         let erased = row.column_by_name("erased_at");
         if erased.is_some_and(|erased| erased.is_valid(0)) {
             return Ok(Vec::new());
@@ -107,7 +111,12 @@ impl Mover {
             ..old.clone()
         };
         self.remove(&replaced).await?;
-        info!(flow = old.flow, old = old.path, new = sealed.path, "erased an entry");
+        info!(
+            flow = old.flow,
+            old = old.path,
+            new = sealed.path,
+            "erased an entry"
+        );
         Ok(sealed)
     }
 }
@@ -137,8 +146,11 @@ fn blank(
         return Ok(batch);
     }
     let schema = batch.schema();
-    let columns = schema.fields().iter().zip(batch.columns()).map(|(field, column)| {
-        match field.name().as_str() {
+    let columns = schema
+        .fields()
+        .iter()
+        .zip(batch.columns())
+        .map(|(field, column)| match field.name().as_str() {
             "erased_at" => {
                 let at = TimestampMicrosecondArray::from(vec![at.as_microsecond()]);
                 replace(&found, Scalar::new(at.with_timezone("UTC")), column)
@@ -148,8 +160,7 @@ fn blank(
                 replace(&found, Scalar::new(nothing), column)
             }
             _ => Ok(column.clone()),
-        }
-    });
+        });
     let columns = columns.collect::<Result<Vec<_>, _>>()?;
     RecordBatch::try_new(schema.clone(), columns)
 }

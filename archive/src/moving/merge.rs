@@ -85,7 +85,9 @@ impl Mover {
 }
 
 /// In the order of their places.
-fn merged(sorted: Vec<SendableRecordBatchStream>) -> Result<SendableRecordBatchStream, DataFusionError> {
+fn merged(
+    sorted: Vec<SendableRecordBatchStream>,
+) -> Result<SendableRecordBatchStream, DataFusionError> {
     let schema = columns::base();
     let by = |name: &str| -> Result<_, DataFusionError> {
         let options = SortOptions::new(false, false);

@@ -93,7 +93,10 @@ impl Mover {
     ) -> Result<Option<(ColdFile, Place)>, Error> {
         let file = self.begin(&flow.name, day, &flow.columns).await?;
         let part = async {
-            let rows = self.ledger.day(&flow.name, day, after, self.limits.rows).await?;
+            let rows = self
+                .ledger
+                .day(&flow.name, day, after, self.limits.rows)
+                .await?;
             self.write(&file, &flow.columns, rows, &[]).await
         };
         match part.await {
@@ -232,12 +235,20 @@ mod tests {
         for (hot, now, expected) in [
             (Some(day * 7), "2026-01-09T00:00:00Z", Some("2026-01-02")),
             (Some(day * 7), "2026-01-08T23:59:59Z", Some("2026-01-01")),
-            (Some(Duration::ZERO), "2026-01-01T00:00:00Z", Some("2026-01-01")),
+            (
+                Some(Duration::ZERO),
+                "2026-01-01T00:00:00Z",
+                Some("2026-01-01"),
+            ),
             (Some(Duration::MAX), "2026-01-01T00:00:00Z", None),
             (None, "2026-01-01T00:00:00Z", None),
         ] {
             let expected = expected.map(|day| day.parse().unwrap());
-            assert_eq!(before(&flow(hot), now.parse().unwrap()), expected, "{hot:?} at {now}");
+            assert_eq!(
+                before(&flow(hot), now.parse().unwrap()),
+                expected,
+                "{hot:?} at {now}"
+            );
         }
     }
 }

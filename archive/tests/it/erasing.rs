@@ -36,19 +36,32 @@ async fn an_erased_entry_leaves_its_hash_and_nothing_that_it_said(rig: Rig) {
     assert_eq!(after.keys().cloned().collect::<Vec<_>>(), erased);
     assert!(before.keys().all(|path| !after.contains_key(path)));
     let mut expected: Vec<_> = entries.iter().map(Entry::kept).collect();
-    expected.iter_mut().find(|(known, ..)| known == id).unwrap().2 = None;
+    expected
+        .iter_mut()
+        .find(|(known, ..)| known == id)
+        .unwrap()
+        .2 = None;
     expected.sort();
     assert_eq!(rig.books().await, expected);
     let files = rig.ledger().files(None).await.unwrap();
-    let row = cold::find(&rig.store(), &files[0], id).await.unwrap().unwrap();
+    let row = cold::find(&rig.store(), &files[0], id)
+        .await
+        .unwrap()
+        .unwrap();
     assert!(row["erased_at"].is_valid(0) && row["at"].is_valid(0));
     for gone in ["body", "output", "attributes", "user", "n"] {
         assert!(row[gone].is_null(0), "{gone}");
     }
-    let other = cold::find(&rig.store(), &files[0], "2026-01-02-8").await.unwrap().unwrap();
+    let other = cold::find(&rig.store(), &files[0], "2026-01-02-8")
+        .await
+        .unwrap()
+        .unwrap();
     assert!(other["erased_at"].is_null(0) && other["user"].is_valid(0));
     assert!(other["attributes"].is_valid(0));
-    assert_eq!(rig.ledger().moved("events", id).await.unwrap(), Some(files[0].number));
+    assert_eq!(
+        rig.ledger().moved("events", id).await.unwrap(),
+        Some(files[0].number)
+    );
 
     // Again, and what was never moved.
     for id in [id, "unknown"] {
@@ -87,11 +100,12 @@ async fn erasing_waits_for_a_pass(rig: Rig) {
         }
     };
     let mover = rig.mover();
-    let refused = mover.erase("events", &[], "2026-01-02-0", Duration::ZERO).await;
+    let refused = mover
+        .erase("events", &[], "2026-01-02-0", Duration::ZERO)
+        .await;
     assert!(matches!(refused, Err(Error::Busy)), "{refused:?}");
-    let waiting = tokio::spawn(async move {
-        mover.erase("events", &[], "2026-01-02-0", PATIENCE).await
-    });
+    let waiting =
+        tokio::spawn(async move { mover.erase("events", &[], "2026-01-02-0", PATIENCE).await });
     tokio::task::yield_now().await;
     drop(owned);
     assert_eq!(waiting.await.unwrap().unwrap().len(), 1);

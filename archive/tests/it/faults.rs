@@ -65,7 +65,10 @@ async fn a_cold_tier_that_is_away_is_named_and_nothing_removed(rig: Rig) {
     let [problem] = &report.problems[..] else {
         panic!("{report:?}");
     };
-    assert!(problem.contains("events") && problem.contains("/cold/"), "{problem}");
+    assert!(
+        problem.contains("events") && problem.contains("/cold/"),
+        "{problem}"
+    );
     assert_eq!(rig.hot_ids().await.len(), 3);
     assert!(!rig.path("cold").exists());
     fs::rename(rig.path("away"), rig.path("cold")).unwrap();
@@ -78,7 +81,9 @@ struct Disk(PathBuf);
 impl Disk {
     fn mount(directory: PathBuf) -> Option<Self> {
         let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=64k", "tmpfs"]).arg(&directory);
+        mount
+            .args(["-t", "tmpfs", "-o", "size=64k", "tmpfs"])
+            .arg(&directory);
         let mounted = mount.output().is_ok_and(|output| output.status.success());
         mounted.then_some(Self(directory))
     }
@@ -94,7 +99,9 @@ async fn a_full_disk_is_named_and_nothing_removed(rig: Rig) {
     let mut entries = Entry::of_day("2026-01-02", 100);
     for (n, entry) in entries.iter_mut().enumerate() {
         // What zstd makes no smaller than the disk is.
-        let noise: String = (0..400).map(|m| format!("{:x}", hash(n * 400 + m))).collect();
+        let noise: String = (0..400)
+            .map(|m| format!("{:x}", hash(n * 400 + m)))
+            .collect();
         entry.body = format!(r#"{{"noise":"{noise}"}}"#);
     }
     rig.insert(&entries).await;
@@ -123,7 +130,11 @@ async fn a_file_that_reads_otherwise_than_it_was_written_never_counts(rig: Rig) 
     let cold = rig.path("cold");
     mover.hook = once(Step::Written, move || {
         let path = only_object(&cold);
-        let mut file = OpenOptions::new().read(true).write(true).open(path).unwrap();
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(path)
+            .unwrap();
         let mut bytes = [0; 64];
         file.seek(SeekFrom::Start(100)).unwrap();
         file.read_exact(&mut bytes).unwrap();
@@ -143,7 +154,10 @@ async fn a_sealed_file_that_is_cut_short_keeps_its_rows_in_the_ledger(rig: Rig) 
     let mut mover = rig.mover();
     let cold = rig.path("cold");
     mover.hook = once(Step::Sealed, move || {
-        let file = OpenOptions::new().write(true).open(only_object(&cold)).unwrap();
+        let file = OpenOptions::new()
+            .write(true)
+            .open(only_object(&cold))
+            .unwrap();
         file.set_len(200).unwrap();
     });
     let report = run(&mover).await;
@@ -154,7 +168,10 @@ async fn a_sealed_file_that_is_cut_short_keeps_its_rows_in_the_ledger(rig: Rig) 
     let report = run(&rig.mover()).await;
     assert!(report.problems[0].contains("damaged"), "{report:?}");
     let hot = rig.hot_ids().await;
-    assert_eq!(hot.iter().filter(|id| id.starts_with("2026-01-02")).count(), 50);
+    assert_eq!(
+        hot.iter().filter(|id| id.starts_with("2026-01-02")).count(),
+        50
+    );
     assert!(hot.contains(&"2026-01-04-0".to_owned()));
 }
 
@@ -181,7 +198,10 @@ async fn whoever_was_taken_for_dead_does_not_seal(rig: Rig) {
         runtime.block_on(async { run(&mover).await })
     });
     let report = report.await.unwrap();
-    assert!(report.problems[0].contains("no longer writing"), "{report:?}");
+    assert!(
+        report.problems[0].contains("no longer writing"),
+        "{report:?}"
+    );
     assert_eq!(rig.hot_ids().await.len(), 5);
     assert_moved_after_all(&rig, 5).await;
 }
@@ -194,7 +214,10 @@ async fn a_file_of_nobody_is_no_reason_to_stop(rig: Rig) {
         columns: Vec::new(),
     };
     let file = rig.ledger().begin(&draft).await.unwrap();
-    assert_eq!((file.state, file.path), (State::Writing, "gone/day=2026-01-01/1.parquet".into()));
+    assert_eq!(
+        (file.state, file.path),
+        (State::Writing, "gone/day=2026-01-01/1.parquet".into())
+    );
     assert_moved_after_all(&rig, 5).await;
     assert_eq!(rig.ledger().files(Some("gone")).await.unwrap(), []);
 }
@@ -208,7 +231,10 @@ async fn a_ledger_that_is_away_says_so() {
     let store = Store::open(directory.path().to_str().unwrap(), []).unwrap();
     let mover = Mover::new(std::sync::Arc::new(ledger), store);
     let refused = mover.run(&[Rig::flow()], jiff::Timestamp::now()).await;
-    assert!(matches!(refused, Err(Error::Ledger(ledger::Error::Away(_)))), "{refused:?}");
+    assert!(
+        matches!(refused, Err(Error::Ledger(ledger::Error::Away(_)))),
+        "{refused:?}"
+    );
     let nothing = ledger::Embedded::new(directory.path());
     assert!(matches!(nothing.ping().await, Err(ledger::Error::Away(_))));
 }

@@ -47,20 +47,31 @@ async fn killed_after_any_step_it_loses_nothing_and_doubles_nothing(rig: Rig) {
         // Once for what was left, and once for what that replaced.
         for _ in 0..2 {
             let output = rig.archiver(&SMALL);
-            assert!(output.status.success(), "killed at {step}: {said}: {output:?}");
+            assert!(
+                output.status.success(),
+                "killed at {step}: {said}: {output:?}"
+            );
             assert_eq!(rig.books().await, kept, "killed at {step}: {said}");
         }
         assert_eq!(rig.hot_ids().await, ["young"]);
         assert_eq!(rig.number("SELECT count(*) FROM deliveries").await, 0);
         let files = rig.ledger().files(None).await.unwrap();
-        assert!(files.iter().all(|file| file.state == State::Cold), "{files:?}");
+        assert!(
+            files.iter().all(|file| file.state == State::Cold),
+            "{files:?}"
+        );
         let paths: Vec<_> = files.into_iter().map(|file| file.path).collect();
-        assert!(rig.objects().into_keys().eq(paths), "killed at {step}: {said}");
+        assert!(
+            rig.objects().into_keys().eq(paths),
+            "killed at {step}: {said}"
+        );
         let stray = "SELECT count(*) FROM moved WHERE file NOT IN (SELECT number FROM cold_files)";
         assert_eq!(rig.number(stray).await, 0, "killed at {step}: {said}");
         assert_eq!(rig.number("SELECT count(*) FROM moved").await, 13);
     }
-    let expected = ["Begun", "Owned", "Read", "Removed", "Sealed", "Settled", "Verified", "Written"];
+    let expected = [
+        "Begun", "Owned", "Read", "Removed", "Sealed", "Settled", "Verified", "Written",
+    ];
     let expected = expected.map(|step| format!("aborted after {step}"));
     assert!(steps.is_superset(&BTreeSet::from(expected)), "{steps:?}");
 }

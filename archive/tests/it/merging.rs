@@ -43,11 +43,16 @@ async fn several_small_files_of_a_day_are_made_one(rig: Rig) {
     };
     assert_eq!((merged.of.len(), merged.rows), (3, 30));
     let files = rig.ledger().files(Some("events")).await.unwrap();
-    let file = files.iter().find(|file| file.number == merged.file).unwrap();
+    let file = files
+        .iter()
+        .find(|file| file.number == merged.file)
+        .unwrap();
     let rows = cold::rows(&rig.store(), file).await.unwrap();
     let rows: Vec<_> = rows.try_collect().await.unwrap();
     let places = rows.iter().flat_map(|batch| {
-        let times = batch["at"].as_primitive::<TimestampMicrosecondType>().values();
+        let times = batch["at"]
+            .as_primitive::<TimestampMicrosecondType>()
+            .values();
         let seqs = batch["seq"].as_primitive::<Int64Type>().values();
         times.iter().copied().zip(seqs.iter().copied())
     });

@@ -55,9 +55,18 @@ async fn days_are_moved_whole_and_the_ledger_is_empty(rig: Rig) {
 
     let report = run(&rig).await;
 
-    let moved: Vec<_> = report.moved.iter().map(|m| (m.day.to_string(), m.rows)).collect();
-    let expected = [("1969-12-31", 1), ("2026-01-02", 10), ("2026-01-02", 10), ("2026-01-02", 5),
-        ("2026-01-05", 10)];
+    let moved: Vec<_> = report
+        .moved
+        .iter()
+        .map(|m| (m.day.to_string(), m.rows))
+        .collect();
+    let expected = [
+        ("1969-12-31", 1),
+        ("2026-01-02", 10),
+        ("2026-01-02", 10),
+        ("2026-01-02", 5),
+        ("2026-01-05", 10),
+    ];
     assert_eq!(moved, expected.map(|(day, rows)| (day.to_owned(), rows)));
     assert_eq!(rig.number("SELECT count(*) FROM decisions").await, 0);
     assert_eq!(rig.number("SELECT count(*) FROM moved").await, 36);
@@ -73,8 +82,13 @@ async fn days_are_moved_whole_and_the_ledger_is_empty(rig: Rig) {
     }
     let whole = |batches: &[_]| concat_batches(&columns::base(), batches).unwrap();
     assert_eq!(whole(&before), whole(&after));
-    assert_eq!(whole(&after)["at"].as_primitive::<TimestampMicrosecondType>().value(1) % 1_000_000,
-        125_000);
+    assert_eq!(
+        whole(&after)["at"]
+            .as_primitive::<TimestampMicrosecondType>()
+            .value(1)
+            % 1_000_000,
+        125_000
+    );
     let paths: BTreeSet<_> = files.iter().map(|file| file.path.clone()).collect();
     assert_eq!(rig.objects().into_keys().collect::<BTreeSet<_>>(), paths);
 
@@ -85,16 +99,33 @@ async fn ids_stay_known_and_rows_can_be_found_by_them(rig: Rig) {
     rig.insert(&Entry::of_day("2026-01-02", 15)).await;
     run(&rig).await;
     let ledger = rig.ledger();
-    let number = ledger.moved("events", "2026-01-02-12").await.unwrap().unwrap();
+    let number = ledger
+        .moved("events", "2026-01-02-12")
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(ledger.moved("events", "2026-01-02-15").await.unwrap(), None);
     assert_eq!(ledger.moved("other", "2026-01-02-12").await.unwrap(), None);
     let files = ledger.files(None).await.unwrap();
     let file = files.iter().find(|file| file.number == number).unwrap();
-    let found = cold::find(&rig.store(), file, "2026-01-02-12").await.unwrap().unwrap();
+    let found = cold::find(&rig.store(), file, "2026-01-02-12")
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(found.num_rows(), 1);
     assert_eq!(found["id"].as_string::<i32>().value(0), "2026-01-02-12");
-    assert!(found["body"].as_string::<i32>().value(0).contains("u-2026-01-02-12"));
-    assert!(cold::find(&rig.store(), file, "2026-01-02-1").await.unwrap().is_none());
+    assert!(
+        found["body"]
+            .as_string::<i32>()
+            .value(0)
+            .contains("u-2026-01-02-12")
+    );
+    assert!(
+        cold::find(&rig.store(), file, "2026-01-02-1")
+            .await
+            .unwrap()
+            .is_none()
+    );
 }
 
 async fn what_is_young_stays(rig: Rig) {
@@ -107,32 +138,65 @@ async fn what_is_young_stays(rig: Rig) {
     rig.insert(&entries).await;
     rig.insert(&[other]).await;
     let report = run(&rig).await;
-    assert_eq!(report.moved.iter().map(|moved| moved.rows).collect::<Vec<_>>(), [3]);
+    assert_eq!(
+        report
+            .moved
+            .iter()
+            .map(|moved| moved.rows)
+            .collect::<Vec<_>>(),
+        [3]
+    );
     assert_eq!(rig.hot_ids().await, ["first", "future"]);
-    assert_eq!(rig.number("SELECT count(*) FROM decisions WHERE flow = 'other'").await, 1);
+    assert_eq!(
+        rig.number("SELECT count(*) FROM decisions WHERE flow = 'other'")
+            .await,
+        1
+    );
 }
 
 async fn a_row_waits_for_its_deliveries(rig: Rig) {
     rig.insert(&Entry::of_day("2026-01-02", 4)).await;
-    rig.insert(&[Entry::new("alone", "2026-01-03T00:00:00Z")]).await;
+    rig.insert(&[Entry::new("alone", "2026-01-03T00:00:00Z")])
+        .await;
     rig.deliver("2026-01-02-0", "waiting").await;
     rig.deliver("2026-01-02-1", "given-up").await;
     rig.deliver("2026-01-02-2", "delivered").await;
     rig.deliver("alone", "waiting").await;
     let report = run(&rig).await;
-    assert_eq!(report.moved.iter().map(|moved| moved.rows).collect::<Vec<_>>(), [2]);
-    assert_eq!(rig.hot_ids().await, ["2026-01-02-0", "2026-01-02-1", "alone"]);
+    assert_eq!(
+        report
+            .moved
+            .iter()
+            .map(|moved| moved.rows)
+            .collect::<Vec<_>>(),
+        [2]
+    );
+    assert_eq!(
+        rig.hot_ids().await,
+        ["2026-01-02-0", "2026-01-02-1", "alone"]
+    );
     assert_eq!(rig.number("SELECT count(*) FROM deliveries").await, 3);
 
-    rig.execute("UPDATE deliveries SET state = 'delivered'").await;
+    rig.execute("UPDATE deliveries SET state = 'delivered'")
+        .await;
     let report = run(&rig).await;
-    assert_eq!(report.moved.iter().map(|moved| moved.rows).collect::<Vec<_>>(), [2, 1]);
+    assert_eq!(
+        report
+            .moved
+            .iter()
+            .map(|moved| moved.rows)
+            .collect::<Vec<_>>(),
+        [2, 1]
+    );
     assert_eq!(rig.number("SELECT count(*) FROM deliveries").await, 0);
     let ledger = rig.ledger();
     let number = ledger.moved("events", "alone").await.unwrap().unwrap();
     let files = ledger.files(None).await.unwrap();
     let file = files.iter().find(|file| file.number == number).unwrap();
-    let row = cold::find(&rig.store(), file, "alone").await.unwrap().unwrap();
+    let row = cold::find(&rig.store(), file, "alone")
+        .await
+        .unwrap()
+        .unwrap();
     let deliveries = row["deliveries"].as_string::<i32>().value(0);
     let deliveries: serde_json::Value = serde_json::from_str(deliveries).unwrap();
     let expected = serde_json::json!([{
@@ -148,7 +212,14 @@ async fn late_rows_become_another_file(rig: Rig) {
     run(&rig).await;
     rig.insert(&entries[..1]).await;
     let report = run(&rig).await;
-    assert_eq!(report.moved.iter().map(|moved| moved.rows).collect::<Vec<_>>(), [1]);
+    assert_eq!(
+        report
+            .moved
+            .iter()
+            .map(|moved| moved.rows)
+            .collect::<Vec<_>>(),
+        [1]
+    );
     assert_eq!(rig.ledger().files(Some("events")).await.unwrap().len(), 2);
     assert_eq!(rig.books().await, sorted(&entries));
 }
@@ -178,8 +249,14 @@ async fn a_file_has_the_declared_columns(rig: Rig) {
     rig.insert(&Entry::of_day("2026-01-02", 2)).await;
     run(&rig).await;
     let files = rig.ledger().files(None).await.unwrap();
-    let row = cold::find(&rig.store(), &files[0], "2026-01-02-1").await.unwrap().unwrap();
-    assert_eq!(row.schema().fields(), columns::table(&Rig::flow().columns).fields());
+    let row = cold::find(&rig.store(), &files[0], "2026-01-02-1")
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        row.schema().fields(),
+        columns::table(&Rig::flow().columns).fields()
+    );
     assert_eq!(row["n"].as_primitive::<Int64Type>().value(0), 12);
     assert_eq!(row["user"].as_string::<i32>().value(0), "u-2026-01-02-1");
     assert!(row["erased_at"].is_null(0) && row["output"].is_null(0));
@@ -242,6 +319,11 @@ async fn hot_rows_are_those_that_were_asked_for(rig: Rig) {
         columns: columns::base().project(&[]).unwrap().into(),
         ..scan
     };
-    let counted: usize = rig.hot(count).await.iter().map(|batch| batch.num_rows()).sum();
+    let counted: usize = rig
+        .hot(count)
+        .await
+        .iter()
+        .map(|batch| batch.num_rows())
+        .sum();
     assert_eq!(counted, 9000);
 }

@@ -48,7 +48,9 @@ fn file(row: &Row<'_>) -> Result<ColdFile, Error> {
     Ok(ColdFile {
         number: row.get("number")?,
         flow: row.get("flow")?,
-        day: day.parse().map_err(|error: jiff::Error| strange(error.to_string()))?,
+        day: day
+            .parse()
+            .map_err(|error: jiff::Error| strange(error.to_string()))?,
         path: row.get("path")?,
         state: State::parse(&state).ok_or_else(|| strange(state))?,
         sealed: sealed.transpose()?,
@@ -122,7 +124,12 @@ pub(super) fn remove(db: &Connection, file: &ColdFile, rows: &[Gone]) -> Result<
             undeliver.execute((&file.flow, &row.id))?;
         }
         removed += delete.execute((row.seq, &file.flow, &row.id))?;
-        remember.execute(params![file.flow, row.id_hash(), row.body_hash, file.number])?;
+        remember.execute(params![
+            file.flow,
+            row.id_hash(),
+            row.body_hash,
+            file.number
+        ])?;
     }
     Ok(removed as u64)
 }

@@ -86,7 +86,9 @@ impl Shared {
         let owner = connection.pragma_query_value(None, "application_id", owner);
         if owner.map_err(named)? != APPLICATION_ID {
             let file = file.display();
-            return Err(Error::Other(format!("{file} is not a database of Floodgate")));
+            return Err(Error::Other(format!(
+                "{file} is not a database of Floodgate"
+            )));
         }
         Ok(connection)
     }
@@ -157,7 +159,8 @@ impl Ledger for Embedded {
 
     async fn ping(&self) -> Result<(), Error> {
         let look = "SELECT count(*) FROM (SELECT 1 FROM cold_files LIMIT 1)";
-        self.read(move |db| Ok(db.query_one(look, (), |_| Ok(()))?)).await
+        self.read(move |db| Ok(db.query_one(look, (), |_| Ok(()))?))
+            .await
     }
 
     async fn snapshot(&self) -> Result<Box<dyn Snapshot>, Error> {
@@ -213,7 +216,8 @@ impl Ledger for Embedded {
 
     async fn remove(&self, file: &ColdFile, rows: &[Gone]) -> Result<u64, Error> {
         let (file, rows) = (file.clone(), rows.to_vec());
-        self.write_lazily(move |db| files::remove(db, &file, &rows)).await
+        self.write_lazily(move |db| files::remove(db, &file, &rows))
+            .await
     }
 
     async fn settle(&self, file: &ColdFile) -> Result<(), Error> {

@@ -51,8 +51,12 @@ pub(super) fn days(db: &Connection, flow: &str, before: Date) -> Result<Vec<Date
     let end = end.as_millisecond();
     let mut from = i64::MIN;
     let mut days = Vec::new();
-    while let Some(at) = next.query_one((flow, from, end), |row| row.get(0)).optional()? {
-        let at = Timestamp::from_millisecond(at).map_err(|error| Error::Other(error.to_string()))?;
+    while let Some(at) = next
+        .query_one((flow, from, end), |row| row.get(0))
+        .optional()?
+    {
+        let at =
+            Timestamp::from_millisecond(at).map_err(|error| Error::Other(error.to_string()))?;
         let day = Offset::UTC.to_datetime(at).date();
         days.push(day);
         from = bounds(day)?.1.as_millisecond();
@@ -157,11 +161,15 @@ impl Select {
     }
 
     fn sql(&self) -> String {
-        let columns = self.schema.fields().iter().map(|field| match field.name().as_str() {
-            "deliveries" => DELIVERIES,
-            "body" => "CASE WHEN erased_at IS NULL THEN body END",
-            name => name,
-        });
+        let columns = self
+            .schema
+            .fields()
+            .iter()
+            .map(|field| match field.name().as_str() {
+                "deliveries" => DELIVERIES,
+                "body" => "CASE WHEN erased_at IS NULL THEN body END",
+                name => name,
+            });
         let columns: String = columns.map(|column| format!(", {column}")).collect();
         let after = self.after.map_or("", |_| " AND (at, seq) > (?, ?)");
         format!(
@@ -181,7 +189,9 @@ impl Select {
             }
             parameters.push(Value::from(BATCH as i64));
             let mut statement = db.prepare_cached(&self.sql()).map_err(read)?;
-            let mut rows = statement.query(params_from_iter(parameters)).map_err(read)?;
+            let mut rows = statement
+                .query(params_from_iter(parameters))
+                .map_err(read)?;
             let mut more = false;
             while self.left > 0
                 && !filling.is_full()
@@ -268,7 +278,9 @@ fn append(column: &mut Column, value: ValueRef<'_>) -> Result<usize, Error> {
         }
         (_, value) => {
             let kind = value.data_type();
-            return Err(Error::Other(format!("a column of decisions has a value of type {kind}")));
+            return Err(Error::Other(format!(
+                "a column of decisions has a value of type {kind}"
+            )));
         }
     }
     Ok(bytes)

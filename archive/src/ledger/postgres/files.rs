@@ -75,7 +75,9 @@ pub(super) async fn begin(client: &mut Client, draft: &Draft) -> Result<ColdFile
     let number: i64 = row.try_get(0)?;
     let path = cold::path(&draft.flow, draft.day, number);
     let place = "UPDATE cold_files SET path = $2 WHERE number = $1";
-    transaction.execute(place, &[&number, &path.as_ref()]).await?;
+    transaction
+        .execute(place, &[&number, &path.as_ref()])
+        .await?;
     transaction.commit().await?;
     Ok(ColdFile {
         number,
@@ -148,7 +150,9 @@ pub(super) async fn remove(
     if !delivered.is_empty() {
         let delete = "DELETE FROM deliveries WHERE flow = $1 AND id = ANY ($2)";
         let delete = transaction.prepare_cached(delete).await?;
-        transaction.execute(&delete, &[&file.flow, &delivered]).await?;
+        transaction
+            .execute(&delete, &[&file.flow, &delivered])
+            .await?;
     }
     transaction.commit().await?;
     Ok(removed)
@@ -161,7 +165,10 @@ async fn remember(
     rows: &[Gone],
 ) -> Result<(), Error> {
     // In the order of the index, most of whose pages are not in memory.
-    let mut known: Vec<_> = rows.iter().map(|row| (row.id_hash(), &*row.body_hash)).collect();
+    let mut known: Vec<_> = rows
+        .iter()
+        .map(|row| (row.id_hash(), &*row.body_hash))
+        .collect();
     known.sort_unstable();
     let ids: Vec<&[u8]> = known.iter().map(|(id, _)| &id[..]).collect();
     let bodies: Vec<&[u8]> = known.iter().map(|(_, body)| *body).collect();
@@ -202,6 +209,8 @@ pub(super) async fn forget(client: &Client, file: &ColdFile) -> Result<(), Error
 pub(super) async fn moved(client: &Client, flow: &str, id: &str) -> Result<Option<i64>, Error> {
     let moved = "SELECT file FROM moved WHERE flow = $1 AND id_hash = $2";
     let moved = client.prepare_cached(moved).await?;
-    let row = client.query_opt(&moved, &[&flow, &&id_hash(id)[..]]).await?;
+    let row = client
+        .query_opt(&moved, &[&flow, &&id_hash(id)[..]])
+        .await?;
     Ok(row.map(|row| row.try_get(0)).transpose()?)
 }

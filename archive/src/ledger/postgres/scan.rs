@@ -15,8 +15,8 @@ use futures_util::{Stream, StreamExt, pin_mut};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::Offset;
-use tokio_postgres::{Row, RowStream};
 use tokio_postgres::types::{FromSql, ToSql, Type};
+use tokio_postgres::{Row, RowStream};
 
 use super::lent::Lent;
 use super::{error, files};
@@ -58,12 +58,15 @@ struct Select {
 impl Select {
     /// A flow that delivers nothing is not asked for deliveries row by row.
     fn new(flow: &str, schema: &SchemaRef, delivers: bool) -> Self {
-        let columns = schema.fields().iter().map(|field| match field.name().as_str() {
-            "deliveries" if delivers => DELIVERIES,
-            "deliveries" => "NULL::text",
-            "body" => "CASE WHEN erased_at IS NULL THEN body END",
-            name => name,
-        });
+        let columns = schema
+            .fields()
+            .iter()
+            .map(|field| match field.name().as_str() {
+                "deliveries" if delivers => DELIVERIES,
+                "deliveries" => "NULL::text",
+                "body" => "CASE WHEN erased_at IS NULL THEN body END",
+                name => name,
+            });
         let columns: Vec<_> = columns.collect();
         let columns = match columns.is_empty() {
             true => "NULL::text".to_owned(),
@@ -134,7 +137,10 @@ pub(super) async fn day(
     select.with("at < ", ends);
     if let Some(after) = after {
         let at = Timestamp::from_microsecond(after.at);
-        select.with("(at, seq) > (", at.map_err(|error| Error::Other(error.to_string()))?);
+        select.with(
+            "(at, seq) > (",
+            at.map_err(|error| Error::Other(error.to_string()))?,
+        );
         select.parameters.push(Box::new(after.seq));
         let _ = write!(select.sql, ", ${})", select.parameters.len());
     }
@@ -207,7 +213,10 @@ async fn stream(
     }
     // Not a cached one, which in the end is planned for any time and any flow.
     let statement = lent.client()?.prepare(&select.sql).await?;
-    let rows = lent.client()?.query_raw(&statement, select.parameters).await?;
+    let rows = lent
+        .client()?
+        .query_raw(&statement, select.parameters)
+        .await?;
     lent.reading = true;
     let batches = batches(lent, rows, select.schema, without, most);
     Ok(Box::pin(RecordBatchStreamAdapter::new(schema, batches)))
@@ -233,10 +242,8 @@ fn batches(
                 continue;
             }
             left -= 1;
-            if filling.is_full() {
-                if let Some(batch) = filling.take()? {
-                    yield batch;
-                }
+            if let Some(batch) = filling.take_full()? {
+                yield batch;
             }
         }
         lent.reading = left == 0;

@@ -7,21 +7,34 @@ use std::fs;
 use std::path::Path;
 
 pub use self::postgres::{connect, database};
-pub use self::rig::{Entry, Kept, Kind, Rig, all_hot};
+pub use self::rig::{Entry, Kind, Rig, all_hot};
 
 /// In their order.
 pub fn migrations(kind: &str) -> Vec<String> {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../migrations").join(kind);
-    let files = fs::read_dir(&directory).unwrap().map(|file| file.unwrap().path());
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../migrations")
+        .join(kind);
+    let files = fs::read_dir(&directory)
+        .unwrap()
+        .map(|file| file.unwrap().path());
     let mut files: Vec<_> = files.map(|file| (number(&file), file)).collect();
     files.sort();
-    files.iter().map(|(_, file)| fs::read_to_string(file).unwrap()).collect()
+    files
+        .iter()
+        .map(|(_, file)| fs::read_to_string(file).unwrap())
+        .collect()
 }
 
 /// Of `V12__name.sql`.
 fn number(file: &Path) -> u32 {
     let name = file.file_name().unwrap().to_str().unwrap();
-    name.strip_prefix('V').unwrap().split("__").next().unwrap().parse().unwrap()
+    name.strip_prefix('V')
+        .unwrap()
+        .split("__")
+        .next()
+        .unwrap()
+        .parse()
+        .unwrap()
 }
 
 /// Makes a test of each function that takes a rig, on each ledger.

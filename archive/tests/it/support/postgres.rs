@@ -21,13 +21,21 @@ struct Server {
 
 impl Server {
     async fn start() -> Self {
-        let directory = tempfile::Builder::new().prefix("floodgate-").tempdir().unwrap();
+        let directory = tempfile::Builder::new()
+            .prefix("floodgate-")
+            .tempdir()
+            .unwrap();
         let user = not_root();
         if let Some((uid, gid)) = user {
             chown(directory.path(), Some(uid), Some(gid)).unwrap();
         }
         let initialised = command(user, installed("initdb"))
-            .args(["--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C"])
+            .args([
+                "--auth=trust",
+                "--username=postgres",
+                "--encoding=UTF8",
+                "--locale=C",
+            ])
             .args(["--no-sync", "--no-instructions", "--pgdata"])
             .arg(directory.path().join("data"))
             .current_dir("/")
@@ -44,7 +52,14 @@ impl Server {
             .arg(directory.path().join("data"))
             .arg("-k")
             .arg(directory.path())
-            .args(["-c", "listen_addresses=", "-c", "fsync=off", "-c", "max_connections=200"])
+            .args([
+                "-c",
+                "listen_addresses=",
+                "-c",
+                "fsync=off",
+                "-c",
+                "max_connections=200",
+            ])
             .current_dir("/")
             .stdin(Stdio::piped())
             .stdout(log.try_clone().unwrap())
@@ -77,7 +92,10 @@ pub async fn database() -> String {
     let server = SERVER.get_or_init(Server::start).await;
     let name = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
     let client = connect(&server.url("postgres")).await.unwrap();
-    client.batch_execute(&format!("CREATE DATABASE {name}")).await.unwrap();
+    client
+        .batch_execute(&format!("CREATE DATABASE {name}"))
+        .await
+        .unwrap();
     let url = server.url(&name);
     let client = connect(&url).await.unwrap();
     for migration in super::migrations("postgres") {
@@ -99,7 +117,12 @@ fn not_root() -> Option<(u32, u32)> {
         String::from_utf8(output.stdout).ok()?.trim().parse().ok()
     };
     let root = id(&["-u"]) == Some(0);
-    root.then(|| (id(&["-u", "postgres"]).unwrap(), id(&["-g", "postgres"]).unwrap()))
+    root.then(|| {
+        (
+            id(&["-u", "postgres"]).unwrap(),
+            id(&["-g", "postgres"]).unwrap(),
+        )
+    })
 }
 
 fn command(user: Option<(u32, u32)>, program: impl AsRef<Path>) -> Command {
@@ -107,7 +130,9 @@ fn command(user: Option<(u32, u32)>, program: impl AsRef<Path>) -> Command {
         return Command::new(program.as_ref());
     };
     let mut command = Command::new("setpriv");
-    command.arg(format!("--reuid={uid}")).arg(format!("--regid={gid}"));
+    command
+        .arg(format!("--reuid={uid}"))
+        .arg(format!("--regid={gid}"));
     command.args(["--init-groups", "--"]).arg(program.as_ref());
     command
 }
@@ -115,8 +140,15 @@ fn command(user: Option<(u32, u32)>, program: impl AsRef<Path>) -> Command {
 /// Debian keeps the server's programs off the PATH.
 fn installed(name: &str) -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let versions = fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .flatten();
     let directories = versions.map(|version| version.path().join("bin"));
-    let mut found = std::env::split_paths(&path).chain(directories).map(|dir| dir.join(name));
-    found.find(|program| program.is_file()).expect("apt-get install postgresql")
+    let mut found = std::env::split_paths(&path)
+        .chain(directories)
+        .map(|dir| dir.join(name));
+    found
+        .find(|program| program.is_file())
+        .expect("apt-get install postgresql")
 }

@@ -46,8 +46,17 @@ impl Entry {
 
     /// So many of a day, a second after another.
     pub fn of_day(day: &str, count: usize) -> Vec<Self> {
-        let at = |n| format!("{day}T{:02}:{:02}:{:02}.125Z", n / 3600, n / 60 % 60, n % 60);
-        (0..count).map(|n| Self::new(&format!("{day}-{n}"), &at(n))).collect()
+        let at = |n| {
+            format!(
+                "{day}T{:02}:{:02}:{:02}.125Z",
+                n / 3600,
+                n / 60 % 60,
+                n % 60
+            )
+        };
+        (0..count)
+            .map(|n| Self::new(&format!("{day}-{n}"), &at(n)))
+            .collect()
     }
 
     pub fn kept(&self) -> Kept {
@@ -166,7 +175,13 @@ impl Rig {
     /// The one number that `sql` asks for.
     pub async fn number(&self, sql: &str) -> i64 {
         match self.kind {
-            Kind::Postgres => self.postgres().await.query_one(sql, &[]).await.unwrap().get(0),
+            Kind::Postgres => self
+                .postgres()
+                .await
+                .query_one(sql, &[])
+                .await
+                .unwrap()
+                .get(0),
             Kind::Embedded => self.sqlite().query_one(sql, (), |row| row.get(0)).unwrap(),
         }
     }
@@ -254,7 +269,13 @@ impl Rig {
     /// What the ledger itself has.
     pub async fn hot(&self, scan: Scan) -> Vec<RecordBatch> {
         let snapshot = self.ledger().snapshot().await.unwrap();
-        snapshot.hot(scan).await.unwrap().try_collect().await.unwrap()
+        snapshot
+            .hot(scan)
+            .await
+            .unwrap()
+            .try_collect()
+            .await
+            .unwrap()
     }
 
     pub async fn hot_ids(&self) -> Vec<String> {
@@ -299,7 +320,11 @@ fn kept_of(batch: &RecordBatch) -> Vec<Kept> {
     let hashes = batch["body_hash"].as_binary::<i32>().iter();
     let bodies = batch["body"].as_string::<i32>().iter();
     let rows = ids.zip(hashes).zip(bodies).map(|((id, hash), body)| {
-        (id.unwrap().to_owned(), hash.unwrap().to_vec(), body.map(str::to_owned))
+        (
+            id.unwrap().to_owned(),
+            hash.unwrap().to_vec(),
+            body.map(str::to_owned),
+        )
     });
     rows.collect()
 }
