@@ -14,11 +14,11 @@ use metrics::counter;
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStoreExt};
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::async_reader::{ParquetObjectReader, ParquetRecordBatchStreamBuilder};
+use parquet::arrow::async_reader::{ParquetRecordBatchStream, ParquetRecordBatchStreamBuilder};
 use parquet::file::metadata::ParquetMetaData;
 use tracing::error;
 
-use crate::cold::{ColdFile, Store};
+use crate::cold::{ColdFile, Reader, Store};
 use crate::flows::Column;
 
 /// Footers that are read at once: a bucket takes its time for each.
@@ -263,12 +263,9 @@ impl Files {
         &self,
         file: &ColdFile,
         columns: impl FnOnce(&parquet::schema::types::SchemaDescriptor) -> ProjectionMask,
-    ) -> parquet::errors::Result<
-        parquet::arrow::async_reader::ParquetRecordBatchStream<ParquetObjectReader>,
-    > {
+    ) -> parquet::errors::Result<ParquetRecordBatchStream<Reader>> {
         let bytes = file.sealed.as_ref().map_or(0, |sealed| sealed.bytes);
-        let reader = ParquetObjectReader::new(self.store.objects().clone(), location(file))
-            .with_file_size(bytes);
+        let reader = Reader::new(self.store.objects().clone(), location(file), bytes);
         let builder = ParquetRecordBatchStreamBuilder::new(reader).await?;
         let columns = columns(builder.parquet_schema());
         builder.with_projection(columns).build()
