@@ -1,0 +1,142 @@
+//! Files in a directory that are there whole or not at all, when the machine
+//! crashes, too: object_store waits for no disk.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// A file that is being written, under another name.
+pub(super) struct Aside {
+    file: File,
+    aside: PathBuf,
+    path: PathBuf,
+}
+
+impl Aside {
+    /// Makes directories below `root`, not `root` itself: where that is missing,
+    /// a disk is not mounted.
+    pub fn create(root: &Path, path: &Path) -> io::Result<Self> {
+        make_directories(root, path)?;
+        let mut aside = path.to_owned().into_os_string();
+        aside.push(".part");
+        let aside = PathBuf::from(aside);
+        let mut options = OpenOptions::new();
+        let file = options
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&aside)?;
+        Ok(Self {
+            file,
+            aside,
+            path: path.to_owned(),
+        })
+    }
+
+    pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_all(bytes)
+    }
+
+    pub fn finish(self) -> io::Result<()> {
+        self.file.sync_all()?;
+        fs::rename(&self.aside, &self.path)?;
+        sync(parent(&self.path))
+    }
+}
+
+/// Nothing under either name afterwards, and no empty directory; it may have
+/// been so before.
+pub(super) fn remove(root: &Path, path: &Path) -> io::Result<()> {
+    let mut aside = path.to_owned().into_os_string();
+    aside.push(".part");
+    for file in [path, Path::new(&aside)] {
+        match fs::remove_file(file) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    if !root.is_dir() {
+        let what = format!("{} is not there", root.display());
+        return Err(io::Error::new(io::ErrorKind::NotFound, what));
+    }
+    // Whoever removes something wants it gone after a crash, too.
+    let mut directory = parent(path);
+    while directory != root && directory.starts_with(root) {
+        if directory.is_dir() {
+            sync(directory)?;
+            if fs::remove_dir(directory).is_err() {
+                break;
+            }
+        }
+        directory = parent(directory);
+    }
+    Ok(())
+}
+
+fn make_directories(root: &Path, path: &Path) -> io::Result<()> {
+    let mut missing = Vec::new();
+    let mut directory = parent(path);
+    while directory != root && !directory.is_dir() {
+        missing.push(directory);
+        directory = parent(directory);
+    }
+    for directory in missing.into_iter().rev() {
+        match DirBuilder::new().mode(0o700).create(directory) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => sync(parent(directory))?,
+        }
+    }
+    Ok(())
+}
+
+fn parent(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new("/"))
+}
+
+/// The names in it.
+fn sync(directory: &Path) -> io::Result<()> {
+    File::open(directory)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_there_when_it_is_whole() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("events/day=2026-01-02/1.parquet");
+        let mut aside = Aside::create(root.path(), &path).unwrap();
+        aside.write(b"whole").unwrap();
+        assert!(!path.exists());
+        aside.finish().unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"whole");
+    }
+
+    #[test]
+    fn what_is_removed_leaves_nothing_and_may_be_removed_again() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("events/day=2026-01-02/1.parquet");
+        let other = root.path().join("events/day=2026-01-02/2.parquet");
+        Aside::create(root.path(), &path).unwrap().finish().unwrap();
+        drop(Aside::create(root.path(), &other).unwrap());
+        remove(root.path(), &path).unwrap();
+        assert!(!path.exists() && path.parent().unwrap().exists());
+        for _ in 0..2 {
+            remove(root.path(), &other).unwrap();
+            assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0);
+        }
+    }
+
+    #[test]
+    fn a_root_that_is_not_there_is_not_made() {
+        let root = tempfile::tempdir().unwrap();
+        let missing = root.path().join("mounted");
+        let path = missing.join("events/1.parquet");
+        assert!(Aside::create(&missing, &path).is_err());
+        assert!(remove(&missing, &path).is_err());
+        assert!(!missing.exists());
+    }
+}

@@ -1,0 +1,192 @@
+//! The ledger on Postgres. It may be away at any time: calls then say so and
+//! work again by themselves when it is back.
+
+mod error;
+mod files;
+mod lent;
+mod scan;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use datafusion::execution::SendableRecordBatchStream;
+use deadpool_postgres::{Client, Manager, ManagerConfig, Pool, RecyclingMethod, Timeouts};
+use jiff::civil::Date;
+use tokio_postgres::{Config, NoTls};
+
+use self::lent::Lent;
+use super::{ColdFile, Draft, Error, Gone, Ledger, Owned, Place, Sealed, Snapshot};
+
+/// A Postgres that was paused or lost its network says nothing at all.
+const CONNECT: Duration = Duration::from_secs(5);
+const SILENT: Duration = Duration::from_secs(15);
+const PING: Duration = Duration::from_secs(2);
+
+/// A query of several tables holds a connection for each of them.
+const CONNECTIONS: usize = 16;
+
+/// What every session is opened with. What is read is read for as long as the
+/// reader takes, who has a limit of its own.
+const SESSION: &str = "-c synchronous_commit=on -c timezone=UTC -c statement_timeout=0 \
+                       -c idle_in_transaction_session_timeout=10min";
+
+/// `cold`: the first half of the number of the archiver's advisory lock.
+const OWNER: i32 = 0x636f_6c64;
+
+pub struct Postgres {
+    pool: Pool,
+    config: Config,
+    address: String,
+}
+
+impl Postgres {
+    /// Opens nothing yet: connections are made when they are needed.
+    ///
+    /// # Errors
+    /// Never because Postgres is away.
+    pub fn connect(mut config: Config) -> Result<Self, Error> {
+        let address = address(&config);
+        if config.get_connect_timeout().is_none() {
+            config.connect_timeout(CONNECT);
+        }
+        if config.get_application_name().is_none() {
+            config.application_name("floodgate-archive");
+        }
+        config.tcp_user_timeout(SILENT);
+        let session = match config.get_options() {
+            Some(options) => format!("{options} {SESSION}"),
+            None => SESSION.to_owned(),
+        };
+        config.options(session);
+        let recycling = ManagerConfig {
+            recycling_method: RecyclingMethod::Fast,
+        };
+        let manager = Manager::from_config(config.clone(), NoTls, recycling);
+        let timeouts = Timeouts {
+            wait: Some(SILENT),
+            create: Some(SILENT),
+            recycle: Some(SILENT),
+        };
+        let pool = Pool::builder(manager)
+            .max_size(CONNECTIONS)
+            .runtime(deadpool_postgres::Runtime::Tokio1)
+            .timeouts(timeouts)
+            .build();
+        Ok(Self {
+            pool: pool.map_err(|error| Error::Other(error.to_string()))?,
+            config,
+            address,
+        })
+    }
+
+    async fn client(&self) -> Result<Client, Error> {
+        let client = self.pool.get().await;
+        client.map_err(|error| error::pooled(&self.address, error))
+    }
+}
+
+fn address(config: &Config) -> String {
+    use tokio_postgres::config::Host;
+    let host = match config.get_hosts().first() {
+        Some(Host::Tcp(host)) => host.clone(),
+        #[cfg(unix)]
+        Some(Host::Unix(directory)) => directory.display().to_string(),
+        None => "localhost".to_owned(),
+    };
+    let port = config.get_ports().first().copied().unwrap_or(5432);
+    format!("{host}:{port}")
+}
+
+#[async_trait]
+impl Ledger for Postgres {
+    fn kind(&self) -> &'static str {
+        "postgres"
+    }
+
+    async fn ping(&self) -> Result<(), Error> {
+        let ping = async {
+            let looked = "SELECT 1 FROM cold_files LIMIT 1";
+            self.client().await?.batch_execute(looked).await?;
+            Ok(())
+        };
+        let silent = || Error::Away(format!("{} did not answer in {PING:?}", self.address));
+        let answered = tokio::time::timeout(PING, ping).await;
+        answered.unwrap_or_else(|_| Err(silent()))
+    }
+
+    async fn snapshot(&self) -> Result<Box<dyn Snapshot>, Error> {
+        let held = Lent::at_one_instant(self.client().await?, None).await?;
+        let export = "SELECT pg_export_snapshot()";
+        let row = held.client()?.query_one(export, &[]).await?;
+        Ok(Box::new(scan::Instant {
+            name: row.try_get(0)?,
+            held,
+            pool: self.pool.clone(),
+            address: self.address.clone(),
+        }))
+    }
+
+    /// The lock is the connection's, which is not one of the pool.
+    async fn own(&self) -> Result<Option<Box<dyn Owned>>, Error> {
+        let connected = self.config.connect(NoTls).await;
+        let (client, connection) =
+            connected.map_err(|error| error::connecting(&self.address, &error))?;
+        tokio::spawn(connection);
+        let lock = "SELECT pg_try_advisory_lock($1, 0)";
+        let locked: bool = client.query_one(lock, &[&OWNER]).await?.try_get(0)?;
+        Ok(locked.then(|| Box::new(Owner(client)) as Box<dyn Owned>))
+    }
+
+    async fn days(&self, flow: &str, before: Date) -> Result<Vec<Date>, Error> {
+        let client = self.client().await?;
+        scan::days(&client, flow, before).await
+    }
+
+    async fn day(
+        &self,
+        flow: &str,
+        day: Date,
+        after: Option<Place>,
+        most: usize,
+    ) -> Result<SendableRecordBatchStream, Error> {
+        let lent = Lent::at_one_instant(self.client().await?, None).await?;
+        scan::day(lent, flow, day, after, most).await
+    }
+
+    async fn files(&self, flow: Option<&str>) -> Result<Vec<ColdFile>, Error> {
+        files::all(&self.client().await?, flow).await
+    }
+
+    async fn begin(&self, draft: &Draft) -> Result<ColdFile, Error> {
+        files::begin(&mut self.client().await?, draft).await
+    }
+
+    async fn seal(&self, file: &ColdFile, sealed: &Sealed, replaces: &[i64]) -> Result<(), Error> {
+        files::seal(&mut self.client().await?, file, sealed, replaces).await
+    }
+
+    async fn remove(&self, file: &ColdFile, rows: &[Gone]) -> Result<u64, Error> {
+        files::remove(&mut self.client().await?, file, rows).await
+    }
+
+    async fn settle(&self, file: &ColdFile) -> Result<(), Error> {
+        files::settle(&self.client().await?, file).await
+    }
+
+    async fn discard(&self, file: &ColdFile) -> Result<(), Error> {
+        files::discard(&self.client().await?, file).await
+    }
+
+    async fn forget(&self, file: &ColdFile) -> Result<(), Error> {
+        files::forget(&self.client().await?, file).await
+    }
+
+    async fn moved(&self, flow: &str, id: &str) -> Result<Option<i64>, Error> {
+        files::moved(&self.client().await?, flow, id).await
+    }
+}
+
+/// Whoever is killed loses the connection, and the lock with it.
+struct Owner(#[expect(dead_code, reason = "held, never asked")] tokio_postgres::Client);
+
+impl Owned for Owner {}

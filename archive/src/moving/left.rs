@@ -1,0 +1,82 @@
+//! What earlier passes left.
+
+use std::collections::BTreeSet;
+
+use futures_util::StreamExt;
+
+use super::{Error, Mover, Report, Step};
+use crate::cold::{self, ColdFile, State};
+
+impl Mover {
+    /// Takes up what was left, of one flow or of all. Flows of which a sealed
+    /// file still has rows in the ledger are returned: none of theirs may be
+    /// moved, they would be moved twice.
+    pub(super) async fn take_up(
+        &self,
+        flow: Option<&str>,
+        report: &mut Report,
+    ) -> Result<BTreeSet<String>, Error> {
+        let mut stuck = BTreeSet::new();
+        // First those that count, so that what replaces a file is whole before
+        // the file is gone.
+        let mut files = self.ledger.files(flow).await?;
+        files.sort_by_key(|file| file.state != State::Moving);
+        for file in files {
+            let taken_up = match file.state {
+                State::Moving => self.finish(&file).await.map(|_| ()),
+                State::Writing => self.discard(&file).await,
+                State::Replaced => self.remove(&file).await,
+                State::Cold => Ok(()),
+            };
+            if let Err(error) = taken_up {
+                report.problem(&file.flow, &error);
+                if file.state == State::Moving {
+                    stuck.insert(file.flow);
+                }
+            }
+        }
+        Ok(stuck)
+    }
+
+    /// Removes the rows of a sealed file from the ledger. How many there were.
+    pub(super) async fn finish(&self, file: &ColdFile) -> Result<u64, Error> {
+        let mut chunks = cold::gone(&self.store, file, self.limits.removed).await?;
+        let mut removed = 0;
+        while let Some(rows) = chunks.next().await {
+            removed += self.ledger.remove(file, &rows?).await?;
+            self.hook.after(Step::Removed);
+        }
+        self.ledger.settle(file).await?;
+        self.hook.after(Step::Settled);
+        Ok(removed)
+    }
+
+    /// Of a file that is not sealed. First it is noted that it never will be:
+    /// whoever else believes to be writing it must not find its object gone.
+    pub(super) async fn discard(&self, file: &ColdFile) -> Result<(), Error> {
+        self.ledger.discard(file).await?;
+        self.hook.after(Step::Discarded);
+        self.remove(file).await
+    }
+
+    /// Of a file that another one replaced, or nothing did.
+    pub(super) async fn remove(&self, file: &ColdFile) -> Result<(), Error> {
+        self.store.remove(file).await?;
+        self.hook.after(Step::ObjectRemoved);
+        self.ledger.forget(file).await?;
+        self.hook.after(Step::Forgotten);
+        Ok(())
+    }
+}
+
+impl Report {
+    /// Logged and told; the rest of the pass goes on.
+    pub(super) fn problem(&mut self, flow: &str, error: &Error) {
+        tracing::error!(flow, %error, "not moved");
+        if let Error::Cold(cold::Error::Damaged { .. }) = error {
+            let flow = flow.to_owned();
+            metrics::counter!("floodgate_archive_file_faults_total", "flow" => flow).increment(1);
+        }
+        self.problems.push(format!("{flow}: {error}"));
+    }
+}

@@ -1,0 +1,107 @@
+//! Late rows of a day become files of their own; when there are several small
+//! ones they are made one.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use datafusion::arrow::compute::SortOptions;
+use datafusion::error::DataFusionError;
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, UnboundedMemoryPool};
+use datafusion::physical_expr::expressions::col;
+use datafusion::physical_expr::{LexOrdering, PhysicalSortExpr};
+use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet};
+use datafusion::physical_plan::sorts::streaming_merge::StreamingMergeBuilder;
+use jiff::civil::Date;
+use tracing::info;
+
+use super::{Error, Merged, Mover, Report};
+use crate::cold::{self, ColdFile, State};
+use crate::columns;
+use crate::flows::Flow;
+use crate::ledger::BATCH;
+
+impl Mover {
+    pub(super) async fn merge(&self, flow: &Flow, report: &mut Report) -> Result<(), Error> {
+        let mut days: BTreeMap<Date, Vec<ColdFile>> = BTreeMap::new();
+        for file in self.ledger.files(Some(&flow.name)).await? {
+            let bytes = file.sealed.as_ref().map_or(u64::MAX, |sealed| sealed.bytes);
+            if file.state == State::Cold && bytes < self.limits.small {
+                days.entry(file.day).or_default().push(file);
+            }
+        }
+        for (day, mut files) in days {
+            files.truncate(self.limits.merged);
+            if files.len() >= self.limits.several.max(2) {
+                report.merged.push(self.merge_day(flow, day, &files).await?);
+            }
+        }
+        Ok(())
+    }
+
+    /// What is replaced is removed by the next pass: somebody may be reading it.
+    async fn merge_day(&self, flow: &Flow, day: Date, files: &[ColdFile]) -> Result<Merged, Error> {
+        let began = Instant::now();
+        let file = self.begin(&flow.name, day, &flow.columns).await?;
+        let file = match self.merge_into(&file, flow, files).await {
+            Ok(sealed) => sealed,
+            Err(error) => {
+                self.give_up(&file).await;
+                return Err(error);
+            }
+        };
+        self.finish(&file).await?;
+        let (rows, bytes) = file.sealed.as_ref().map_or((0, 0), |s| (s.rows, s.bytes));
+        let of: Vec<_> = files.iter().map(|file| file.number).collect();
+        info!(flow = flow.name, %day, file = file.number, ?of, rows, bytes, "merged");
+        Ok(Merged {
+            flow: flow.name.clone(),
+            day,
+            file: file.number,
+            of,
+            rows,
+            bytes,
+            seconds: began.elapsed().as_secs_f64(),
+        })
+    }
+
+    async fn merge_into(
+        &self,
+        file: &ColdFile,
+        flow: &Flow,
+        files: &[ColdFile],
+    ) -> Result<ColdFile, Error> {
+        let mut sorted = Vec::new();
+        for file in files {
+            sorted.push(cold::rows(&self.store, file).await?);
+        }
+        let rows = merged(sorted).map_err(cold::Error::from)?;
+        let replaces: Vec<_> = files.iter().map(|file| file.number).collect();
+        let written = self.write(file, &flow.columns, rows, &replaces).await?;
+        let missing = || Error::Left("files of a day have no rows".to_owned());
+        Ok(written.ok_or_else(missing)?.0)
+    }
+}
+
+/// In the order of their places.
+fn merged(
+    sorted: Vec<SendableRecordBatchStream>,
+) -> Result<SendableRecordBatchStream, DataFusionError> {
+    let schema = columns::base();
+    let by = |name: &str| -> Result<_, DataFusionError> {
+        let options = SortOptions::new(false, false);
+        Ok(PhysicalSortExpr::new(col(name, &schema)?, options))
+    };
+    let place: LexOrdering = [by("at")?, by("seq")?].into();
+    // A batch of each file is in memory; how many files there are is limited.
+    let pool: Arc<dyn MemoryPool> = Arc::new(UnboundedMemoryPool::default());
+    StreamingMergeBuilder::new()
+        .with_streams(sorted)
+        .with_schema(schema.clone())
+        .with_expressions(&place)
+        .with_metrics(BaselineMetrics::new(&ExecutionPlanMetricsSet::new(), 0))
+        .with_batch_size(BATCH)
+        .with_reservation(MemoryConsumer::new("merge").register(&pool))
+        .build()
+}

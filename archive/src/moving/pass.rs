@@ -1,0 +1,254 @@
+use std::sync::Arc;
+use std::time::Instant;
+
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use futures_util::StreamExt;
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::Offset;
+use tokio::task::JoinHandle;
+use tracing::info;
+
+use super::{Error, Moved, Mover, Report, Step};
+use crate::cold::{self, ColdFile, Draft, State};
+use crate::flows::{Column, Flow};
+use crate::ledger::{Owned, Place};
+
+/// Rows of a file on their way out of the ledger, while the next is written.
+type Removal = Option<JoinHandle<Result<Moved, Error>>>;
+
+impl Mover {
+    /// Moves what is older than each flow's `hot`. A problem with one flow
+    /// keeps no other from being moved.
+    ///
+    /// # Errors
+    /// Where nothing could be begun.
+    pub async fn run(&self, flows: &[Flow], now: Timestamp) -> Result<Report, Error> {
+        let began = Instant::now();
+        let owned = self.ledger.own().await?.ok_or(Error::Busy)?;
+        let owned: Arc<dyn Owned> = Arc::from(owned);
+        self.hook.after(Step::Owned);
+        let mut report = Report::default();
+        let stuck = self.take_up(None, &mut report).await?;
+        for flow in flows.iter().filter(|flow| !stuck.contains(&flow.name)) {
+            let Some(before) = before(flow, now) else {
+                continue;
+            };
+            self.flow(flow, before, &owned, &mut report).await;
+        }
+        metrics::histogram!("floodgate_archive_pass_seconds").record(began.elapsed());
+        Ok(report)
+    }
+
+    async fn flow(&self, flow: &Flow, before: Date, owned: &Arc<dyn Owned>, report: &mut Report) {
+        let mut removal = None;
+        let moved = self.days(flow, before, owned, &mut removal, report).await;
+        let removed = end(&mut removal, report).await;
+        let merged = match (&moved, &removed) {
+            (Ok(()), Ok(())) => self.merge(flow, report).await,
+            _ => Ok(()),
+        };
+        for error in [moved, removed, merged].into_iter().filter_map(Result::err) {
+            report.problem(&flow.name, &error);
+        }
+    }
+
+    async fn days(
+        &self,
+        flow: &Flow,
+        before: Date,
+        owned: &Arc<dyn Owned>,
+        removal: &mut Removal,
+        report: &mut Report,
+    ) -> Result<(), Error> {
+        for day in self.ledger.days(&flow.name, before).await? {
+            // Behind what an earlier file of the day has, whose rows are still
+            // in the ledger.
+            let mut after = None;
+            loop {
+                let began = Instant::now();
+                let Some((file, last)) = self.part(flow, day, after).await? else {
+                    break;
+                };
+                let removed = end(removal, report).await;
+                let rows = file.sealed.as_ref().map_or(0, |sealed| sealed.rows);
+                *removal = Some(self.start_removal(file, began, owned.clone()));
+                removed?;
+                if rows < self.limits.rows as u64 {
+                    break;
+                }
+                after = Some(last);
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes, verifies and seals one file. `None`: there is nothing more.
+    async fn part(
+        &self,
+        flow: &Flow,
+        day: Date,
+        after: Option<Place>,
+    ) -> Result<Option<(ColdFile, Place)>, Error> {
+        let file = self.begin(&flow.name, day, &flow.columns).await?;
+        let part = async {
+            let rows = self
+                .ledger
+                .day(&flow.name, day, after, self.limits.rows)
+                .await?;
+            self.write(&file, &flow.columns, rows, &[]).await
+        };
+        match part.await {
+            Ok(Some(sealed)) => Ok(Some(sealed)),
+            Ok(None) => self.discard(&file).await.map(|()| None),
+            Err(error) => {
+                self.give_up(&file).await;
+                Err(error)
+            }
+        }
+    }
+
+    pub(super) async fn begin(
+        &self,
+        flow: &str,
+        day: Date,
+        columns: &[Column],
+    ) -> Result<ColdFile, Error> {
+        let draft = Draft {
+            flow: flow.to_owned(),
+            day,
+            columns: columns.to_vec(),
+        };
+        let file = self.ledger.begin(&draft).await?;
+        self.hook.after(Step::Begun);
+        Ok(file)
+    }
+
+    /// From the return on the file counts, and those it replaces do not.
+    pub(super) async fn write(
+        &self,
+        file: &ColdFile,
+        columns: &[Column],
+        rows: SendableRecordBatchStream,
+        replaces: &[i64],
+    ) -> Result<Option<(ColdFile, Place)>, Error> {
+        let rows = self.heard(rows);
+        let Some(written) = cold::write(&self.store, file, columns, rows).await? else {
+            return Ok(None);
+        };
+        self.hook.after(Step::Written);
+        cold::verify(&self.store, file, &written).await?;
+        self.hook.after(Step::Verified);
+        self.ledger.seal(file, &written.sealed, replaces).await?;
+        self.hook.after(Step::Sealed);
+        let sealed = ColdFile {
+            state: State::Moving,
+            sealed: Some(written.sealed),
+            ..file.clone()
+        };
+        Ok(Some((sealed, written.last)))
+    }
+
+    fn heard(&self, rows: SendableRecordBatchStream) -> SendableRecordBatchStream {
+        let (hook, schema) = (self.hook.clone(), rows.schema());
+        let rows = rows.inspect(move |_| hook.after(Step::Read));
+        Box::pin(RecordBatchStreamAdapter::new(schema, rows))
+    }
+
+    /// A full disk is not left full until the next pass. What cannot be done
+    /// now, that one does: whether the file was sealed all the same may not be
+    /// known, and then it is not discarded.
+    pub(super) async fn give_up(&self, file: &ColdFile) {
+        if let Err(error) = self.discard(file).await {
+            tracing::warn!(file = file.number, %error, "a file is left to the next pass");
+        }
+    }
+
+    /// Holds the archive for itself: whoever waits for the pass may go away.
+    fn start_removal(
+        &self,
+        file: ColdFile,
+        began: Instant,
+        owned: Arc<dyn Owned>,
+    ) -> JoinHandle<Result<Moved, Error>> {
+        let mover = self.clone();
+        tokio::spawn(async move {
+            let rows = mover.finish(&file).await?;
+            let moved = Moved {
+                bytes: file.sealed.as_ref().map_or(0, |sealed| sealed.bytes),
+                flow: file.flow,
+                day: file.day,
+                file: file.number,
+                rows,
+                seconds: began.elapsed().as_secs_f64(),
+            };
+            drop(owned);
+            Ok(moved)
+        })
+    }
+}
+
+/// Waits until the rows are gone.
+async fn end(removal: &mut Removal, report: &mut Report) -> Result<(), Error> {
+    let Some(removal) = removal.take() else {
+        return Ok(());
+    };
+    let moved = removal.await;
+    let moved = moved.map_err(|panicked| Error::Left(panicked.to_string()))??;
+    let Moved {
+        flow,
+        day,
+        file,
+        rows,
+        bytes,
+        seconds,
+    } = &moved;
+    info!(flow, %day, file, rows, bytes, seconds, "moved");
+    let counted = metrics::counter!("floodgate_archive_rows_moved_total", "flow" => flow.clone());
+    counted.increment(*rows);
+    report.moved.push(moved);
+    Ok(())
+}
+
+/// Days before this one have ended that long ago. `None`: the flow keeps all.
+fn before(flow: &Flow, now: Timestamp) -> Option<Date> {
+    let hot = jiff::SignedDuration::try_from(flow.hot?).ok()?;
+    let since = now.checked_sub(hot).ok()?;
+    Some(Offset::UTC.to_datetime(since).date())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_day_is_moved_when_it_ended_that_long_ago() {
+        let day = Duration::from_secs(86_400);
+        let flow = |hot| Flow {
+            name: "events".to_owned(),
+            hot,
+            columns: Vec::new(),
+        };
+        for (hot, now, expected) in [
+            (Some(day * 7), "2026-01-09T00:00:00Z", Some("2026-01-02")),
+            (Some(day * 7), "2026-01-08T23:59:59Z", Some("2026-01-01")),
+            (
+                Some(Duration::ZERO),
+                "2026-01-01T00:00:00Z",
+                Some("2026-01-01"),
+            ),
+            (Some(Duration::MAX), "2026-01-01T00:00:00Z", None),
+            (None, "2026-01-01T00:00:00Z", None),
+        ] {
+            let expected = expected.map(|day| day.parse().unwrap());
+            assert_eq!(
+                before(&flow(hot), now.parse().unwrap()),
+                expected,
+                "{hot:?} at {now}"
+            );
+        }
+    }
+}

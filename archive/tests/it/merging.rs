@@ -1,0 +1,82 @@
+use datafusion::arrow::array::AsArray;
+use datafusion::arrow::datatypes::{Int64Type, TimestampMicrosecondType};
+use floodgate_archive::cold;
+use floodgate_archive::moving::{Mover, Report};
+use futures_util::TryStreamExt;
+
+use crate::on_each_ledger;
+use crate::support::{Entry, Rig};
+
+on_each_ledger! {
+    several_small_files_of_a_day_are_made_one
+    a_large_file_is_left_alone
+}
+
+async fn pass(mover: &Mover) -> Report {
+    let now = "2026-01-10T12:00:00Z".parse().unwrap();
+    let report = mover.run(&[Rig::flow()], now).await.unwrap();
+    assert_eq!(report.problems, Vec::<String>::new());
+    report
+}
+
+async fn several_small_files_of_a_day_are_made_one(rig: Rig) {
+    let entries = Entry::of_day("2026-01-02", 30);
+    let mut kept: Vec<_> = entries.iter().map(Entry::kept).collect();
+    kept.sort();
+    let mut mover = rig.mover();
+    mover.limits.several = 3;
+    mover.limits.removed = 7;
+    rig.insert(&Entry::of_day("2026-01-03", 2)).await;
+    // Every third row comes with the same pass.
+    for late in 0..2 {
+        let some: Vec<_> = entries.iter().skip(late).step_by(3).cloned().collect();
+        rig.insert(&some).await;
+        assert_eq!(pass(&mover).await.merged, []);
+    }
+    let some: Vec<_> = entries.iter().skip(2).step_by(3).cloned().collect();
+    rig.insert(&some).await;
+
+    let report = pass(&mover).await;
+
+    let [merged] = &report.merged[..] else {
+        panic!("{report:?}");
+    };
+    assert_eq!((merged.of.len(), merged.rows), (3, 30));
+    let files = rig.ledger().files(Some("events")).await.unwrap();
+    let file = files
+        .iter()
+        .find(|file| file.number == merged.file)
+        .unwrap();
+    let rows = cold::rows(&rig.store(), file).await.unwrap();
+    let rows: Vec<_> = rows.try_collect().await.unwrap();
+    let places = rows.iter().flat_map(|batch| {
+        let times = batch["at"]
+            .as_primitive::<TimestampMicrosecondType>()
+            .values();
+        let seqs = batch["seq"].as_primitive::<Int64Type>().values();
+        times.iter().copied().zip(seqs.iter().copied())
+    });
+    assert!(places.is_sorted());
+    let moved = format!("SELECT count(*) FROM moved WHERE file = {}", merged.file);
+    assert_eq!(rig.number(&moved).await, 30);
+
+    // Whoever reads the old files is done by then.
+    assert_eq!(rig.objects().len(), 5);
+    assert_eq!(pass(&mover).await, Report::default());
+    assert_eq!(rig.objects().len(), 2);
+    let books = rig.books().await;
+    assert_eq!(books.len(), 32);
+    assert!(kept.iter().all(|row| books.contains(row)));
+}
+
+async fn a_large_file_is_left_alone(rig: Rig) {
+    let entries = Entry::of_day("2026-01-02", 6);
+    let mut mover = rig.mover();
+    mover.limits.several = 2;
+    mover.limits.small = 1;
+    for part in entries.chunks(2) {
+        rig.insert(part).await;
+        assert_eq!(pass(&mover).await.merged, []);
+    }
+    assert_eq!(rig.objects().len(), 3);
+}

@@ -1,0 +1,7 @@
+//! What is asked of cold files and hot rows together.
+
+mod files;
+mod limits;
+mod rig;
+mod service;
+mod statistics;
