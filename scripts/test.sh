@@ -13,7 +13,8 @@ check_deploy
 
 # Everything is built in the dev profile: its dependencies are optimised, and
 # another profile would build the whole tree once more.
-for workspace in . plugins; do
+# The archive's tests run the host, too.
+for workspace in . plugins archive; do
     manifest=$workspace/Cargo.toml
     cargo fmt --manifest-path "$manifest" --all --check
     cargo clippy --manifest-path "$manifest" --workspace --all-targets -- -D warnings
