@@ -14,7 +14,7 @@ pub struct Table {
     /// Where a body says when it happened. Where it does not, that is when it
     /// was received.
     pub time: Option<Pointer>,
-    /// Besides those that every flow has, in the order of their names.
+    /// Besides those that every flow has, in the order of the file.
     pub columns: Vec<Column>,
 }
 

@@ -82,8 +82,8 @@ fn a_flow_file_may_say_all_of_it() {
         hot: Some(Duration::from_secs(7 * 24 * 3600)),
         time: Some(pointer("/at")),
         columns: vec![
-            column("amount", "/amount", ColumnKind::Number),
             column("user_id", "/user/id", ColumnKind::Text),
+            column("amount", "/amount", ColumnKind::Number),
         ],
     };
     assert_eq!(flow.table, table);
@@ -183,7 +183,7 @@ fn every_bad_value_of_these_tables_is_named() {
         (
             BY_FIELD,
             "[keep]\ntime = \"at\"",
-            "7: keep.time: \"at\" does not start with /; write",
+            "7: keep.time: \"at\": \"at\" does not start with /; write",
         ),
         (
             BY_FIELD,
@@ -218,7 +218,7 @@ fn every_bad_value_of_these_tables_is_named() {
         (
             BY_FIELD,
             "[keep.columns]\nu = { field = \"u\" }",
-            "7: keep.columns.u.field: \"u\" does not start with /; write",
+            "7: keep.columns.u.field: \"u\": \"u\" does not start with /; write",
         ),
         (
             BY_FIELD,
