@@ -15,8 +15,8 @@ use super::{Answer, Entry, Erased, Pass, Query};
 use crate::http_client::{HttpClient, http_client, with_causes};
 use crate::settings::ArchiveSettings;
 
-/// Of an answer. It holds 100,000 rows at most, and those are read whole.
-const LARGEST_ANSWER: usize = 64 << 20;
+/// Of an answer: its rows have 64 MiB at most, and are read whole.
+const LARGEST_ANSWER: usize = 65 << 20;
 
 /// How long it may take to say something that it has at hand.
 const SOON: Duration = Duration::from_secs(2);

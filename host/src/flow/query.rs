@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -59,6 +60,24 @@ pub struct BadParameter {
     pub message: String,
 }
 
+/// A query string, taken apart.
+type Written<'q> = Vec<(Cow<'q, str>, Cow<'q, str>)>;
+
+/// `None` is NULL.
+type GivenByName<'n> = BTreeMap<&'n str, Option<Given>>;
+
+#[derive(Default)]
+struct Bad(Vec<BadParameter>);
+
+impl Bad {
+    fn report(&mut self, parameter: &str, message: String) {
+        self.0.push(BadParameter {
+            parameter: parameter.chars().take(MAX_TOLD).collect(),
+            message,
+        });
+    }
+}
+
 impl Statements {
     pub(super) fn all(&self) -> impl Iterator<Item = &Statement> {
         let (one, each) = match self {
@@ -76,7 +95,7 @@ impl Statements {
         }
     }
 
-    fn chosen(&self, given: &BTreeMap<&str, Option<Given>>) -> Option<&Statement> {
+    fn chosen(&self, given: &GivenByName) -> Option<&Statement> {
         match self {
             Self::One(statement) => Some(statement),
             Self::Each { parameter, of } => match given.get(&**parameter) {
@@ -94,15 +113,22 @@ impl Query {
     /// All parameters that are wrong, those of the flow file in its order and
     /// then the unknown ones; at most 20.
     pub fn ask(&self, query: &str) -> Result<Asked, Vec<BadParameter>> {
-        let mut bad = Vec::new();
-        let mut report = |parameter: &str, message: String| {
-            bad.push(BadParameter {
-                parameter: parameter.chars().take(MAX_TOLD).collect(),
-                message,
-            });
-        };
-        let written: Vec<_> = form_urlencoded::parse(query.as_bytes()).collect();
-        let mut given: BTreeMap<&str, Option<Given>> = BTreeMap::new();
+        let written: Written = form_urlencoded::parse(query.as_bytes()).collect();
+        let mut bad = Bad::default();
+        let given = self.given(&written, &mut bad);
+        self.keep_order(&given, &mut bad);
+        self.know_all(&written, &mut bad);
+        let Bad(mut bad) = bad;
+        bad.truncate(MAX_VIOLATIONS);
+        match self.statements.chosen(&given) {
+            Some(statement) if bad.is_empty() => Ok(self.asked(statement, &given)),
+            _ => Err(bad),
+        }
+    }
+
+    /// Without those that are wrong.
+    fn given(&self, written: &Written, bad: &mut Bad) -> GivenByName<'_> {
+        let mut given = BTreeMap::new();
         for parameter in &self.parameters {
             let mut named = written.iter().filter(|(name, _)| *name == *parameter.name);
             let value = match (named.next(), named.next()) {
@@ -115,30 +141,32 @@ impl Query {
                 },
             };
             match value {
-                Ok(value) => drop(given.insert(&parameter.name, value)),
-                Err(message) => report(&parameter.name, message),
+                Ok(value) => drop(given.insert(&*parameter.name, value)),
+                Err(message) => bad.report(&parameter.name, message),
             }
         }
+        given
+    }
+
+    fn keep_order(&self, given: &GivenByName, bad: &mut Bad) {
         let value = |name: &str| given.get(name).and_then(Option::as_ref);
         for parameter in &self.parameters {
             if let Some(earlier) = &parameter.not_before
                 && let (Some(own), Some(bound)) = (value(&parameter.name), value(earlier))
                 && own < bound
             {
-                report(&parameter.name, format!("it is before {earlier}"));
+                bad.report(&parameter.name, format!("it is before {earlier}"));
             }
         }
+    }
+
+    fn know_all(&self, written: &Written, bad: &mut Bad) {
         for (index, (name, _)) in written.iter().enumerate() {
             let known = self.parameters.iter().any(|known| *known.name == **name);
             let told = written[..index].iter().any(|(earlier, _)| earlier == name);
             if !known && !told {
-                report(name, self.known());
+                bad.report(name, self.known());
             }
-        }
-        bad.truncate(MAX_VIOLATIONS);
-        match self.statements.chosen(&given) {
-            Some(statement) if bad.is_empty() => Ok(self.asked(statement, &given)),
-            _ => Err(bad),
         }
     }
 
@@ -150,7 +178,7 @@ impl Query {
         }
     }
 
-    fn asked(&self, statement: &Statement, given: &BTreeMap<&str, Option<Given>>) -> Asked {
+    fn asked(&self, statement: &Statement, given: &GivenByName) -> Asked {
         let (mut bound, mut shown) = (BTreeMap::new(), BTreeMap::new());
         for parameter in &self.parameters {
             let given = given.get(&*parameter.name).and_then(Option::as_ref);

@@ -115,7 +115,7 @@ async fn each_answer_is_json_where_that_is_asked_for_and_has_no_colours_in_a_pip
     }
 }
 
-const CASES: [(i32, &str); 30] = [
+const CASES: [(i32, &str); 33] = [
     (0, "--help"),
     (0, "dead requeue --help"),
     (0, "health"),
@@ -138,6 +138,9 @@ const CASES: [(i32, &str); 30] = [
     (2, "load --url ftp//"),
     (0, "why transactions nobody"),
     (1, "why nobody nobody"),
+    (1, "query transactions VALUES(1)"),
+    (2, "query transactions"),
+    (2, "query transactions VALUES(1) --param from:date=soon"),
     (1, "dead show transactions nobody"),
     (0, "dead purge --id nobody"),
     (2, "dead purge"),

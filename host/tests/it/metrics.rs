@@ -100,13 +100,17 @@ async fn until_told(admin: &str, expected: &[(&str, f64)]) {
     }
 }
 
-/// The flow `transactions`, impatient, beside a `posting` that delivers to `url`.
+/// The flow `transactions`, impatient and with a query, beside a `posting` that
+/// delivers to `url`.
 fn site(ground: Ground, url: &str) -> Site {
     let site = downstream::posting_on(ground, url, 2);
     for file in ["transactions.toml", "transactions.schema.json"] {
         let shipped = repository().join("flows").join(file);
         std::fs::copy(shipped, site.flows.path().join(file)).unwrap();
     }
+    std::fs::write(site.flows.path().join("n.sql"), "SELECT 1").unwrap();
+    let query = "\n[[query]]\npath = \"/stats/n\"\nsql = \"n.sql\"\n";
+    site.rewrite_flow("transactions", |text| text + query);
     site.with_oracle(MISBEHAVING).impatient()
 }
 
@@ -133,6 +137,8 @@ async fn every_metric_of_the_table_is_told_and_counts_what_happened(ground: Grou
     assert_eq!(post(1, "high").await, StatusCode::ACCEPTED);
     let (refused, ..) = service.post("/transactions", &json!({})).await;
     assert_eq!(refused, StatusCode::UNPROCESSABLE_ENTITY);
+    let (refused, _) = service.get("/stats/n?unheard=of").await;
+    assert_eq!(refused, StatusCode::UNPROCESSABLE_ENTITY);
     assert_eq!(post(2, "trap").await, StatusCode::ACCEPTED);
     let buried = "floodgate_dead_letters_buried_total{flow=\"transactions\",fault=\"trap\"}";
     until_told(&service.admin, &[(buried, 1.0)]).await;
@@ -158,6 +164,8 @@ async fn every_metric_of_the_table_is_told_and_counts_what_happened(ground: Grou
         entries_accepted_total{{flow="posting"}} 1
         entries_replayed_total{{flow="transactions"}} 1
         requests_refused_total{{flow="transactions",reason="invalid"}} 1
+        queries_total{{flow="transactions",path="/stats/n",outcome="invalid-parameter"}} 1
+        query_duration_seconds_count{{flow="transactions",path="/stats/n"}} 1
         request_duration_seconds_count{{flow="transactions"}} 6
         append_group_entries_count{{flow="transactions"}} 5
         append_group_entries_sum{{flow="transactions"}} 5

@@ -1,5 +1,6 @@
 //! Statistics, and entries that left the ledger, before somebody in place of
-//! floodgate-archive: who answers is told by the archive's own tests.
+//! floodgate-archive: what it finds is told by the archive's own tests. Where a
+//! command is waited for, a second thread answers it.
 
 use std::convert::Infallible;
 use std::os::unix::fs::PermissionsExt;
@@ -174,7 +175,7 @@ async fn a_path_answers_by_its_sql_which_is_read_again_when_it_changes() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_person_asks_with_sql_and_is_answered_in_each_form() {
     let archive = Archive::start().await;
     let site = site(Ground::embedded().await, QUERY);
@@ -207,7 +208,7 @@ async fn a_person_asks_with_sql_and_is_answered_in_each_form() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("a.parquet: cut short"));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_an_archive_all_is_well_but_what_needs_it() {
     let site = site(Ground::embedded().await, QUERY);
     let gone = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -232,7 +233,7 @@ async fn without_an_archive_all_is_well_but_what_needs_it() {
     assert!(String::from_utf8_lossy(&output.stderr).contains(&url));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_entry_that_was_moved_is_told_of_as_before() {
     let track = "\n[track]\npath = \"/transactions/{id}\"\nkeep = \"0s\"\nreply = { id = \"{id}\", label = \"{label}\", reasons = \"{reasons}\" }\n";
     let archive = Archive::start().await;
