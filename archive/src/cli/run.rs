@@ -52,6 +52,7 @@ impl Trial {
         let limits = &mut mover.limits;
         limits.rows = self.rows.unwrap_or(limits.rows);
         limits.removed = self.removed.unwrap_or(limits.removed);
+        limits.known = self.removed.unwrap_or(limits.known);
         limits.several = self.several.unwrap_or(limits.several);
         if let Some(last) = self.abort_after {
             let done = AtomicUsize::new(0);
