@@ -30,7 +30,7 @@ async fn file_of(rig: &Rig, day: &str) -> (String, PathBuf) {
     (file.path, path)
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_file_that_was_cut_short_is_named_and_left_out_until_it_is_back() {
     let rig = archived().await;
     let (name, path) = file_of(&rig, "2026-01-02").await;
@@ -71,7 +71,7 @@ async fn a_file_that_was_cut_short_is_named_and_left_out_until_it_is_back() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_file_that_is_gone_is_named_and_left_out() {
     let rig = archived().await;
     let (name, path) = file_of(&rig, "2026-01-04").await;
@@ -81,7 +81,7 @@ async fn a_file_that_is_gone_is_named_and_left_out() {
     assert_eq!(answer.skipped[0].file, name);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_file_that_is_damaged_inside_is_found_while_it_is_read() {
     let rig = archived().await;
     let (name, path) = file_of(&rig, "2026-01-03").await;
@@ -99,7 +99,7 @@ async fn a_file_that_is_damaged_inside_is_found_while_it_is_read() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_cold_tier_that_is_away_is_no_file_at_fault() {
     let rig = archived().await;
     let cold = rig.dir.path().join("cold");
@@ -112,7 +112,7 @@ async fn a_cold_tier_that_is_away_is_no_file_at_fault() {
     assert_eq!(rig.cells("events", hot).await, [["60"]]);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn columns_are_as_they_are_declared_today_in_files_of_any_age() {
     let keep = "[keep]\nhot = \"7d\"\n[keep.columns]\n";
     let before = format!("{keep}n = {{ field = \"/n\" }}\nuser_id = {{ field = \"/user_id\" }}\n");
@@ -152,7 +152,7 @@ async fn columns_are_as_they_are_declared_today_in_files_of_any_age() {
     );
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn what_was_erased_is_a_fact_without_a_body() {
     let rig = archived().await;
     let id = "e-2-7";
@@ -183,7 +183,7 @@ async fn what_was_erased_is_a_fact_without_a_body() {
     );
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn an_entry_is_found_by_its_id_wherever_it_was_moved() {
     let rig = archived().await;
     let file = rig.ledger.moved("events", "e-3-10").await.unwrap().unwrap();
