@@ -1,10 +1,11 @@
 //! What earlier passes left.
 
 use std::collections::BTreeSet;
+use std::time::Instant;
 
 use futures_util::StreamExt;
 
-use super::{Error, Mover, Report, Step};
+use super::{Error, Moved, Mover, Report, Step};
 use crate::cold::{self, ColdFile, State};
 
 impl Mover {
@@ -22,8 +23,17 @@ impl Mover {
         let mut files = self.ledger.files(flow).await?;
         files.sort_by_key(|file| file.state != State::Moving);
         for file in files {
+            let began = Instant::now();
             let taken_up = match file.state {
-                State::Moving => self.finish(&file).await.map(|_| ()),
+                State::Moving => {
+                    let finished = self.finish(&file).await;
+                    finished.map(|rows| {
+                        // What was merged had left the ledger before.
+                        if rows > 0 {
+                            report.add(Moved::new(&file, rows, began));
+                        }
+                    })
+                }
                 State::Writing => self.discard(&file).await,
                 State::Replaced => self.remove(&file).await,
                 State::Cold => Ok(()),

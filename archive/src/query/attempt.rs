@@ -18,6 +18,7 @@ use super::cold_table::ColdTable;
 use super::error::{Error, Failure};
 use super::files::Files;
 use super::hot_table::HotTable;
+use super::interrupt::Rule;
 use super::rows::{self, Rows};
 use super::scanned::Tally;
 use super::{session, statement, table};
@@ -34,6 +35,8 @@ pub(super) struct Attempt<'a> {
     pub base: &'a SessionState,
     pub store: &'a ObjectStoreUrl,
     pub flow: &'a Flow,
+    /// Ends what nobody waits for.
+    pub rule: Rule,
     pub explain: bool,
 }
 
@@ -79,6 +82,7 @@ impl Attempt<'_> {
     ) -> Result<Answer, Failure> {
         let snapshot: Arc<dyn Snapshot> = Arc::from(self.ledger.snapshot().await?);
         let state = self.state(snapshot, lenient, tally).await?;
+        let state = session::with_rule(state, self.rule.clone());
         let plan = statement::plan(&state, statement.clone()).await?;
         let plan = state.create_physical_plan(&plan).await?;
         let mut batches = execute_stream(plan.clone(), state.task_ctx())?;

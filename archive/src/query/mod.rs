@@ -10,6 +10,7 @@ mod error;
 mod files;
 mod functions;
 mod hot_table;
+mod interrupt;
 mod limits;
 mod parameters;
 mod rows;
@@ -35,6 +36,7 @@ use self::cache::{Answers, Key};
 use self::error::Failure;
 pub use self::error::{Error, Wrong};
 use self::files::Files;
+use self::interrupt::{Rule, Waiting};
 pub use self::limits::Limits;
 pub use self::parameters::{Kind, Parameter, Parameters};
 pub use self::rows::Column;
@@ -112,7 +114,9 @@ impl Engine {
         // Beside the caller: a plan that computes for long without a pause must
         // not hold up the connection that it is for.
         let engine = self.clone();
-        let answer = async move { engine.cached(question).await };
+        let waiting = Waiting::default();
+        let rule = waiting.rule();
+        let answer = async move { engine.cached(question, rule).await };
         let answer = AbortOnDropHandle::new(tokio::spawn(answer));
         let answer = match tokio::time::timeout(timeout, answer).await {
             Ok(Ok(answer)) => answer,
@@ -157,9 +161,9 @@ impl Engine {
         self.0.answers.forget();
     }
 
-    async fn cached(&self, question: Question) -> Result<(Arc<Answer>, bool), Error> {
+    async fn cached(&self, question: Question, rule: Rule) -> Result<(Arc<Answer>, bool), Error> {
         if question.cache.is_zero() || question.explain {
-            return Ok((self.fresh(&question).await?, false));
+            return Ok((self.fresh(&question, rule).await?, false));
         }
         let parameters = serde_json::to_string(&question.parameters);
         let key = Key {
@@ -168,10 +172,10 @@ impl Engine {
             parameters: parameters.map_err(|error| Error::Internal(error.to_string()))?,
             lasts: question.cache,
         };
-        self.0.answers.get(key, self.fresh(&question)).await
+        self.0.answers.get(key, self.fresh(&question, rule)).await
     }
 
-    async fn fresh(&self, question: &Question) -> Result<Arc<Answer>, Error> {
+    async fn fresh(&self, question: &Question, rule: Rule) -> Result<Arc<Answer>, Error> {
         let flow = self.flow(&question.flow).await?;
         let statement = statement::read(&question.sql, &question.parameters)?;
         // The semaphore is never closed.
@@ -182,6 +186,7 @@ impl Engine {
             base: &self.0.base,
             store: &self.0.store,
             flow: &flow,
+            rule,
             explain: question.explain,
         };
         attempt.until_answered(&statement).await.map(Arc::new)

@@ -14,6 +14,7 @@ use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::session_state::SessionStateBuilder;
 
 use super::functions;
+use super::interrupt::Rule;
 
 const CATALOG: &str = "floodgate";
 const SCHEMA: &str = "archive";
@@ -74,4 +75,12 @@ pub(super) fn with_table(
     // What now() says.
     state.mark_start_execution();
     Ok(state)
+}
+
+/// Applies the rule to each plan, after all others.
+pub(super) fn with_rule(state: SessionState, rule: Rule) -> SessionState {
+    let state = SessionStateBuilder::new_from_existing(state);
+    let mut state = state.with_physical_optimizer_rule(rule).build();
+    state.mark_start_execution();
+    state
 }

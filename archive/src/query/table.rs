@@ -4,10 +4,10 @@
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use datafusion::common::{Column as Named, Result};
+use datafusion::common::Result;
 use datafusion::datasource::empty::EmptyTable;
 use datafusion::datasource::{TableProvider, ViewTable, provider_as_source};
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
+use datafusion::logical_expr::LogicalPlanBuilder;
 
 use super::wanted::DAY;
 use crate::columns;
@@ -55,25 +55,13 @@ pub(super) fn schema(declared: &[Column]) -> SchemaRef {
 
 /// The two together.
 pub(super) fn of(cold: Arc<dyn TableProvider>, hot: Arc<dyn TableProvider>) -> Result<ViewTable> {
-    let cold = every_column("cold", cold)?;
-    let hot = every_column("hot", hot)?;
-    let both = LogicalPlanBuilder::from(cold).union(hot)?.build()?;
+    let cold = LogicalPlanBuilder::scan("cold", provider_as_source(cold), None)?;
+    let hot = LogicalPlanBuilder::scan("hot", provider_as_source(hot), None)?;
+    let both = cold.union(hot.build()?)?.build()?;
     Ok(ViewTable::new(both, None))
 }
 
 /// Has the columns and no rows, to look at a statement with.
 pub(super) fn empty(declared: &[Column]) -> Arc<dyn TableProvider> {
     Arc::new(EmptyTable::new(schema(declared)))
-}
-
-fn every_column(name: &str, table: Arc<dyn TableProvider>) -> Result<LogicalPlan> {
-    let schema = table.schema();
-    let columns = schema
-        .fields()
-        .iter()
-        .map(|field| Expr::Column(Named::new(Some(name), field.name())).alias(field.name()));
-    let columns: Vec<Expr> = columns.collect();
-    LogicalPlanBuilder::scan(name, provider_as_source(table), None)?
-        .project(columns)?
-        .build()
 }

@@ -9,7 +9,8 @@ use serde_json::json;
 
 use super::rig::{Entry, Rig, cells, events};
 
-const COUNT: &str = "SELECT day, count(*) FROM events GROUP BY day ORDER BY day";
+/// Reads what is far back in a file.
+const COUNT: &str = "SELECT day, count(DISTINCT body) FROM events GROUP BY day ORDER BY day";
 
 /// With days 1 to 4 in a file each.
 async fn archived() -> Rig {
@@ -29,14 +30,14 @@ async fn file_of(rig: &Rig, day: &str) -> (String, PathBuf) {
     (file.path, path)
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_file_that_was_cut_short_is_named_and_left_out_until_it_is_back() {
     let rig = archived().await;
     let (name, path) = file_of(&rig, "2026-01-02").await;
     let whole = fs::read(&path).unwrap();
     // One before anything was read of it, and one whose footer is known.
     for _ in 0..2 {
-        fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+        fs::write(&path, &whole[..100]).unwrap();
         let answer = rig.ask("events", COUNT, json!({})).await.unwrap();
         let days: Vec<String> = cells(&answer)
             .into_iter()
@@ -70,7 +71,7 @@ async fn a_file_that_was_cut_short_is_named_and_left_out_until_it_is_back() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_file_that_is_gone_is_named_and_left_out() {
     let rig = archived().await;
     let (name, path) = file_of(&rig, "2026-01-04").await;
@@ -80,7 +81,7 @@ async fn a_file_that_is_gone_is_named_and_left_out() {
     assert_eq!(answer.skipped[0].file, name);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_file_that_is_damaged_inside_is_found_while_it_is_read() {
     let rig = archived().await;
     let (name, path) = file_of(&rig, "2026-01-03").await;
@@ -98,7 +99,7 @@ async fn a_file_that_is_damaged_inside_is_found_while_it_is_read() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_cold_tier_that_is_away_is_no_file_at_fault() {
     let rig = archived().await;
     let cold = rig.dir.path().join("cold");
@@ -111,7 +112,7 @@ async fn a_cold_tier_that_is_away_is_no_file_at_fault() {
     assert_eq!(rig.cells("events", hot).await, [["60"]]);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn columns_are_as_they_are_declared_today_in_files_of_any_age() {
     let keep = "[keep]\nhot = \"7d\"\n[keep.columns]\n";
     let before = format!("{keep}n = {{ field = \"/n\" }}\nuser_id = {{ field = \"/user_id\" }}\n");
@@ -151,7 +152,7 @@ async fn columns_are_as_they_are_declared_today_in_files_of_any_age() {
     );
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn what_was_erased_is_a_fact_without_a_body() {
     let rig = archived().await;
     let id = "e-2-7";
@@ -182,7 +183,7 @@ async fn what_was_erased_is_a_fact_without_a_body() {
     );
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn an_entry_is_found_by_its_id_wherever_it_was_moved() {
     let rig = archived().await;
     let file = rig.ledger.moved("events", "e-3-10").await.unwrap().unwrap();

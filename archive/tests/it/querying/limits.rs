@@ -14,7 +14,7 @@ async fn filled() -> Rig {
     rig
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_statement_reads_its_flow_and_nothing_else() {
     let rig = filled().await;
     for sql in [
@@ -61,7 +61,7 @@ async fn a_statement_reads_its_flow_and_nothing_else() {
     );
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_parameter_is_a_value_of_its_type_and_may_be_null() {
     let rig = filled().await;
     let sql = "SELECT $d, $t, $i, $n, $s, $b FROM events LIMIT 1";
@@ -100,7 +100,7 @@ async fn a_parameter_is_a_value_of_its_type_and_may_be_null() {
     assert!(matches!(&missing, Err(Error::Parameters(wrong)) if wrong[0].parameter == "x"));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_query_that_takes_too_long_ends() {
     let rig = filled().await;
     let sql = "SELECT count(*) FROM generate_series(1, 1000000) a, generate_series(1, 1000000) b \
@@ -122,7 +122,7 @@ async fn a_query_that_takes_too_long_ends() {
     );
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_query_that_takes_too_much_is_told_which_limit_it_met() {
     let memory = Limits {
         memory: 4 << 20,
@@ -151,7 +151,7 @@ async fn a_query_that_takes_too_much_is_told_which_limit_it_met() {
     assert_eq!(most.len(), 100_000);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_same_question_is_answered_again_until_its_answer_is_old() {
     let rig = filled().await;
     let ask = async |cache: u64, n: i64| {
@@ -181,7 +181,7 @@ async fn the_same_question_is_answered_again_until_its_answer_is_old() {
     assert_eq!(ask(3_600_000, 0).await, ("361".to_owned(), false));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn what_is_not_asked_for_is_not_read() {
     let rig = filled().await;
     let scanned = async |sql: &str| rig.ask("events", sql, json!({})).await.unwrap().scanned;
@@ -199,7 +199,7 @@ async fn what_is_not_asked_for_is_not_read() {
     assert_eq!((all.files, all.cold_rows, all.hot_rows), (4, 240, 120));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn json_is_read_by_its_path() {
     let rig = filled().await;
     let sql = "SELECT json_text(body, 'properties.country'), body -> 'properties' ->> 'country', \

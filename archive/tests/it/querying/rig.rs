@@ -279,7 +279,7 @@ pub fn events() -> Vec<Entry> {
                 n => format!("{:02}:{:02}:07.5", n % 24, n),
             };
             // Users of a day come from a window that moves by three a day.
-            let user = (n * 7 + day * n) % 11 + day * 3;
+            let user = (n * (6 + day) + n / 7) % 17 + day * 2;
             let user = if n % 13 == 5 {
                 Value::Null
             } else {

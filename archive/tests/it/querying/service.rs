@@ -102,7 +102,7 @@ fn query(sql: &str) -> Option<Value> {
     Some(json!({"flow": "events", "sql": sql, "cache_ms": 60000}))
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_service_answers_moves_and_stops() {
     let rig = Rig::embedded();
     rig.keep("events", &events()).await;
@@ -170,7 +170,7 @@ async fn the_service_answers_moves_and_stops() {
     assert!(service.stop());
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn what_is_wrong_is_said_as_a_problem() {
     let rig = Rig::embedded();
     let service = Service::start(&rig, &[]);
@@ -238,7 +238,7 @@ async fn what_is_wrong_is_said_as_a_problem() {
     assert!(service.stop());
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn nobody_else_is_let_near_it_without_a_token() {
     let rig = Rig::embedded();
     let refused = Command::new(env!("CARGO_BIN_EXE_floodgate-archive"))
