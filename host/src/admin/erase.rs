@@ -5,6 +5,7 @@ use super::guard::Caller;
 use super::pending::timestamp;
 use super::types::{Erase, Erased};
 use super::{Admin, Error};
+use crate::archive::{FindError, find};
 use crate::backbone::{Partition, StreamId, Trace};
 use crate::flow::{Flow, FlowName};
 use crate::ledger::{self, DeadFilter};
@@ -84,8 +85,13 @@ async fn stream_ids(
     partition: &Partition,
     id: &str,
 ) -> Result<Vec<StreamId>, Error> {
-    let decision = admin.ledger.decision(&partition.flow, id).await?;
-    let decided = decision.and_then(|decision| decision.stream_id.parse().ok());
+    let found = match find(&*admin.ledger, &admin.archive, &partition.flow, id).await {
+        Ok(found) => found,
+        Err(FindError::Ledger(error)) => return Err(error.into()),
+        // That is told when its file is to be written anew.
+        Err(FindError::Archive(_)) => None,
+    };
+    let decided = found.and_then(|found| found.decision.stream_id.parse().ok());
     let filter = DeadFilter {
         flow: Some(partition.flow.to_string()),
         id: Some(id.to_owned()),

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::host::{DEADLINE, Ground, Ground as Rig, Host, MISBEHAVING, Site, told_to};
 use crate::services::Service;
+use crate::statistics::{Archive, move_to};
 use crate::support::{self, request};
 
 contract!([servers, embedded] {
@@ -21,12 +22,14 @@ fn id(number: u64) -> String {
 
 /// With two attempts of each entry, the second after `pause`.
 async fn host(ground: Ground, pause: &str) -> Host {
+    Host::start_on(site(ground, pause)).await
+}
+
+fn site(ground: Ground, pause: &str) -> Site {
     let site = Site::on(ground).with_oracle(MISBEHAVING);
-    let site = site
-        .with_flow("attempts = 5", "attempts = 2")
+    site.with_flow("attempts = 5", "attempts = 2")
         .with_flow("first = \"1s\"", &format!("first = \"{pause}\""))
-        .with_flow("# retain = \"0s\"", "retain = \"1h\"");
-    Host::start_on(site).await
+        .with_flow("# retain = \"0s\"", "retain = \"1h\"")
 }
 
 /// What a command that fails says.
@@ -195,4 +198,31 @@ async fn what_is_in_the_cold_tier_takes_the_archive(ground: Ground) {
     ] {
         assert!(said.contains(part), "{part}: {said}");
     }
+}
+
+/// Commands are waited for, and the archive in this process answers meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cold_file_is_written_anew_by_the_archive() {
+    let archive = Archive::start().await;
+    let site = site(Ground::servers().await, "10ms");
+    let host = Host::start_in(site, &archive.env()).await;
+    host.accepted(&told_to(1, "high")).await;
+    host.until_kept(1).await;
+    host.settled().await;
+    let id = id(1);
+    let decision = host.get(&format!("/decisions/transactions/{id}")).await;
+    move_to(&host, &archive, &decision).await;
+    archive.answers("POST /erase", 503, json!({"detail": "the bucket is away"}));
+    let said = fails(&host, &["erase", "transactions", &id]);
+    assert!(
+        said.contains("the bucket is away") && said.contains("so far: 1 copy"),
+        "{said}"
+    );
+    let anew = "transactions/day=2025-12-25/8.parquet";
+    archive.answers("POST /erase", 200, json!({ "files": [anew] }));
+    let said = host.cli(&["erase", "transactions", &id]);
+    let expected = format!("erased of transactions {id}: the cold file {anew}\n");
+    assert_eq!(said, expected);
+    let what = json!({ "flow": "transactions", "id": id, "file": 7 });
+    assert_eq!(archive.asked("POST /erase"), [what.clone(), what]);
 }

@@ -32,7 +32,7 @@ from = { type = "date" }
 const SQL: &str = "SELECT hour, n FROM transactions WHERE at >= $from";
 
 /// Answers as it is told to, by the method and the beginning of the path.
-struct Archive {
+pub struct Archive {
     url: String,
     shared: Arc<Shared>,
     serving: JoinHandle<()>,
@@ -51,7 +51,7 @@ impl Drop for Archive {
 }
 
 impl Archive {
-    async fn start() -> Self {
+    pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let shared = Arc::<Shared>::default();
@@ -73,13 +73,13 @@ impl Archive {
         archive
     }
 
-    fn answers(&self, call: &'static str, status: u16, answer: Value) {
+    pub fn answers(&self, call: &'static str, status: u16, answer: Value) {
         let mut answers = self.shared.answers.lock().unwrap();
         answers.insert(0, (call, status, answer));
     }
 
     /// The bodies of these calls, the last one first.
-    fn asked(&self, call: &str) -> Vec<Value> {
+    pub fn asked(&self, call: &str) -> Vec<Value> {
         let asked = self.shared.asked.lock().unwrap();
         let of = asked
             .iter()
@@ -88,7 +88,7 @@ impl Archive {
         of.map(|(_, body)| body.clone()).collect()
     }
 
-    fn env(&self) -> [(&str, &str); 1] {
+    pub fn env(&self) -> [(&str, &str); 1] {
         [("FLOODGATE_ARCHIVE_URL", &self.url)]
     }
 }
@@ -271,7 +271,7 @@ async fn an_entry_that_was_moved_is_told_of_as_before() {
 }
 
 /// As the archiver would: out of the ledger, into file 7.
-async fn move_to(host: &Host, archive: &Archive, decision: &Value) {
+pub async fn move_to(host: &Host, archive: &Archive, decision: &Value) {
     let outcome = &decision["outcome"];
     let time = |ms: &Value| {
         let ms = ms.as_i64().unwrap();
