@@ -55,7 +55,10 @@ async fn a_decision_loses_its_body_its_output_and_its_attributes_and_stays_decid
     assert!(erased.decision);
     assert_eq!((erased.dead_letters, erased.file), (0, None));
     let after = rig.kept("x").await;
-    assert_eq!((&*after.body, &after.listed.outcome.output), ("null", &None));
+    assert_eq!(
+        (&*after.body, &after.listed.outcome.output),
+        ("null", &None)
+    );
     assert!(after.listed.attributes.is_empty());
     assert_eq!(after.erased_at, erased.erased_at);
     assert!(after.erased_at.unwrap() >= after.listed.outcome.decided_at);
