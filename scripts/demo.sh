@@ -75,7 +75,7 @@ swapped() { [ "$(digest)" != "$before" ]; }
 
 say "floodgate $subcommand, with the flow transactions and the oracle mempool-risk"
 mkdir "$work/flows" "$work/oracles"
-cp flows/transactions.* "$work/flows/"
+cp -r flows/transactions.* flows/stats "$work/flows/"
 cp plugins/dist/mempool-risk.wasm "$work/oracles/"
 start_floodgate
 cat "$work/said"

@@ -43,6 +43,7 @@ impl Site {
             text = text.replace(from, to);
         }
         std::fs::write(flows.join(format!("{flow}.toml")), text)?;
+        copy_queries(&flows.join("stats"))?;
         let schema = format!("{flow}.schema.json");
         std::fs::copy(format!("{ROOT}/flows/{schema}"), flows.join(schema))?;
         let site = Self {
@@ -159,4 +160,14 @@ impl Drop for Floodgate {
     fn drop(&mut self) {
         let _ended = self.child.kill().and_then(|()| self.child.wait());
     }
+}
+
+/// The flow files name them.
+fn copy_queries(to: &Path) -> anyhow::Result<()> {
+    std::fs::create_dir(to)?;
+    for file in std::fs::read_dir(format!("{ROOT}/flows/stats"))? {
+        let file = file?;
+        std::fs::copy(file.path(), to.join(file.file_name()))?;
+    }
+    Ok(())
 }

@@ -124,10 +124,7 @@ async fn posting_is_answered_at_once_and_other_flows_go_on_while_the_service_is_
     site.rewrite_flow("posting", |text| {
         text.replace("concurrency = 16", "concurrency = 3")
     });
-    for file in ["tasks.toml", "tasks.schema.json"] {
-        let shipped = crate::host::repository().join("flows").join(file);
-        std::fs::copy(shipped, site.flows.path().join(file)).unwrap();
-    }
+    site.ship("tasks");
     let service = Service::start_on(site).await;
     for number in 0..12 {
         post(&service, number).await;

@@ -64,18 +64,24 @@ impl Site {
 
     /// With these flows as they are shipped, and no oracle yet.
     pub fn of_flows(ground: Ground, names: &[&str]) -> Self {
-        let flows = tempfile::tempdir().unwrap();
-        for name in names {
-            for file in [format!("{name}.toml"), format!("{name}.schema.json")] {
-                let shipped = repository().join("flows").join(&file);
-                std::fs::copy(shipped, flows.path().join(file)).unwrap();
-            }
-        }
-        let oracles = tempfile::tempdir().unwrap();
-        Self {
+        let site = Self {
             ground,
-            oracles,
-            flows,
+            oracles: tempfile::tempdir().unwrap(),
+            flows: tempfile::tempdir().unwrap(),
+        };
+        names.iter().for_each(|name| site.ship(name));
+        site
+    }
+
+    /// Adds a flow as it is shipped, with all that its file names.
+    pub fn ship(&self, name: &str) {
+        let (shipped, flows) = (repository().join("flows"), self.flows.path());
+        let queries = std::fs::read_dir(shipped.join("stats")).unwrap();
+        let queries = queries.map(|file| Path::new("stats").join(file.unwrap().file_name()));
+        let own = [format!("{name}.toml"), format!("{name}.schema.json")];
+        std::fs::create_dir_all(flows.join("stats")).unwrap();
+        for file in queries.chain(own.map(PathBuf::from)) {
+            std::fs::copy(shipped.join(&file), flows.join(file)).unwrap();
         }
     }
 

@@ -104,10 +104,7 @@ async fn until_told(admin: &str, expected: &[(&str, f64)]) {
 /// delivers to `url`.
 fn site(ground: Ground, url: &str) -> Site {
     let site = downstream::posting_on(ground, url, 2);
-    for file in ["transactions.toml", "transactions.schema.json"] {
-        let shipped = repository().join("flows").join(file);
-        std::fs::copy(shipped, site.flows.path().join(file)).unwrap();
-    }
+    site.ship("transactions");
     std::fs::write(site.flows.path().join("n.sql"), "SELECT 1").unwrap();
     let query = "\n[[query]]\npath = \"/stats/n\"\nsql = \"n.sql\"\n";
     site.rewrite_flow("transactions", |text| text + query);
