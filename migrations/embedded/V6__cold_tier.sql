@@ -23,8 +23,9 @@ WHERE flow = 'events'
 
 CREATE INDEX decisions_at ON decisions (flow, at);
 
--- id_hash is the first 16 bytes of the SHA-256 of the id. A row is written in
--- the transaction that deletes the decision.
+-- id_hash is the first 16 bytes of the SHA-256 of the id. A row is written
+-- before the decision is deleted: for a while an id is known twice, never not
+-- at all.
 CREATE TABLE moved (
     flow      TEXT NOT NULL,
     id_hash   BLOB NOT NULL,

@@ -29,9 +29,10 @@ CREATE INDEX decisions_at ON decisions (flow, at);
 -- removes its deliveries.
 ALTER TABLE deliveries DROP CONSTRAINT deliveries_flow_id_fkey;
 
--- id_hash is the first 16 bytes of the SHA-256 of the id. A row is written in
--- the transaction that deletes the decision, under the exclusive advisory lock
--- (0x666c6f6f, hashtext(flow)) that is held shared to keep a decision.
+-- id_hash is the first 16 bytes of the SHA-256 of the id. A row is written
+-- before the decision is deleted: for a while an id is known twice, never not
+-- at all. The decision is deleted under the exclusive advisory lock
+-- (0x666c6f6f, hashtext(flow)) that is held shared to keep one.
 CREATE TABLE moved (
     flow      text NOT NULL,
     id_hash   bytea NOT NULL,

@@ -52,6 +52,7 @@ impl Trial {
         let limits = &mut mover.limits;
         limits.rows = self.rows.unwrap_or(limits.rows);
         limits.removed = self.removed.unwrap_or(limits.removed);
+        limits.known = self.removed.unwrap_or(limits.known);
         limits.several = self.several.unwrap_or(limits.several);
         if let Some(last) = self.abort_after {
             let done = AtomicUsize::new(0);
@@ -118,7 +119,8 @@ fn in_words(report: &Report) -> String {
         ]);
     }
     let mut text = match rows.len() {
-        1 => "nothing was to be moved\n".to_owned(),
+        1 if report.problems.is_empty() => "nothing was to be moved\n".to_owned(),
+        1 => String::new(),
         _ => table(&rows),
     };
     for problem in &report.problems {
@@ -172,6 +174,8 @@ mod tests {
     fn a_report_is_a_table_and_then_the_problems() {
         let mut report = Report::default();
         assert_eq!(in_words(&report), "nothing was to be moved");
+        report.problems.push("tasks: the disk is full".to_owned());
+        assert_eq!(in_words(&report), "problem: tasks: the disk is full");
         report.moved.push(Moved {
             flow: "events".to_owned(),
             day: jiff::civil::date(2026, 1, 2),
@@ -180,7 +184,6 @@ mod tests {
             bytes: 3 << 19,
             seconds: 9.96,
         });
-        report.problems.push("tasks: the disk is full".to_owned());
         assert_eq!(
             in_words(&report),
             "flow    day         file     rows  MiB  seconds\n\

@@ -19,7 +19,7 @@ use parquet::errors::ParquetError;
 use super::reader::Reader;
 use super::{ColdFile, Error, Store};
 use crate::columns;
-use crate::ledger::{BATCH, Gone};
+use crate::ledger::{BATCH, Gone, Known, id_hash};
 
 type Builder = ParquetRecordBatchStreamBuilder<Reader>;
 
@@ -68,37 +68,71 @@ pub async fn gone(
     file: &ColdFile,
     at_a_time: usize,
 ) -> Result<BoxStream<'static, Result<Vec<Gone>, Error>>, Error> {
-    let builder = open(store, file).await?.with_batch_size(at_a_time);
-    let mask = mask(&builder, file, &["seq", "id", "body_hash", "deliveries"])?;
-    let read = builder.with_projection(mask).build();
-    let read = read.map_err(|error| damaged(store, file, error))?;
-    let (store, file) = (store.clone(), file.clone());
-    let gone = read.map(move |batch| {
-        let batch = batch.map_err(|error| damaged(&store, &file, error))?;
-        gone_of(&batch, &file)
-    });
-    Ok(gone.boxed())
+    let names = &["seq", "id", "deliveries"];
+    each(store, file, names, at_a_time, gone_of).await
 }
 
 fn gone_of(batch: &RecordBatch, file: &ColdFile) -> Result<Vec<Gone>, Error> {
     let column = |name| batch.column_by_name(name).ok_or_else(|| misses(file, name));
-    let strange = || misses(file, "seq, id or body_hash as they should be");
+    let strange = || misses(file, "seq or id as they should be");
     let deliveries = column("deliveries")?;
-    let seqs = column("seq")?
-        .as_primitive_opt::<Int64Type>()
-        .ok_or_else(strange)?;
-    let ids = column("id")?.as_string_opt::<i32>().ok_or_else(strange)?;
-    let hashes = column("body_hash")?
-        .as_binary_opt::<i32>()
-        .ok_or_else(strange)?;
-    let rows = 0..batch.num_rows();
-    let gone = rows.map(|row| Gone {
+    let seqs = column("seq")?.as_primitive_opt::<Int64Type>();
+    let ids = column("id")?.as_string_opt::<i32>();
+    let (seqs, ids) = (seqs.ok_or_else(strange)?, ids.ok_or_else(strange)?);
+    let gone = (0..batch.num_rows()).map(|row| Gone {
         seq: seqs.value(row),
         id: ids.value(row).to_owned(),
-        body_hash: hashes.value(row).to_vec(),
         delivered: deliveries.is_valid(row),
     });
     Ok(gone.collect())
+}
+
+/// The ids of all rows, as the ledger keeps them.
+///
+/// # Errors
+/// As [`rows`].
+pub async fn known(store: &Store, file: &ColdFile) -> Result<Vec<Known>, Error> {
+    let mut all = Vec::new();
+    let mut read = each(store, file, &["id", "body_hash"], BATCH, known_of).await?;
+    while let Some(some) = read.next().await {
+        all.extend(some?);
+    }
+    Ok(all)
+}
+
+fn known_of(batch: &RecordBatch, file: &ColdFile) -> Result<Vec<Known>, Error> {
+    let column = |name| batch.column_by_name(name).ok_or_else(|| misses(file, name));
+    let strange = || misses(file, "id or body_hash as they should be");
+    let ids = column("id")?.as_string_opt::<i32>();
+    let hashes = column("body_hash")?.as_binary_opt::<i32>();
+    let (ids, hashes) = (ids.ok_or_else(strange)?, hashes.ok_or_else(strange)?);
+    let known = (0..batch.num_rows()).map(|row| {
+        Ok(Known {
+            id_hash: id_hash(ids.value(row)),
+            body_hash: hashes.value(row).try_into().map_err(|_| strange())?,
+        })
+    });
+    known.collect()
+}
+
+/// Some columns of all rows, as something else.
+async fn each<T: Send + 'static>(
+    store: &Store,
+    file: &ColdFile,
+    names: &[&str],
+    at_a_time: usize,
+    take: impl Fn(&RecordBatch, &ColdFile) -> Result<T, Error> + Send + 'static,
+) -> Result<BoxStream<'static, Result<T, Error>>, Error> {
+    let builder = open(store, file).await?.with_batch_size(at_a_time);
+    let mask = mask(&builder, file, names)?;
+    let read = builder.with_projection(mask).build();
+    let read = read.map_err(|error| damaged(store, file, error))?;
+    let (store, file) = (store.clone(), file.clone());
+    let taken = read.map(move |batch| {
+        let batch = batch.map_err(|error| damaged(&store, &file, error))?;
+        take(&batch, &file)
+    });
+    Ok(taken.boxed())
 }
 
 /// All columns of the one row that has this id.

@@ -60,24 +60,26 @@ pub struct Place {
     pub seq: i64,
 }
 
+/// An id that stays known when its row is gone; in the order of the ledger's
+/// index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Known {
+    /// The first half of its SHA-256.
+    pub id_hash: [u8; 16],
+    pub body_hash: [u8; 16],
+}
+
 /// A row that a sealed file has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Gone {
     pub seq: i64,
     pub id: String,
-    pub body_hash: Vec<u8>,
     /// Whether there are deliveries to remove, too.
     pub delivered: bool,
 }
 
-impl Gone {
-    /// By which an id stays known: the first half of its SHA-256.
-    pub fn id_hash(&self) -> [u8; 16] {
-        id_hash(&self.id)
-    }
-}
-
-fn id_hash(id: &str) -> [u8; 16] {
+/// By which an id stays known.
+pub fn id_hash(id: &str) -> [u8; 16] {
     let digest = Sha256::digest(id.as_bytes());
     std::array::from_fn(|at| digest[at])
 }
@@ -157,8 +159,11 @@ pub trait Ledger: Send + Sync {
     /// no longer count. Refused where somebody took the file for abandoned.
     async fn seal(&self, file: &ColdFile, sealed: &Sealed, replaces: &[i64]) -> Result<(), Error>;
 
-    /// Removes rows that are in a sealed file; their ids stay known, and where
-    /// they are. How many were still there.
+    /// Notes which ids are in a sealed file, and in no other one any more.
+    async fn remember(&self, file: &ColdFile, known: &[Known]) -> Result<(), Error>;
+
+    /// Removes rows that are in a sealed file and whose ids were noted before.
+    /// How many were still there.
     async fn remove(&self, file: &ColdFile, rows: &[Gone]) -> Result<u64, Error>;
 
     /// All rows of the file are gone from the ledger.

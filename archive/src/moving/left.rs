@@ -1,10 +1,11 @@
 //! What earlier passes left.
 
 use std::collections::BTreeSet;
+use std::time::Instant;
 
 use futures_util::StreamExt;
 
-use super::{Error, Mover, Report, Step};
+use super::{Error, Moved, Mover, Report, Step};
 use crate::cold::{self, ColdFile, State};
 
 impl Mover {
@@ -22,8 +23,17 @@ impl Mover {
         let mut files = self.ledger.files(flow).await?;
         files.sort_by_key(|file| file.state != State::Moving);
         for file in files {
+            let began = Instant::now();
             let taken_up = match file.state {
-                State::Moving => self.finish(&file).await.map(|_| ()),
+                State::Moving => {
+                    let finished = self.finish(&file).await;
+                    finished.map(|rows| {
+                        // What was merged had left the ledger before.
+                        if rows > 0 {
+                            report.add(Moved::new(&file, rows, began));
+                        }
+                    })
+                }
                 State::Writing => self.discard(&file).await,
                 State::Replaced => self.remove(&file).await,
                 State::Cold => Ok(()),
@@ -40,6 +50,7 @@ impl Mover {
 
     /// Removes the rows of a sealed file from the ledger. How many there were.
     pub(super) async fn finish(&self, file: &ColdFile) -> Result<u64, Error> {
+        self.remember(file).await?;
         let mut chunks = cold::gone(&self.store, file, self.limits.removed).await?;
         let mut removed = 0;
         while let Some(rows) = chunks.next().await {
@@ -49,6 +60,18 @@ impl Mover {
         self.ledger.settle(file).await?;
         self.hook.after(Step::Settled);
         Ok(removed)
+    }
+
+    /// All ids of a file in the order of the ledger's index, each page of which
+    /// is written once then: in the order of time each id needs one of its own.
+    async fn remember(&self, file: &ColdFile) -> Result<(), Error> {
+        let mut known = cold::known(&self.store, file).await?;
+        known.sort_unstable();
+        for some in known.chunks(self.limits.known) {
+            self.ledger.remember(file, some).await?;
+            self.hook.after(Step::Remembered);
+        }
+        Ok(())
     }
 
     /// Of a file that is not sealed. First it is noted that it never will be:

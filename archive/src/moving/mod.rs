@@ -30,6 +30,8 @@ pub struct Limits {
     /// Rows that are removed in one transaction, during which no decision of
     /// the flow is kept.
     pub removed: usize,
+    /// Ids that are noted in one transaction.
+    pub known: usize,
     /// A file of less bytes is small.
     pub small: u64,
     /// So many small files of a day are made one.
@@ -43,6 +45,7 @@ impl Default for Limits {
         Self {
             rows: 1_000_000,
             removed: 2000,
+            known: 10_000,
             small: 64 << 20,
             several: 4,
             merged: 32,

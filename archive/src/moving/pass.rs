@@ -175,16 +175,8 @@ impl Mover {
         let mover = self.clone();
         tokio::spawn(async move {
             let rows = mover.finish(&file).await?;
-            let moved = Moved {
-                bytes: file.sealed.as_ref().map_or(0, |sealed| sealed.bytes),
-                flow: file.flow,
-                day: file.day,
-                file: file.number,
-                rows,
-                seconds: began.elapsed().as_secs_f64(),
-            };
             drop(owned);
-            Ok(moved)
+            Ok(Moved::new(&file, rows, began))
         })
     }
 }
@@ -196,19 +188,38 @@ async fn end(removal: &mut Removal, report: &mut Report) -> Result<(), Error> {
     };
     let moved = removal.await;
     let moved = moved.map_err(|panicked| Error::Left(panicked.to_string()))??;
-    let Moved {
-        flow,
-        day,
-        file,
-        rows,
-        bytes,
-        seconds,
-    } = &moved;
-    info!(flow, %day, file, rows, bytes, seconds, "moved");
-    let counted = metrics::counter!("floodgate_archive_rows_moved_total", "flow" => flow.clone());
-    counted.increment(*rows);
-    report.moved.push(moved);
+    report.add(moved);
     Ok(())
+}
+
+impl Moved {
+    pub(super) fn new(file: &ColdFile, rows: u64, began: Instant) -> Self {
+        Self {
+            flow: file.flow.clone(),
+            day: file.day,
+            file: file.number,
+            rows,
+            bytes: file.sealed.as_ref().map_or(0, |sealed| sealed.bytes),
+            seconds: began.elapsed().as_secs_f64(),
+        }
+    }
+}
+
+impl Report {
+    pub(super) fn add(&mut self, moved: Moved) {
+        let Moved {
+            flow,
+            day,
+            file,
+            rows,
+            bytes,
+            seconds,
+        } = &moved;
+        info!(flow, %day, file, rows, bytes, seconds, "moved");
+        let flow = flow.clone();
+        metrics::counter!("floodgate_archive_rows_moved_total", "flow" => flow).increment(*rows);
+        self.moved.push(moved);
+    }
 }
 
 /// Days before this one have ended that long ago. `None`: the flow keeps all.

@@ -12,6 +12,8 @@ pub enum Step {
     Written,
     Verified,
     Sealed,
+    /// Of some rows it was noted in which file they are.
+    Remembered,
     /// Some rows were removed from the ledger.
     Removed,
     Settled,

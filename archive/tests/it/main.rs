@@ -1,4 +1,10 @@
-//! The archive on real ledgers and real files.
+//! The archive on real ledgers and real files: one binary, linked once.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test stops at the first surprise, its helpers too"
+)]
 
 mod erasing;
 mod faults;

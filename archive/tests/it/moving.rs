@@ -1,4 +1,5 @@
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 use datafusion::arrow::array::{Array, AsArray};
 use datafusion::arrow::compute::concat_batches;
@@ -7,11 +8,11 @@ use floodgate_archive::cold::{self, State};
 use floodgate_archive::columns;
 use floodgate_archive::ledger::Scan;
 use floodgate_archive::moving::{Error, Report};
-use futures_util::TryStreamExt;
+use futures_util::{StreamExt, TryStreamExt};
 use jiff::Timestamp;
 
 use crate::on_each_ledger;
-use crate::support::{Entry, Rig, all_hot};
+use crate::support::{Entry, Kind, Rig, all_hot};
 
 on_each_ledger! {
     days_are_moved_whole_and_the_ledger_is_empty
@@ -22,6 +23,7 @@ on_each_ledger! {
     two_archivers_do_not_work_at_once
     a_file_has_the_declared_columns
     hot_rows_are_those_that_were_asked_for
+    a_reader_that_leaves_early_holds_nothing
 }
 
 fn now() -> Timestamp {
@@ -326,4 +328,24 @@ async fn hot_rows_are_those_that_were_asked_for(rig: Rig) {
         .map(|batch| batch.num_rows())
         .sum();
     assert_eq!(counted, 9000);
+}
+
+async fn a_reader_that_leaves_early_holds_nothing(rig: Rig) {
+    rig.insert(&Entry::of_day("2026-01-02", 9000)).await;
+    let ledger = rig.ledger();
+    // More often than there are connections.
+    for _ in 0..40 {
+        let snapshot = ledger.snapshot().await.unwrap();
+        let mut hot = snapshot.hot(all_hot()).await.unwrap();
+        assert!(hot.next().await.unwrap().unwrap().num_rows() > 1);
+    }
+    if rig.kind == Kind::Postgres {
+        let at_work = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
+            AND application_name = 'floodgate-archive' AND state <> 'idle'";
+        let end = Instant::now() + Duration::from_secs(20);
+        while rig.number(at_work).await > 0 {
+            assert!(Instant::now() < end, "a transaction is still open");
+            tokio::task::yield_now().await;
+        }
+    }
 }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::cold::{self, ColdFile, Draft, Sealed, State};
-use crate::ledger::{Error, Gone, id_hash, stale};
+use crate::ledger::{Error, Gone, Known, id_hash, stale};
 
 const COLUMNS: &str = "number, flow, day, path, state, rows, bytes, first_at, last_at";
 
@@ -108,14 +108,22 @@ pub(super) fn seal(
     Ok(())
 }
 
+/// Also of rows that another file had before.
+pub(super) fn remember(db: &Connection, file: &ColdFile, known: &[Known]) -> Result<(), Error> {
+    let remember = "INSERT INTO moved (flow, id_hash, body_hash, file) VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT (flow, id_hash) DO UPDATE SET file = excluded.file";
+    let mut remember = db.prepare_cached(remember)?;
+    for Known { id_hash, body_hash } in known {
+        remember.execute(params![file.flow, id_hash, body_hash, file.number])?;
+    }
+    Ok(())
+}
+
 /// All of it or nothing.
 pub(super) fn remove(db: &Connection, file: &ColdFile, rows: &[Gone]) -> Result<u64, Error> {
     // By the id, too: a ledger that was put back gives numbers again.
     let delete = "DELETE FROM decisions WHERE seq = ?1 AND flow = ?2 AND id = ?3";
     let mut delete = db.prepare_cached(delete)?;
-    let remember = "INSERT INTO moved (flow, id_hash, body_hash, file) VALUES (?1, ?2, ?3, ?4)
-         ON CONFLICT (flow, id_hash) DO UPDATE SET file = excluded.file";
-    let mut remember = db.prepare_cached(remember)?;
     let undeliver = "DELETE FROM deliveries WHERE flow = ?1 AND id = ?2";
     let mut undeliver = db.prepare_cached(undeliver)?;
     let mut removed = 0;
@@ -124,12 +132,6 @@ pub(super) fn remove(db: &Connection, file: &ColdFile, rows: &[Gone]) -> Result<
             undeliver.execute((&file.flow, &row.id))?;
         }
         removed += delete.execute((row.seq, &file.flow, &row.id))?;
-        remember.execute(params![
-            file.flow,
-            row.id_hash(),
-            row.body_hash,
-            file.number
-        ])?;
     }
     Ok(removed as u64)
 }

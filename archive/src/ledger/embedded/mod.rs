@@ -14,7 +14,7 @@ use datafusion::execution::SendableRecordBatchStream;
 use jiff::civil::Date;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Row};
 
-use super::{ColdFile, Draft, Error, Gone, Ledger, Owned, Place, Sealed, Snapshot};
+use super::{ColdFile, Draft, Error, Gone, Known, Ledger, Owned, Place, Sealed, Snapshot};
 
 /// How long a call waits for the host, which may be writing.
 const BUSY: Duration = Duration::from_secs(10);
@@ -212,6 +212,12 @@ impl Ledger for Embedded {
         let (file, sealed, replaces) = (file.clone(), sealed.clone(), replaces.to_vec());
         let seal = move |db: &Connection| files::seal(db, &file, &sealed, &replaces);
         self.write(seal).await
+    }
+
+    async fn remember(&self, file: &ColdFile, known: &[Known]) -> Result<(), Error> {
+        let (file, known) = (file.clone(), known.to_vec());
+        self.write_lazily(move |db| files::remember(db, &file, &known))
+            .await
     }
 
     async fn remove(&self, file: &ColdFile, rows: &[Gone]) -> Result<u64, Error> {

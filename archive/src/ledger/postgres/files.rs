@@ -5,7 +5,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::Json;
 
 use crate::cold::{self, ColdFile, Draft, Sealed, State};
-use crate::ledger::{Error, Gone, id_hash, stale};
+use crate::ledger::{Error, Gone, Known, id_hash, stale};
 
 /// Held shared by whoever keeps a decision of the flow: whether an id is new is
 /// seen in two tables.
@@ -15,10 +15,13 @@ const KEEPING: i32 = 0x666c_6f6f;
 /// Whoever keeps a decision does not take long.
 const WAIT: &str = "SET LOCAL lock_timeout = '30s'";
 
-/// Row by row through the indexes, whatever is thought of the size of a table
+/// Without waiting for the disk: the commit that settles the file waits for all
+/// that came before, and so does any other.
+const LAZILY: &str = "SET LOCAL synchronous_commit = off";
+
+/// Row by row through the index, whatever is thought of the size of a table
 /// that loses a million rows at a time.
-const REMOVING: &str = "SET LOCAL synchronous_commit = off;
-    SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off";
+const BY_INDEX: &str = "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off";
 
 const COLUMNS: &str = "number, flow, day, path, state, rows, bytes, first_at, last_at";
 
@@ -126,15 +129,16 @@ pub(super) async fn seal(
     Ok(transaction.commit().await?)
 }
 
-/// All of it or nothing. Without waiting for the disk: the commit that settles
-/// the file waits for all that came before, and so does any other.
+/// All of it or nothing. Under the lock: a decision that is being kept may have
+/// looked for its id before it was noted.
 pub(super) async fn remove(
     client: &mut Client,
     file: &ColdFile,
     rows: &[Gone],
 ) -> Result<u64, Error> {
     let transaction = locked(client, &file.flow).await?;
-    transaction.batch_execute(REMOVING).await?;
+    transaction.batch_execute(LAZILY).await?;
+    transaction.batch_execute(BY_INDEX).await?;
     let seqs: Vec<i64> = rows.iter().map(|row| row.seq).collect();
     let ids: Vec<&str> = rows.iter().map(|row| &*row.id).collect();
     // By the id, too: a ledger that was put back gives numbers again.
@@ -144,7 +148,6 @@ pub(super) async fn remove(
     let delete = transaction.prepare_cached(delete).await?;
     let params: [&(dyn tokio_postgres::types::ToSql + Sync); 3] = [&file.flow, &seqs, &ids];
     let removed = transaction.execute(&delete, &params).await?;
-    remember(&transaction, file, rows).await?;
     let delivered = rows.iter().filter(|row| row.delivered);
     let delivered: Vec<&str> = delivered.map(|row| &*row.id).collect();
     if !delivered.is_empty() {
@@ -158,30 +161,27 @@ pub(super) async fn remove(
     Ok(removed)
 }
 
-/// The ids stay known, of rows too that another file had before.
-async fn remember(
-    transaction: &Transaction<'_>,
+/// Also of rows that another file had before. Nobody is kept waiting: that an
+/// id is known twice, here and by its decision, says nothing new.
+pub(super) async fn remember(
+    client: &mut Client,
     file: &ColdFile,
-    rows: &[Gone],
+    known: &[Known],
 ) -> Result<(), Error> {
-    // In the order of the index, most of whose pages are not in memory.
-    let mut known: Vec<_> = rows
-        .iter()
-        .map(|row| (row.id_hash(), &*row.body_hash))
-        .collect();
-    known.sort_unstable();
-    let ids: Vec<&[u8]> = known.iter().map(|(id, _)| &id[..]).collect();
-    let bodies: Vec<&[u8]> = known.iter().map(|(_, body)| *body).collect();
+    let transaction = client.transaction().await?;
+    transaction.batch_execute(LAZILY).await?;
+    let ids: Vec<&[u8]> = known.iter().map(|known| &known.id_hash[..]).collect();
+    let bodies: Vec<&[u8]> = known.iter().map(|known| &known.body_hash[..]).collect();
     let insert = "INSERT INTO moved (flow, id_hash, body_hash, file)
          SELECT $1, id_hash, body_hash, $4
-         FROM unnest($2::bytea[], $3::bytea[]) AS gone (id_hash, body_hash)
+         FROM unnest($2::bytea[], $3::bytea[]) AS known (id_hash, body_hash)
          ON CONFLICT (flow, id_hash) DO UPDATE SET file = EXCLUDED.file
          WHERE moved.file <> EXCLUDED.file";
     let insert = transaction.prepare_cached(insert).await?;
     transaction
         .execute(&insert, &[&file.flow, &ids, &bodies, &file.number])
         .await?;
-    Ok(())
+    Ok(transaction.commit().await?)
 }
 
 pub(super) async fn settle(client: &Client, file: &ColdFile) -> Result<(), Error> {

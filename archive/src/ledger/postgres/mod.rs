@@ -15,7 +15,7 @@ use jiff::civil::Date;
 use tokio_postgres::{Config, NoTls};
 
 use self::lent::Lent;
-use super::{ColdFile, Draft, Error, Gone, Ledger, Owned, Place, Sealed, Snapshot};
+use super::{ColdFile, Draft, Error, Gone, Known, Ledger, Owned, Place, Sealed, Snapshot};
 
 /// A Postgres that was paused or lost its network says nothing at all.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -163,6 +163,10 @@ impl Ledger for Postgres {
 
     async fn seal(&self, file: &ColdFile, sealed: &Sealed, replaces: &[i64]) -> Result<(), Error> {
         files::seal(&mut self.client().await?, file, sealed, replaces).await
+    }
+
+    async fn remember(&self, file: &ColdFile, known: &[Known]) -> Result<(), Error> {
+        files::remember(&mut self.client().await?, file, known).await
     }
 
     async fn remove(&self, file: &ColdFile, rows: &[Gone]) -> Result<u64, Error> {
