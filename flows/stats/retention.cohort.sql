@@ -5,7 +5,6 @@ WITH cohort AS (
   SELECT user_id
   FROM events
   WHERE day <= $start_date
-    AND user_id IS NOT NULL
     AND ($segment_field IS NULL
       OR CASE WHEN $segment_field = 'event_type' THEN event_type
               ELSE json_text(body, $segment_field) END = $segment_value)
@@ -20,7 +19,6 @@ WITH cohort AS (
   WHERE day >= $start_date
     AND day < CAST(CAST($start_date AS INT)
           + $windows * CASE WHEN $window = 'week' THEN 7 ELSE 1 END AS DATE)
-    AND user_id IS NOT NULL
     AND ($segment_field IS NULL
       OR CASE WHEN $segment_field = 'event_type' THEN event_type
               ELSE json_text(body, $segment_field) END = $segment_value)

@@ -7,7 +7,6 @@ WITH active AS (
   WHERE day >= $start_date
     AND day < CAST(CAST($start_date AS INT)
           + $windows * CASE WHEN $window = 'week' THEN 7 ELSE 1 END AS DATE)
-    AND user_id IS NOT NULL
     AND ($segment_field IS NULL
       OR CASE WHEN $segment_field = 'event_type' THEN event_type
               ELSE json_text(body, $segment_field) END = $segment_value)
