@@ -116,7 +116,7 @@ enum Values {
     /// Where each row's values start and end.
     List(Vec<Option<(usize, usize)>>, Box<Values>),
     Object(ArrayRef, Vec<(String, Values)>),
-    Json(JsonUnionEncoder),
+    Json(Box<JsonUnionEncoder>),
     /// As text.
     Other(ArrayRef),
 }
@@ -167,7 +167,7 @@ impl Values {
             DataType::Union(..) => {
                 let union = array.as_any().downcast_ref::<UnionArray>();
                 match union.cloned().and_then(JsonUnionEncoder::from_union) {
-                    Some(json) => Self::Json(json),
+                    Some(json) => Self::Json(Box::new(json)),
                     None => Self::Other(array.clone()),
                 }
             }

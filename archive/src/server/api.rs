@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Limited};
-use hyper::body::{Bytes, Incoming};
+use hyper::body::Incoming;
 use hyper::{Method, Request, Response, StatusCode};
 use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
@@ -273,11 +273,7 @@ async fn body<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, Resp
             ));
         }
     };
-    parsed(&whole)
-}
-
-fn parsed<T: DeserializeOwned>(body: &Bytes) -> Result<T, Response<Body>> {
-    serde_json::from_slice(body)
+    serde_json::from_slice(&whole)
         .map_err(|error| problem(StatusCode::BAD_REQUEST, &error.to_string()))
 }
 

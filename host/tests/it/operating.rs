@@ -66,7 +66,12 @@ async fn flows_are_listed_and_checked_without_a_start() {
     );
     let flows = host.site.flows.path().to_str().unwrap().to_owned();
     let said = host.cli(&["flows", "check", &flows]);
-    assert_eq!(said, "transactions: ok, POST /transactions\n");
+    assert_eq!(
+        said,
+        "transactions: ok, POST /transactions, GET /stats/transactions/decisions, \
+         GET /stats/transactions/reasons, GET /stats/transactions/senders, \
+         GET /stats/transactions/scores\n"
+    );
     let typo = Site::new()
         .await
         .with_flow("threshold = 0.8", "treshold = 0.8");

@@ -124,9 +124,7 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>) {
 fn site(ground: Ground, more: &str) -> Site {
     let site = Site::on(ground).with_oracle(MEMPOOL_RISK);
     site.rewrite_flow("transactions", |text| text + more);
-    let sql = site.flows.path().join("stats");
-    std::fs::create_dir(&sql).unwrap();
-    std::fs::write(sql.join("hours.sql"), SQL).unwrap();
+    std::fs::write(site.flows.path().join("stats/hours.sql"), SQL).unwrap();
     site
 }
 
