@@ -59,7 +59,7 @@ pub use self::entry::{
 pub use self::fault::{EntryFault, FaultKind};
 pub use self::happened::happened_at;
 pub use self::identity::{MAX_ID, Normalise};
-pub use self::parameter::{Absent, Given, Parameter, ParameterKind};
+pub use self::parameter::{Absent, Given, MAX_SEGMENT, Parameter, ParameterKind};
 pub use self::placeholder::{Filled, Name, Place, Placeholder, Values};
 pub use self::pointer::{NotAPointer, Pointer};
 pub use self::problem::Problem;

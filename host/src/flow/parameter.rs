@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::{Typed, ValueType};
 
 /// Characters of what a segment is compared with, and of its field.
-const MAX_SEGMENT: usize = 256;
+pub const MAX_SEGMENT: usize = 256;
 
 pub struct Parameter {
     pub name: Arc<str>,

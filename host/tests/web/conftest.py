@@ -1,10 +1,12 @@
 """A Floodgate of the tests' own, and a browser to look at it with."""
 
+import json
 import os
 import shutil
 import subprocess
 import threading
 import time
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from playwright.sync_api import sync_playwright
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 BINARY = REPOSITORY / "target" / "debug" / "floodgate"
+ARCHIVE = REPOSITORY / "archive" / "target" / "debug"
 # Where nobody listens: what the flow posting delivers ends there.
 NOWHERE = "http://127.0.0.1:9"
 START_TIMEOUT = 60
@@ -50,6 +53,8 @@ class Floodgate:
             *["--data-dir", str(self.data), "--notice", "0s"],
         ]
         kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        # There it finds the archive, which it starts.
+        kept["PATH"] = f"{ARCHIVE}{os.pathsep}{kept.get('PATH', os.defpath)}"
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 command, env=kept | self.environment, stdout=subprocess.PIPE, stderr=log, text=True
@@ -59,6 +64,16 @@ class Floodgate:
         self.url = self._told(told, "listening on ")
         self.admin = self._told(told, "admin on ")
         self.key = self._told(told, "key of events: ")
+        self._until_the_archive_answers()
+
+    def _until_the_archive_answers(self):
+        deadline = time.monotonic() + START_TIMEOUT
+        while time.monotonic() < deadline:
+            with urllib.request.urlopen(f"{self.admin}/healthz", timeout=10) as health:
+                if json.load(health)["archive"] == "ok":
+                    return
+            time.sleep(0.05)
+        raise AssertionError(f"no floodgate-archive in {ARCHIVE}?\n{self.log.read_text()}")
 
     def _told(self, told, prefix):
         deadline = time.monotonic() + START_TIMEOUT

@@ -1,12 +1,13 @@
 //! What a flow's queries take and answer.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::replies::{self, Of};
 use super::responses::{header, json_of, problems};
-use crate::flow::{Absent, Flow, Parameter, ParameterKind, Query};
+use crate::flow::{Absent, Flow, MAX_SEGMENT, Parameter, ParameterKind, Query};
 use crate::ingest::Refusal;
 
 /// The operation, without what all of them have.
@@ -62,7 +63,7 @@ fn of_kind(kind: &ParameterKind) -> Value {
         ParameterKind::Boolean => json!({ "type": "boolean" }),
         ParameterKind::Segment { fields } => json!({
             "type": "string",
-            "pattern": "^[^:]+:.+$",
+            "pattern": segment(fields),
             "description": format!("field:value, of these fields: {}", fields.join(", ")),
         }),
     };
@@ -77,6 +78,30 @@ fn of_kind(kind: &ParameterKind) -> Value {
         }
     }
     schema
+}
+
+/// A regular expression as JSON Schema has them: those of ECMA-262.
+fn segment(fields: &[Arc<str>]) -> String {
+    let field = |field: &Arc<str>| match field.strip_suffix('*') {
+        None => literal(field),
+        Some(of) => {
+            let most = MAX_SEGMENT.saturating_sub(of.chars().count());
+            format!("{}[^:]{{1,{most}}}", literal(of))
+        }
+    };
+    let fields: Vec<String> = fields.iter().map(field).collect();
+    format!(r"^({}):[\s\S]{{1,{MAX_SEGMENT}}}$", fields.join("|"))
+}
+
+fn literal(text: &str) -> String {
+    let mut pattern = String::with_capacity(text.len());
+    for character in text.chars() {
+        if r"^$\.*+?()[]{}|/".contains(character) {
+            pattern.push('\\');
+        }
+        pattern.push(character);
+    }
+    pattern
 }
 
 /// A parameter's value in a reply.
