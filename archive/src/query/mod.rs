@@ -41,6 +41,7 @@ pub use self::limits::Limits;
 pub use self::parameters::{Kind, Parameter, Parameters};
 pub use self::rows::Column;
 pub use self::scanned::{Scanned, Skipped};
+use self::session::Distinct;
 pub use self::wanted::DAY;
 use crate::cold::Store;
 use crate::columns;
@@ -73,6 +74,8 @@ struct Inner {
     files: Arc<Files>,
     flows: PathBuf,
     base: SessionState,
+    /// Slower, for what the other one has not enough memory for.
+    spilling: SessionState,
     store: ObjectStoreUrl,
     answers: Answers,
     at_once: Semaphore,
@@ -98,7 +101,8 @@ impl Engine {
             ledger,
             files: Arc::new(Files::new(cold, footers)),
             flows,
-            base: session::base(runtime, limits.cores)?,
+            base: session::base(runtime.clone(), limits.cores, Distinct::InMemory)?,
+            spilling: session::base(runtime, limits.cores, Distinct::Spilling)?,
             store,
             answers: Answers::new(),
             at_once: Semaphore::new(limits.at_once),
@@ -180,16 +184,23 @@ impl Engine {
         let statement = statement::read(&question.sql, &question.parameters)?;
         // The semaphore is never closed.
         let _permit = self.0.at_once.acquire().await.ok();
-        let attempt = Attempt {
+        let attempt = |base| Attempt {
             ledger: &*self.0.ledger,
             files: &self.0.files,
-            base: &self.0.base,
+            base,
             store: &self.0.store,
             flow: &flow,
-            rule,
+            rule: rule.clone(),
             explain: question.explain,
         };
-        attempt.until_answered(&statement).await.map(Arc::new)
+        let answer = match attempt(&self.0.base).until_answered(&statement).await {
+            Err(Error::Memory(_)) => {
+                let attempt = attempt(&self.0.spilling);
+                attempt.until_answered(&statement).await
+            }
+            answer => answer,
+        };
+        answer.map(Arc::new)
     }
 
     /// Read anew: what a person writes into a flow file shows at once.

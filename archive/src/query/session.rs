@@ -12,6 +12,7 @@ use datafusion::execution::config::SessionConfig;
 use datafusion::execution::context::SessionState;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::optimizer::{Optimizer, OptimizerRule};
 
 use super::functions;
 use super::interrupt::Rule;
@@ -31,8 +32,21 @@ const WITHOUT_LIMIT: [&str; 7] = [
     "array_resize",
 ];
 
+/// How different values are counted.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Distinct {
+    /// In a set for each group: ten million users by day in half of the time.
+    InMemory,
+    /// As groups of their own, which go to disk where memory does not suffice.
+    Spilling,
+}
+
 /// Knows no table.
-pub(super) fn base(runtime: Arc<RuntimeEnv>, cores: usize) -> Result<SessionState> {
+pub(super) fn base(
+    runtime: Arc<RuntimeEnv>,
+    cores: usize,
+    distinct: Distinct,
+) -> Result<SessionState> {
     let mut config = SessionConfig::new()
         .with_default_catalog_and_schema(CATALOG, SCHEMA)
         .with_create_default_catalog_and_schema(false)
@@ -49,6 +63,7 @@ pub(super) fn base(runtime: Arc<RuntimeEnv>, cores: usize) -> Result<SessionStat
         // Every one of them opens a file that a statement names.
         .with_table_factories(Default::default())
         .with_file_formats(Vec::new())
+        .with_optimizer_rules(rules(distinct))
         .build();
     datafusion_functions_json::register_all(&mut state)?;
     state.register_udf(Arc::new(functions::json_text()))?;
@@ -56,6 +71,14 @@ pub(super) fn base(runtime: Arc<RuntimeEnv>, cores: usize) -> Result<SessionStat
         state.deregister_udf(name)?;
     }
     Ok(state)
+}
+
+fn rules(distinct: Distinct) -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
+    let mut rules = Optimizer::new().rules;
+    if distinct == Distinct::InMemory {
+        rules.retain(|rule| rule.name() != "single_distinct_aggregation_to_group_by");
+    }
+    rules
 }
 
 /// Knows one table.
