@@ -2,6 +2,7 @@
 
 use deadpool_postgres::{Client, Transaction};
 use tokio_postgres::Row;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Json;
 
 use crate::cold::{self, ColdFile, Draft, Sealed, State};
@@ -22,6 +23,9 @@ const LAZILY: &str = "SET LOCAL synchronous_commit = off";
 /// Row by row through the index, whatever is thought of the size of a table
 /// that loses a million rows at a time.
 const BY_INDEX: &str = "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off";
+
+const OR_UPDATE: &str = "ON CONFLICT (flow, id_hash) DO UPDATE SET file = EXCLUDED.file
+    WHERE moved.file <> EXCLUDED.file";
 
 const COLUMNS: &str = "number, flow, day, path, state, rows, bytes, first_at, last_at";
 
@@ -168,20 +172,36 @@ pub(super) async fn remember(
     file: &ColdFile,
     known: &[Known],
 ) -> Result<(), Error> {
+    // Nearly always all of them are new, and to insert takes a third of the
+    // time that it takes to look first.
+    match note(client, file, known, "").await {
+        Err(error) if error.code() == Some(&SqlState::UNIQUE_VIOLATION) => {
+            Ok(note(client, file, known, OR_UPDATE).await?)
+        }
+        noted => Ok(noted?),
+    }
+}
+
+async fn note(
+    client: &mut Client,
+    file: &ColdFile,
+    known: &[Known],
+    on_conflict: &str,
+) -> Result<(), tokio_postgres::Error> {
     let transaction = client.transaction().await?;
     transaction.batch_execute(LAZILY).await?;
     let ids: Vec<&[u8]> = known.iter().map(|known| &known.id_hash[..]).collect();
     let bodies: Vec<&[u8]> = known.iter().map(|known| &known.body_hash[..]).collect();
-    let insert = "INSERT INTO moved (flow, id_hash, body_hash, file)
+    let insert = format!(
+        "INSERT INTO moved (flow, id_hash, body_hash, file)
          SELECT $1, id_hash, body_hash, $4
-         FROM unnest($2::bytea[], $3::bytea[]) AS known (id_hash, body_hash)
-         ON CONFLICT (flow, id_hash) DO UPDATE SET file = EXCLUDED.file
-         WHERE moved.file <> EXCLUDED.file";
-    let insert = transaction.prepare_cached(insert).await?;
+         FROM unnest($2::bytea[], $3::bytea[]) AS known (id_hash, body_hash) {on_conflict}"
+    );
+    let insert = transaction.prepare_cached(&insert).await?;
     transaction
         .execute(&insert, &[&file.flow, &ids, &bodies, &file.number])
         .await?;
-    Ok(transaction.commit().await?)
+    transaction.commit().await
 }
 
 pub(super) async fn settle(client: &Client, file: &ColdFile) -> Result<(), Error> {
