@@ -17,7 +17,7 @@ use tokio_postgres::NoTls;
 use super::judging::transaction;
 use super::plot;
 use super::report::{Figure, Target};
-use super::site::Site;
+use super::site::{Floodgate, Site};
 use super::wrk::load;
 
 /// So many that a free one is there when a request is due, up to a latency of
@@ -51,34 +51,17 @@ pub struct Latency {
 
 pub async fn measure(duration: Duration, plot: Option<&Path>) -> anyhow::Result<Vec<Figure>> {
     let mut site = Site::start("transactions", "uniform-risk", &[]).await?;
-    // When a row was committed, and not when its transaction began.
-    let (client, connection) = tokio_postgres::connect(&site.postgres.url(), NoTls).await?;
-    tokio::spawn(connection);
-    client
-        .batch_execute("ALTER SYSTEM SET track_commit_timestamp = on")
-        .await?;
-    drop(client);
-    site.postgres.restart().await?;
-    let half = {
-        let api = site.serve("api")?;
-        api.until_ready("/transactions").await?;
-        let url = format!("{}/transactions", api.url);
-        load(&url, "transactions.lua", 256, duration)
-            .await?
-            .per_second
-            / 2.0
-    };
+    note_commits(&mut site).await?;
+    let half = half_of_p1(&site, duration).await?;
     let host = site.serve("all")?;
     host.until_ready("/transactions").await?;
     site.until_empty().await?;
-    let address = host.url.strip_prefix("http://").context("its address")?;
-    let latency = constant_rate(address, half, duration, &site).await?;
+    let latency = constant_rate(&host, half, duration, &site).await?;
     if let Some(path) = plot {
         plot::draw(&latency, half, path)?;
     }
-    let ms = |of: &Histogram<u64>, quantile| of.value_at_quantile(quantile) as f64 / 1000.0;
-    let Latency { accepted, stored } = &latency;
     let (fast, slow) = (Target::AtMost(10.0), Target::AtMost(50.0));
+    let Latency { accepted, stored } = &latency;
     Ok(vec![
         Figure::told("P6", "arriving at a constant rate", half, "/s"),
         Figure::told("P6", "answered, p50", ms(accepted, 0.5), "ms"),
@@ -90,12 +73,37 @@ pub async fn measure(duration: Duration, plot: Option<&Path>) -> anyhow::Result<
     ])
 }
 
-async fn constant_rate(
-    address: &str,
+pub fn ms(of: &Histogram<u64>, quantile: f64) -> f64 {
+    of.value_at_quantile(quantile) as f64 / 1000.0
+}
+
+/// From then on Postgres knows when a row was committed, and not only when its
+/// transaction began.
+pub async fn note_commits(site: &mut Site) -> anyhow::Result<()> {
+    let (client, connection) = tokio_postgres::connect(&site.postgres.url(), NoTls).await?;
+    tokio::spawn(connection);
+    client
+        .batch_execute("ALTER SYSTEM SET track_commit_timestamp = on")
+        .await?;
+    drop(client);
+    site.postgres.restart().await
+}
+
+pub async fn half_of_p1(site: &Site, duration: Duration) -> anyhow::Result<f64> {
+    let api = site.serve("api")?;
+    api.until_ready("/transactions").await?;
+    let url = format!("{}/transactions", api.url);
+    let p1 = load(&url, "transactions.lua", 256, duration).await?;
+    Ok(p1.per_second / 2.0)
+}
+
+pub async fn constant_rate(
+    host: &Floodgate,
     per_second: f64,
     duration: Duration,
     site: &Site,
 ) -> anyhow::Result<Latency> {
+    let address = host.url.strip_prefix("http://").context("its address")?;
     // Connected before anything is due: a thousand at once are more than a
     // listener takes without asking some to come back a second later.
     let mut streams = Vec::new();

@@ -7,6 +7,7 @@
 
 mod accept;
 mod bare;
+mod cold;
 mod drain;
 mod growth;
 mod judge;
@@ -50,6 +51,12 @@ struct Arguments {
     /// How long P7 watches the memory grow
     #[arg(long, default_value = "60s", value_parser = humantime::parse_duration)]
     soak: Duration,
+    /// Instead: P6 alone, and while this floodgate-archive moves and answers
+    #[arg(long, value_name = "PROGRAM")]
+    archive: Option<PathBuf>,
+    /// Transactions a second for --archive; half of P1 by default
+    #[arg(long, requires = "archive")]
+    rate: Option<f64>,
     /// Instead: what an entry costs with more of a backlog, readers, bytes, connections
     #[arg(long)]
     growth: bool,
@@ -73,6 +80,13 @@ async fn main() -> anyhow::Result<ExitCode> {
     }
     if arguments.growth {
         growth::measure().await?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if let Some(archive) = &arguments.archive {
+        let archive = root.join(archive);
+        for figure in cold::measure(arguments.seconds, &archive, arguments.rate).await? {
+            println!("{figure}");
+        }
         return Ok(ExitCode::SUCCESS);
     }
     let mut report = Report::new();

@@ -65,16 +65,19 @@ impl Site {
         Ok(())
     }
 
+    pub fn flows(&self) -> PathBuf {
+        self.directory.path().join("flows")
+    }
+
     pub fn serve(&self, role: &str) -> anyhow::Result<Floodgate> {
-        let path = |name| -> PathBuf { self.directory.path().join(name) };
         let mut command = Command::new(env!("CARGO_BIN_EXE_floodgate"));
         command
             .args(["serve", "--role", role])
             .args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
             .env("REDIS_URL", self.redis.url())
             .env("DATABASE_URL", self.postgres.url())
-            .env("FLOODGATE_FLOWS", path("flows"))
-            .env("FLOODGATE_ORACLES", path("oracles"))
+            .env("FLOODGATE_FLOWS", self.flows())
+            .env("FLOODGATE_ORACLES", self.directory.path().join("oracles"))
             .env("RUST_LOG", "off");
         Floodgate::start(command, "admin on")
     }
