@@ -171,6 +171,7 @@ impl Engine {
             sql: question.sql.clone(),
             parameters: parameters.map_err(|error| Error::Internal(error.to_string()))?,
             lasts: question.cache,
+            epoch: self.0.answers.epoch(),
         };
         self.0.answers.get(key, self.fresh(&question, rule)).await
     }
