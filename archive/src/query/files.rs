@@ -18,7 +18,7 @@ use parquet::arrow::async_reader::{ParquetRecordBatchStream, ParquetRecordBatchS
 use parquet::file::metadata::ParquetMetaData;
 use tracing::error;
 
-use crate::cold::{ColdFile, Reader, Store};
+use crate::cold::{COLUMNS, ColdFile, Reader, Store};
 use crate::flows::Column;
 
 /// Footers that are read at once: a bucket takes its time for each.
@@ -91,11 +91,10 @@ impl Files {
         }
         let footer = self.footer(file, Some(self.footers.clone())).await?;
         let noted = footer.file_metadata().key_value_metadata();
-        let noted =
-            noted.and_then(|pairs| pairs.iter().find(|pair| pair.key == "floodgate.columns"));
+        let noted = noted.and_then(|pairs| pairs.iter().find(|pair| pair.key == COLUMNS));
         let columns = noted.and_then(|pair| pair.value.as_deref()).unwrap_or("[]");
         serde_json::from_str(columns)
-            .map_err(|error| Unread::Fault(fault(file, format!("floodgate.columns: {error}"))))
+            .map_err(|error| Unread::Fault(fault(file, format!("{COLUMNS}: {error}"))))
     }
 
     /// Numbers of the rows of files. A file that cannot be read has none.
