@@ -121,6 +121,8 @@ impl ColdTable {
         projection: &[usize],
     ) -> Result<BTreeMap<Differing, Vec<ColdFile>>> {
         let mut files = self.counting.clone();
+        // A statement may name its table twice.
+        files.retain(|file| !self.tally.has_skipped(file));
         files.retain(|file| {
             file.sealed.as_ref().is_some_and(|sealed| {
                 let (first, last) = (

@@ -97,16 +97,13 @@ impl Files {
             .map_err(|error| Unread::Fault(fault(file, format!("{COLUMNS}: {error}"))))
     }
 
-    /// Numbers of the rows of files. A file that cannot be read has none.
+    /// Numbers of the rows of files.
     ///
     /// # Errors
-    /// Where the store does not answer.
+    /// Where one cannot be read.
     pub async fn seqs(&self, files: &[ColdFile]) -> Result<Vec<i64>, DataFusionError> {
         let mut seqs = Vec::new();
         for file in files {
-            if self.known(file).await.is_some() {
-                continue;
-            }
             let read = async {
                 let rows = self.rows(file, |schema| ProjectionMask::columns(schema, ["seq"]));
                 let mut rows = rows.await?;

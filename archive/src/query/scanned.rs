@@ -48,6 +48,14 @@ impl Tally {
         skipped.insert(fault.file.clone(), fault.why.clone());
     }
 
+    /// Decided while the plan is made, and for as long as it runs: what counts in
+    /// neither the files nor the ledger would be missing, what does in both be
+    /// there twice.
+    pub fn has_skipped(&self, file: &ColdFile) -> bool {
+        let skipped = self.skipped.lock().unwrap_or_else(PoisonError::into_inner);
+        skipped.contains_key(&file.path)
+    }
+
     pub fn files(&self) -> Vec<ColdFile> {
         let files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
         files.values().cloned().collect()
