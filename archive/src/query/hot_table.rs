@@ -252,7 +252,7 @@ fn column<'b>(batch: &'b RecordBatch, name: &str) -> Result<&'b ArrayRef> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Mutex, PoisonError};
+    use std::sync::Mutex;
 
     use datafusion::execution::SendableRecordBatchStream;
     use datafusion::execution::runtime_env::RuntimeEnv;
@@ -277,8 +277,7 @@ mod tests {
 
         async fn hot(&self, scan: Scan) -> Result<SendableRecordBatchStream, ledger::Error> {
             let schema = scan.columns.clone();
-            let mut asked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            asked.push(scan);
+            self.0.lock().unwrap().push(scan);
             Ok(Box::pin(EmptyRecordBatchStream::new(schema)))
         }
     }
@@ -329,7 +328,7 @@ mod tests {
             let rows = plan.execute(0, context.task_ctx()).unwrap();
             let rows = rows.try_collect::<Vec<_>>().await;
             assert_eq!(rows.is_ok(), left_out, "{rows:?}");
-            let asked = asked.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let asked = asked.0.lock().unwrap();
             assert_eq!(asked.len(), usize::from(left_out));
             assert!(asked.iter().all(|scan| scan.without.is_empty()));
         }

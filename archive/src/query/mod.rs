@@ -182,7 +182,7 @@ impl Engine {
         // The semaphore is never closed.
         let _permit = self.0.at_once.acquire().await.ok();
         let attempt = Attempt {
-            ledger: &*self.0.ledger,
+            ledger: &self.0.ledger,
             files: &self.0.files,
             base: &self.0.base,
             store: &self.0.store,

@@ -38,7 +38,7 @@ pub(super) struct Tally {
 
 impl Tally {
     /// A statement may name its table twice.
-    pub fn reads(&self, file: &ColdFile) {
+    pub fn looks_at(&self, file: &ColdFile) {
         let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
         files.insert(file.number, file.clone());
     }
@@ -56,9 +56,16 @@ impl Tally {
         skipped.contains_key(&file.path)
     }
 
-    pub fn files(&self) -> Vec<ColdFile> {
+    /// Those that are read, and those that could not be.
+    pub fn looked_at(&self) -> Vec<ColdFile> {
         let files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
         files.values().cloned().collect()
+    }
+
+    pub fn read(&self) -> Vec<ColdFile> {
+        let mut files = self.looked_at();
+        files.retain(|file| !self.has_skipped(file));
+        files
     }
 
     pub fn skipped(&self) -> Vec<Skipped> {
@@ -74,7 +81,7 @@ impl Tally {
     /// After the plan has run.
     pub fn scanned(&self, plan: &Arc<dyn ExecutionPlan>) -> Scanned {
         let mut scanned = Scanned {
-            files: self.files().len() as u64,
+            files: self.read().len() as u64,
             hot_rows: self.hot_rows.load(Ordering::Relaxed),
             ..Scanned::default()
         };

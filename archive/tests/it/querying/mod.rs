@@ -2,6 +2,7 @@
 
 mod files;
 mod limits;
+mod overtaken;
 mod rig;
 mod service;
 mod statistics;
