@@ -101,7 +101,7 @@ impl Attempt<'_> {
         let plan = state.create_physical_plan(&plan).await?;
         let mut batches = execute_stream(plan.clone(), state.task_ctx())?;
         let columns = rows::columns(&batches.schema());
-        let mut rows = Rows::new();
+        let mut rows = Rows::new(&state.runtime_env().memory_pool);
         while let Some(batch) = batches.next().await {
             rows.add(&batch?)?;
         }

@@ -86,7 +86,7 @@ impl Engine {
         let plan = state.create_physical_plan(&plan).await?;
         let mut batches = execute_stream(plan, state.task_ctx())?;
         let columns = rows::columns(&batches.schema());
-        let mut rows = Rows::new();
+        let mut rows = Rows::new(&state.runtime_env().memory_pool);
         while let Some(batch) = batches.next().await {
             rows.add(&batch?)?;
         }
