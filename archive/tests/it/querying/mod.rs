@@ -2,6 +2,7 @@
 
 mod files;
 mod limits;
+mod long;
 mod overtaken;
 mod rig;
 mod service;

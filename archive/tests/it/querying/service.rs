@@ -12,14 +12,14 @@ use tokio::net::TcpStream;
 
 use super::rig::{Rig, events};
 
-struct Service {
+pub struct Service {
     child: Child,
     address: String,
     out: BufReader<ChildStdout>,
 }
 
 impl Service {
-    fn start(rig: &Rig, arguments: &[&str]) -> Self {
+    pub fn start(rig: &Rig, arguments: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_floodgate-archive"))
             .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
             .arg(rig.dir.path())
@@ -45,7 +45,7 @@ impl Service {
         }
     }
 
-    async fn call(&self, method: &str, path: &str, body: Option<Value>) -> (StatusCode, Value) {
+    pub async fn call(&self, method: &str, path: &str, body: Option<Value>) -> (StatusCode, Value) {
         let mut request = Request::builder()
             .method(method)
             .uri(path)
@@ -74,7 +74,7 @@ impl Service {
     }
 
     /// As an init system ends it; whether it ended well.
-    fn stop(mut self) -> bool {
+    pub fn stop(mut self) -> bool {
         let pid = self.child.id().to_string();
         assert!(
             Command::new("kill")
