@@ -11,7 +11,7 @@ use tracing::info;
 use tracing_subscriber::EnvFilter;
 
 use crate::moving::Mover;
-use crate::query::{Engine, Limits};
+use crate::query::{Engine, Limits, STACK};
 use crate::server::{Metrics, Server, Service, Token};
 use crate::settings::PlaceSettings;
 
@@ -103,6 +103,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         // A plan may compute on every core; whoever asks for health or metrics
         // meanwhile is answered all the same.
         .worker_threads(cores() + 2)
+        .thread_stack_size(STACK)
         .enable_all()
         .build()?;
     match cli.command {

@@ -48,7 +48,7 @@ const UNSORTED: [&str; 6] = [
 const COUNTED: [&str; 4] = ["seq", "at", "received_at", "decided_at"];
 
 /// Under which a file says which declared columns it was written with.
-pub(super) const COLUMNS: &str = "floodgate.columns";
+pub(crate) const COLUMNS: &str = "floodgate.columns";
 
 /// Rows in, the bytes of a file out.
 pub(super) struct Encoder {

@@ -19,6 +19,7 @@ use crate::flows::Column;
 use crate::{columns, ledger};
 
 pub use self::digest::Digest;
+pub(crate) use self::encode::COLUMNS;
 pub use self::layout::path;
 pub use self::read::{find, gone, known, rows};
 pub use self::reader::Reader;

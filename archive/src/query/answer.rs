@@ -8,7 +8,9 @@ use super::scanned::{Scanned, Skipped};
 #[derive(Debug, Serialize)]
 pub struct Answer {
     pub columns: Vec<Column>,
-    /// An array for each row, in the order of the columns.
+    /// An array for each row, in the order of the columns. Too much to be copied
+    /// with the rest.
+    #[serde(skip)]
     pub rows: Box<RawValue>,
     /// Cold files that could not be read: what they hold is missing.
     pub skipped: Vec<Skipped>,

@@ -1,6 +1,7 @@
 //! One question, asked until it is answered: a file that is gone may have been
 //! replaced since the ledger was asked, and one that is damaged shows while it
-//! is read.
+//! is read. What was replaced is nobody's fault: the next snapshot knows what
+//! has its rows, and that is no attempt less.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -16,13 +17,13 @@ use tracing::debug;
 use super::answer::Answer;
 use super::cold_table::ColdTable;
 use super::error::{Error, Failure};
-use super::files::Files;
+use super::files::{Files, overtaken};
 use super::hot_table::HotTable;
 use super::interrupt::Rule;
 use super::rows::{self, Rows};
 use super::scanned::Tally;
 use super::{session, statement, table};
-use crate::cold::State;
+use crate::cold::{ColdFile, State};
 use crate::flows::Flow;
 use crate::ledger::{Ledger, Snapshot};
 
@@ -30,7 +31,7 @@ use crate::ledger::{Ledger, Snapshot};
 const ATTEMPTS: usize = 3;
 
 pub(super) struct Attempt<'a> {
-    pub ledger: &'a dyn Ledger,
+    pub ledger: &'a Arc<dyn Ledger>,
     pub files: &'a Arc<Files>,
     pub base: &'a SessionState,
     pub store: &'a ObjectStoreUrl,
@@ -44,7 +45,8 @@ impl Attempt<'_> {
     pub async fn until_answered(&self, statement: &Statement) -> Result<Answer, Error> {
         let started = Instant::now();
         let mut why = String::new();
-        for attempt in 0..ATTEMPTS {
+        let mut attempt = 0;
+        while attempt < ATTEMPTS {
             let tally = Arc::new(Tally::default());
             match self.once(statement, attempt > 0, &tally).await {
                 Ok(mut answer) => {
@@ -61,17 +63,29 @@ impl Attempt<'_> {
                 }
             }
             if attempt > 0 {
-                let guilty = self
-                    .files
-                    .verify(tally.files())
-                    .await
-                    .map_err(Error::Away)?;
+                if self.overtaken(&tally.looked_at()).await? {
+                    continue;
+                }
+                let guilty = self.files.verify(tally.read()).await;
+                let guilty = guilty.map_err(Error::Away)?;
                 if guilty.is_empty() {
                     break;
                 }
+                let files: Vec<ColdFile> = guilty.iter().map(|(file, _)| file.clone()).collect();
+                if self.overtaken(&files).await? {
+                    continue;
+                }
+                for (file, fault) in &guilty {
+                    self.files.remember(file, fault).await;
+                }
             }
+            attempt += 1;
         }
         Err(Error::Away(format!("the cold tier did not answer: {why}")))
+    }
+
+    async fn overtaken(&self, files: &[ColdFile]) -> Result<bool, Error> {
+        Ok(overtaken(&**self.ledger, &self.flow.name, files).await?)
     }
 
     async fn once(
@@ -87,7 +101,7 @@ impl Attempt<'_> {
         let plan = state.create_physical_plan(&plan).await?;
         let mut batches = execute_stream(plan.clone(), state.task_ctx())?;
         let columns = rows::columns(&batches.schema());
-        let mut rows = Rows::new();
+        let mut rows = Rows::new(&state.runtime_env().memory_pool);
         while let Some(batch) = batches.next().await {
             rows.add(&batch?)?;
         }
@@ -116,6 +130,7 @@ impl Attempt<'_> {
             declared: self.flow.columns.clone(),
             schema: schema.clone(),
             counting,
+            ledger: self.ledger.clone(),
             files: self.files.clone(),
             store: self.store.clone(),
             lenient,

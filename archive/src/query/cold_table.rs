@@ -27,12 +27,13 @@ use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::union::UnionExec;
 
 use super::error::Error;
-use super::files::{Files, Unread};
+use super::files::{Files, Unread, overtaken};
 use super::scanned::Tally;
 use super::wanted::{Known, Wanted};
 use super::{functions, table};
 use crate::cold::ColdFile;
 use crate::flows::Column;
+use crate::ledger::Ledger;
 
 pub(super) struct ColdTable {
     /// As the flow declares them today.
@@ -40,10 +41,11 @@ pub(super) struct ColdTable {
     pub schema: SchemaRef,
     /// Those that count.
     pub counting: Vec<ColdFile>,
+    pub ledger: Arc<dyn Ledger>,
     pub files: Arc<Files>,
     pub store: ObjectStoreUrl,
-    /// A file that cannot be read is left out; else that ends the attempt: it may
-    /// have been replaced since the ledger was asked.
+    /// A file that cannot be read is left out, where it still counts; else that
+    /// ends the attempt: it may have been replaced since the ledger was asked.
     pub lenient: bool,
     pub tally: Arc<Tally>,
 }
@@ -121,6 +123,8 @@ impl ColdTable {
         projection: &[usize],
     ) -> Result<BTreeMap<Differing, Vec<ColdFile>>> {
         let mut files = self.counting.clone();
+        // A statement may name its table twice.
+        files.retain(|file| !self.tally.has_skipped(file));
         files.retain(|file| {
             file.sealed.as_ref().is_some_and(|sealed| {
                 let (first, last) = (
@@ -132,26 +136,34 @@ impl ColdTable {
         });
         let mut readable: BTreeMap<Differing, Vec<ColdFile>> = BTreeMap::new();
         for (file, columns) in self.files.look(files).await {
+            self.tally.looks_at(&file);
             match columns {
                 Ok(columns) => {
-                    self.tally.reads(&file);
                     let differing = self.differing(&columns, projection);
                     readable.entry(differing).or_default().push(file);
                 }
                 Err(Unread::Away(why)) => {
                     return Err(DataFusionError::External(Box::new(Error::Away(why))));
                 }
-                Err(Unread::Fault(fault)) if self.lenient => {
-                    self.files.tell(&file, &fault).await;
-                    self.tally.skips(&fault);
-                }
                 Err(Unread::Fault(fault)) => {
+                    if self.lenient && self.still_counts(&file).await? {
+                        self.files.tell(&file, &fault).await;
+                        self.tally.skips(&fault);
+                        continue;
+                    }
                     let error = std::io::Error::other(format!("{}: {}", fault.file, fault.why));
                     return Err(DataFusionError::IoError(error));
                 }
             }
         }
         Ok(readable)
+    }
+
+    async fn still_counts(&self, file: &ColdFile) -> Result<bool> {
+        let overtaken = overtaken(&*self.ledger, &file.flow, std::slice::from_ref(file)).await;
+        overtaken
+            .map(|overtaken| !overtaken)
+            .map_err(|error| DataFusionError::External(Box::new(error)))
     }
 
     fn differing(&self, written: &[Column], projection: &[usize]) -> Differing {

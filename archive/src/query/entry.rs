@@ -31,13 +31,22 @@ impl Engine {
         file: i64,
         id: &str,
     ) -> Result<Option<Map<String, Value>>, Error> {
-        let ledger = &self.0.ledger;
-        if let Some(entry) = self.entry_in(flow, file, id).await? {
-            return Ok(Some(entry));
-        }
-        match ledger.moved(flow, id).await? {
-            Some(now) if now != file => self.entry_in(flow, now, id).await,
-            _ => Ok(None),
+        let mut file = file;
+        loop {
+            let found = self.entry_in(flow, file, id).await;
+            if let Ok(Some(entry)) = found {
+                return Ok(Some(entry));
+            }
+            match (self.0.ledger.moved(flow, id).await?, found) {
+                (Some(now), Ok(_) | Err(Failure::Files(_))) if now != file => file = now,
+                (_, Ok(_)) => return Ok(None),
+                (_, Err(Failure::Final(error))) => return Err(error),
+                (_, Err(Failure::Files(why))) => {
+                    return Err(Error::Away(format!(
+                        "cold file {file} of {flow} cannot be read: {why}"
+                    )));
+                }
+            }
         }
     }
 
@@ -46,22 +55,16 @@ impl Engine {
         flow: &str,
         number: i64,
         id: &str,
-    ) -> Result<Option<Map<String, Value>>, Error> {
+    ) -> Result<Option<Map<String, Value>>, Failure> {
         let files = self.0.ledger.files(Some(flow)).await?;
-        let counts = |file: &ColdFile| matches!(file.state, State::Moving | State::Cold);
-        let Some(file) = files
+        // One that was replaced is there until all ids of the other are noted.
+        let written = |file: &ColdFile| file.state != State::Writing;
+        let file = files
             .into_iter()
-            .find(|file| file.number == number && counts(file))
-        else {
-            return Ok(None);
-        };
-        let path = file.path.clone();
-        match self.row(file, id).await {
-            Ok(entry) => Ok(entry),
-            Err(Failure::Final(error)) => Err(error),
-            Err(Failure::Files(why)) => Err(Error::Away(format!(
-                "cold file {path} cannot be read: {why}"
-            ))),
+            .find(|file| file.number == number && written(file));
+        match file {
+            Some(file) => self.row(file, id).await,
+            None => Ok(None),
         }
     }
 
@@ -70,6 +73,7 @@ impl Engine {
             declared: Vec::new(),
             schema: table::schema(&[]),
             counting: vec![file],
+            ledger: self.0.ledger.clone(),
             files: self.0.files.clone(),
             store: self.0.store.clone(),
             lenient: false,
@@ -82,7 +86,7 @@ impl Engine {
         let plan = state.create_physical_plan(&plan).await?;
         let mut batches = execute_stream(plan, state.task_ctx())?;
         let columns = rows::columns(&batches.schema());
-        let mut rows = Rows::new();
+        let mut rows = Rows::new(&state.runtime_env().memory_pool);
         while let Some(batch) = batches.next().await {
             rows.add(&batch?)?;
         }

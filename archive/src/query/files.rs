@@ -1,6 +1,6 @@
 //! Cold files as they are, held against what the ledger says that they are.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -18,8 +18,9 @@ use parquet::arrow::async_reader::{ParquetRecordBatchStream, ParquetRecordBatchS
 use parquet::file::metadata::ParquetMetaData;
 use tracing::error;
 
-use crate::cold::{ColdFile, Reader, Store};
+use crate::cold::{COLUMNS, ColdFile, Reader, State, Store};
 use crate::flows::Column;
+use crate::ledger::{self, Ledger};
 
 /// Footers that are read at once: a bucket takes its time for each.
 const AT_ONCE: usize = 16;
@@ -91,23 +92,19 @@ impl Files {
         }
         let footer = self.footer(file, Some(self.footers.clone())).await?;
         let noted = footer.file_metadata().key_value_metadata();
-        let noted =
-            noted.and_then(|pairs| pairs.iter().find(|pair| pair.key == "floodgate.columns"));
+        let noted = noted.and_then(|pairs| pairs.iter().find(|pair| pair.key == COLUMNS));
         let columns = noted.and_then(|pair| pair.value.as_deref()).unwrap_or("[]");
         serde_json::from_str(columns)
-            .map_err(|error| Unread::Fault(fault(file, format!("floodgate.columns: {error}"))))
+            .map_err(|error| Unread::Fault(fault(file, format!("{COLUMNS}: {error}"))))
     }
 
-    /// Numbers of the rows of files. A file that cannot be read has none.
+    /// Numbers of the rows of files.
     ///
     /// # Errors
-    /// Where the store does not answer.
+    /// Where one cannot be read.
     pub async fn seqs(&self, files: &[ColdFile]) -> Result<Vec<i64>, DataFusionError> {
         let mut seqs = Vec::new();
         for file in files {
-            if self.known(file).await.is_some() {
-                continue;
-            }
             let read = async {
                 let rows = self.rows(file, |schema| ProjectionMask::columns(schema, ["seq"]));
                 let mut rows = rows.await?;
@@ -122,11 +119,11 @@ impl Files {
         Ok(seqs)
     }
 
-    /// Reads the files from end to end, and remembers those that cannot be.
+    /// Reads the files from end to end, and gives those that cannot be.
     ///
     /// # Errors
     /// Where the store does not answer.
-    pub async fn verify(&self, files: Vec<ColdFile>) -> Result<Vec<Fault>, String> {
+    pub async fn verify(&self, files: Vec<ColdFile>) -> Result<Vec<(ColdFile, Fault)>, String> {
         let mut faults = Vec::new();
         let looks = files
             .iter()
@@ -137,21 +134,18 @@ impl Files {
         while let Some((file, look)) = looks.next().await {
             match look {
                 Ok(_) => whole.push(file),
-                Err(Unread::Fault(fault)) => faults.push((file, fault)),
+                Err(Unread::Fault(fault)) => faults.push((file.clone(), fault)),
                 Err(Unread::Away(why)) => return Err(why),
             }
         }
         if faults.is_empty() {
             for file in whole {
                 if let Err(why) = self.read_through(file).await {
-                    faults.push((file, fault(file, why)));
+                    faults.push((file.clone(), fault(file, why)));
                 }
             }
         }
-        for (file, fault) in &faults {
-            self.remember(file, fault).await;
-        }
-        Ok(faults.into_iter().map(|(_, fault)| fault).collect())
+        Ok(faults)
     }
 
     /// Counts a file that was left out, and tells of it once an hour.
@@ -162,7 +156,8 @@ impl Files {
         }
     }
 
-    async fn remember(&self, file: &ColdFile, fault: &Fault) {
+    /// Leaves it out from now on.
+    pub async fn remember(&self, file: &ColdFile, fault: &Fault) {
         error!(
             flow = fault.flow,
             file = fault.file,
@@ -270,6 +265,23 @@ impl Files {
         let columns = columns(builder.parquet_schema());
         builder.with_projection(columns).build()
     }
+}
+
+/// Whether one of a flow's files, which counted a moment ago, counts no longer:
+/// another one has its rows then, and it is gone by right. To be asked after a
+/// file was not found, since the ledger is told first.
+///
+/// # Errors
+/// As the ledger's.
+pub async fn overtaken(
+    ledger: &dyn Ledger,
+    flow: &str,
+    files: &[ColdFile],
+) -> Result<bool, ledger::Error> {
+    let mut now = ledger.files(Some(flow)).await?;
+    now.retain(|file| matches!(file.state, State::Moving | State::Cold));
+    let now: HashSet<i64> = now.iter().map(|file| file.number).collect();
+    Ok(!files.iter().all(|file| now.contains(&file.number)))
 }
 
 fn location(file: &ColdFile) -> Path {

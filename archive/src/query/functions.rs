@@ -84,11 +84,7 @@ fn at(json: &str, path: &str) -> Option<String> {
     for step in path.split('.') {
         peek = match peek {
             Peek::Object => {
-                let mut key = jiter.known_object().ok()??;
-                while key != step {
-                    jiter.next_skip().ok()?;
-                    key = jiter.next_key().ok()??;
-                }
+                jiter = member(jiter, step)?;
                 jiter.peek().ok()?
             }
             Peek::Array => {
@@ -102,15 +98,32 @@ fn at(json: &str, path: &str) -> Option<String> {
             _ => return None,
         };
     }
+    let start = jiter.current_index();
     match peek {
         Peek::Null => None,
         Peek::String => jiter.known_str().ok().map(str::to_owned),
         other => {
-            let start = jiter.current_index();
             jiter.known_skip(other).ok()?;
-            json.get(start..jiter.current_index()).map(str::to_owned)
+            let json = jiter.slice_to_current(start);
+            std::str::from_utf8(json).ok().map(str::to_owned)
         }
     }
+}
+
+/// Stands at the value of a member, of the last one where a name is there twice,
+/// as in [`crate::columns`].
+fn member<'j>(mut jiter: Jiter<'j>, name: &str) -> Option<Jiter<'j>> {
+    let mut found = None;
+    let mut is_it = jiter.known_object().ok()?.map(|key| key == name);
+    while let Some(is) = is_it {
+        let value = jiter.peek().ok()?;
+        if is {
+            found = Some(jiter.clone());
+        }
+        jiter.known_skip(value).ok()?;
+        is_it = jiter.next_key().ok()?.map(|key| key == name);
+    }
+    found
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -170,7 +183,19 @@ mod tests {
             assert_eq!(at(json, path).as_deref(), found, "{path}");
         }
         assert_eq!(at("{", "a"), None);
+        assert_eq!(at(r#"{"a": 1"#, "a"), None);
         assert_eq!(at("", "a"), None);
         assert_eq!(at("null", "a"), None);
+    }
+
+    #[test]
+    fn of_a_name_that_is_there_twice_the_last_one_counts() {
+        assert_eq!(at(r#"{"a": 1, "b": 0, "a": "2"}"#, "a").unwrap(), "2");
+        let json = r#"{"a": {"b": 1}, "a": {"c": 2}}"#;
+        assert_eq!(at(json, "a.b"), None);
+        assert_eq!(at(json, "a.c").unwrap(), "2");
+        assert_eq!(at(r#"{"a": [{"b": 1, "b": [3]}]}"#, "a.0.b.0").unwrap(), "3");
+        assert_eq!(at(r#"{"a": {"b": 1}, "a": 3}"#, "a.b"), None);
+        assert_eq!(at(r#"{"a": 1, "a": null}"#, "a"), None);
     }
 }

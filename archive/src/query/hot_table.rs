@@ -179,9 +179,11 @@ impl PartitionStream for HotRows {
             snapshot: self.snapshot.clone(),
             tally: self.tally.clone(),
         };
-        let (mut scan, files, moving) =
-            (self.scan.clone(), self.files.clone(), self.moving.clone());
+        let (mut scan, files) = (self.scan.clone(), self.files.clone());
+        let (mut moving, tally) = (self.moving.clone(), self.tally.clone());
         let batches = async move {
+            // Of what the cold scan left out, the ledger's rows count.
+            moving.retain(|file| !tally.has_skipped(file));
             scan.without = files.seqs(&moving).await?;
             let batches = shape.snapshot.hot(scan).await;
             let batches = batches.map_err(|error| DataFusionError::External(Box::new(error)))?;
@@ -246,4 +248,89 @@ fn days(at: &ArrayRef) -> ArrayRef {
 fn column<'b>(batch: &'b RecordBatch, name: &str) -> Result<&'b ArrayRef> {
     let missing = || DataFusionError::Internal(format!("the ledger gave no column {name}"));
     batch.column_by_name(name).ok_or_else(missing)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use datafusion::execution::SendableRecordBatchStream;
+    use datafusion::execution::runtime_env::RuntimeEnv;
+    use datafusion::physical_plan::EmptyRecordBatchStream;
+    use datafusion::prelude::SessionContext;
+
+    use super::super::files::Fault;
+    use super::super::table;
+    use super::*;
+    use crate::cold::{Sealed, State, Store};
+    use crate::ledger;
+
+    /// Has no rows, and keeps what it was asked.
+    #[derive(Default)]
+    struct Asked(Mutex<Vec<Scan>>);
+
+    #[async_trait]
+    impl Snapshot for Asked {
+        async fn files(&self, _: &str) -> Result<Vec<ColdFile>, ledger::Error> {
+            Ok(Vec::new())
+        }
+
+        async fn hot(&self, scan: Scan) -> Result<SendableRecordBatchStream, ledger::Error> {
+            let schema = scan.columns.clone();
+            self.0.lock().unwrap().push(scan);
+            Ok(Box::pin(EmptyRecordBatchStream::new(schema)))
+        }
+    }
+
+    #[tokio::test]
+    async fn whether_a_moving_file_counts_is_decided_while_the_plan_is_made() {
+        let cold = tempfile::tempdir().unwrap();
+        let store = Store::open(cold.path().to_str().unwrap(), []).unwrap();
+        let footers = RuntimeEnv::default().cache_manager.get_file_metadata_cache();
+        let files = Arc::new(Files::new(store, footers));
+        let file = ColdFile {
+            number: 1,
+            flow: "events".to_owned(),
+            day: jiff::civil::date(2026, 1, 1),
+            path: "events/day=2026-01-01/1.parquet".to_owned(),
+            state: State::Moving,
+            sealed: Some(Sealed {
+                rows: 1,
+                bytes: 100,
+                first_at: Timestamp::UNIX_EPOCH,
+                last_at: Timestamp::UNIX_EPOCH,
+            }),
+        };
+        let fault = Fault {
+            flow: file.flow.clone(),
+            file: file.path.clone(),
+            why: "is gone".to_owned(),
+        };
+        // Others left it out before; this plan may or may not.
+        files.tell(&file, &fault).await;
+        for left_out in [true, false] {
+            let asked = Arc::new(Asked::default());
+            let tally = Arc::new(Tally::default());
+            let hot = HotTable {
+                flow: "events".to_owned(),
+                declared: Vec::new(),
+                schema: table::schema(&[]),
+                snapshot: asked.clone(),
+                files: files.clone(),
+                moving: vec![file.clone()],
+                tally: tally.clone(),
+            };
+            let context = SessionContext::new();
+            let plan = hot.scan(&context.state(), None, &[], None).await.unwrap();
+            if left_out {
+                tally.skips(&fault);
+            }
+            let rows = plan.execute(0, context.task_ctx()).unwrap();
+            let rows = rows.try_collect::<Vec<_>>().await;
+            assert_eq!(rows.is_ok(), left_out, "{rows:?}");
+            let asked = asked.0.lock().unwrap();
+            assert_eq!(asked.len(), usize::from(left_out));
+            assert!(asked.iter().all(|scan| scan.without.is_empty()));
+        }
+    }
 }

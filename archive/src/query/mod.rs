@@ -7,6 +7,7 @@ mod cache;
 mod cold_table;
 mod entry;
 mod error;
+mod extent;
 mod files;
 mod functions;
 mod hot_table;
@@ -35,6 +36,7 @@ use self::attempt::Attempt;
 use self::cache::{Answers, Key};
 use self::error::Failure;
 pub use self::error::{Error, Wrong};
+pub use self::extent::STACK;
 use self::files::Files;
 use self::interrupt::{Rule, Waiting};
 pub use self::limits::Limits;
@@ -175,6 +177,7 @@ impl Engine {
             sql: question.sql.clone(),
             parameters: parameters.map_err(|error| Error::Internal(error.to_string()))?,
             lasts: question.cache,
+            epoch: self.0.answers.epoch(),
         };
         self.0.answers.get(key, self.fresh(&question, rule)).await
     }
@@ -185,7 +188,7 @@ impl Engine {
         // The semaphore is never closed.
         let _permit = self.0.at_once.acquire().await.ok();
         let attempt = |base| Attempt {
-            ledger: &*self.0.ledger,
+            ledger: &self.0.ledger,
             files: &self.0.files,
             base,
             store: &self.0.store,

@@ -2,6 +2,7 @@
 //! an answer takes no more memory than its text.
 
 use std::fmt::Write;
+use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UnionArray};
 use datafusion::arrow::compute::cast;
@@ -11,6 +12,7 @@ use datafusion::arrow::datatypes::{
 };
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::error::DataFusionError;
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
 use datafusion_functions_json::{JsonUnionEncoder, JsonUnionValue};
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -61,13 +63,16 @@ fn kind(kind: &DataType) -> &'static str {
 /// Takes batches and gives the JSON of all rows.
 pub(super) struct Rows {
     json: String,
+    /// Taken of what all queries share, for as long as rows are added.
+    room: MemoryReservation,
     count: usize,
 }
 
 impl Rows {
-    pub fn new() -> Self {
+    pub fn new(pool: &Arc<dyn MemoryPool>) -> Self {
         Self {
             json: "[".to_owned(),
+            room: MemoryConsumer::new("answer").register(pool),
             count: 0,
         }
     }
@@ -91,6 +96,10 @@ impl Rows {
             self.json.push(']');
             if self.json.len() > MOST_BYTES {
                 return Err(Error::TooMuch("64 MiB").into());
+            }
+            // More than its text while it grows.
+            if self.json.capacity() > self.room.size() {
+                self.room.try_resize(self.json.capacity())?;
             }
         }
         Ok(())
@@ -297,13 +306,17 @@ fn date(days: i32) -> Option<Date> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use datafusion::arrow::array::{
         Date32Array, Float64Array, Int64Array, ListArray, StringArray, TimestampMicrosecondArray,
     };
+    use datafusion::execution::memory_pool::GreedyMemoryPool;
 
     use super::*;
+
+    fn rows(memory: usize) -> Rows {
+        let pool: Arc<dyn MemoryPool> = Arc::new(GreedyMemoryPool::new(memory));
+        Rows::new(&pool)
+    }
 
     fn json(columns: Vec<ArrayRef>) -> String {
         let named = columns
@@ -311,7 +324,7 @@ mod tests {
             .enumerate()
             .map(|(at, column)| (at.to_string(), column));
         let batch = RecordBatch::try_from_iter_with_nullable(named.map(|(n, c)| (n, c, true)));
-        let mut rows = Rows::new();
+        let mut rows = rows(1 << 20);
         rows.add(&batch.unwrap()).unwrap();
         rows.finish().unwrap().get().to_owned()
     }
@@ -338,13 +351,15 @@ mod tests {
 
     #[test]
     fn an_answer_has_an_end() {
-        let mut rows = Rows::new();
         let column: ArrayRef = Arc::new(Int64Array::from_value(1, 60_000));
         let batch = RecordBatch::try_from_iter([("n", column)]).unwrap();
-        rows.add(&batch).unwrap();
+        let mut all = rows(1 << 20);
+        all.add(&batch).unwrap();
         assert!(matches!(
-            rows.add(&batch),
+            all.add(&batch),
             Err(Failure::Final(Error::TooMuch(_)))
         ));
+        let added = rows(1 << 10).add(&batch);
+        assert!(matches!(added, Err(Failure::Final(Error::Memory(_)))));
     }
 }

@@ -38,7 +38,7 @@ pub(super) struct Tally {
 
 impl Tally {
     /// A statement may name its table twice.
-    pub fn reads(&self, file: &ColdFile) {
+    pub fn looks_at(&self, file: &ColdFile) {
         let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
         files.insert(file.number, file.clone());
     }
@@ -48,9 +48,24 @@ impl Tally {
         skipped.insert(fault.file.clone(), fault.why.clone());
     }
 
-    pub fn files(&self) -> Vec<ColdFile> {
+    /// Decided while the plan is made, and for as long as it runs: what counts in
+    /// neither the files nor the ledger would be missing, what does in both be
+    /// there twice.
+    pub fn has_skipped(&self, file: &ColdFile) -> bool {
+        let skipped = self.skipped.lock().unwrap_or_else(PoisonError::into_inner);
+        skipped.contains_key(&file.path)
+    }
+
+    /// Those that are read, and those that could not be.
+    pub fn looked_at(&self) -> Vec<ColdFile> {
         let files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
         files.values().cloned().collect()
+    }
+
+    pub fn read(&self) -> Vec<ColdFile> {
+        let mut files = self.looked_at();
+        files.retain(|file| !self.has_skipped(file));
+        files
     }
 
     pub fn skipped(&self) -> Vec<Skipped> {
@@ -66,7 +81,7 @@ impl Tally {
     /// After the plan has run.
     pub fn scanned(&self, plan: &Arc<dyn ExecutionPlan>) -> Scanned {
         let mut scanned = Scanned {
-            files: self.files().len() as u64,
+            files: self.read().len() as u64,
             hot_rows: self.hot_rows.load(Ordering::Relaxed),
             ..Scanned::default()
         };

@@ -9,8 +9,10 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::parser::{DFParserBuilder, Statement};
 use datafusion::sql::sqlparser::ast::{self, Expr, Value, visit_expressions_mut};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
+use datafusion::sql::sqlparser::tokenizer::Tokenizer;
 
 use super::error::{Error, Failure, Wrong};
+use super::extent;
 use super::parameters::{Parameters, missing};
 
 /// The longest statement; the ones that ship have a tenth of it.
@@ -21,7 +23,10 @@ pub(super) fn read(sql: &str, parameters: &Parameters) -> Result<Statement, Erro
     if sql.len() > LONGEST {
         return Err(Error::Statement(format!("longer than {LONGEST} bytes")));
     }
-    let parsed = DFParserBuilder::new(sql)
+    let tokens = Tokenizer::new(&GenericDialect {}, sql).tokenize_with_location();
+    let tokens = tokens.map_err(|error| Error::Statement(error.to_string()))?;
+    extent::check(&tokens)?;
+    let parsed = DFParserBuilder::new(tokens)
         .with_dialect(&GenericDialect {})
         .build()
         .and_then(|mut parser| parser.parse_statements());

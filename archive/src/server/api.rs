@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Limited};
-use hyper::body::Incoming;
+use hyper::body::{Bytes, Incoming};
 use hyper::{Method, Request, Response, StatusCode};
 use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::Metrics;
-use super::problem::{Body, json, problem, refused, whole};
+use super::problem::{Body, in_parts, json, problem, refused, whole};
 use crate::cold::{self, Store};
 use crate::flows::{self, Flow};
 use crate::ledger::{self, Ledger};
@@ -89,6 +89,14 @@ struct Answered<'a> {
     cached: bool,
 }
 
+struct Rows(Arc<Answer>);
+
+impl AsRef<[u8]> for Rows {
+    fn as_ref(&self) -> &[u8] {
+        self.0.rows.get().as_bytes()
+    }
+}
+
 impl Service {
     pub(super) async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
         let path = request.uri().path().trim_matches('/').to_owned();
@@ -163,13 +171,7 @@ impl Service {
             explain: query.explain,
         };
         match self.engine.answer(question).await {
-            Ok((answer, cached)) => json(
-                StatusCode::OK,
-                &Answered {
-                    answer: &answer,
-                    cached,
-                },
-            ),
+            Ok((answer, cached)) => answered(answer, cached),
             Err(error) => refused(&error),
         }
     }
@@ -241,6 +243,25 @@ impl Service {
             Ok(None) => problem(StatusCode::NOT_FOUND, "no file has this entry"),
             Err(error) => refused(&error),
         }
+    }
+}
+
+/// The rows stay where they are: there may be 64 MiB of them.
+fn answered(answer: Arc<Answer>, cached: bool) -> Response<Body> {
+    let answered = Answered {
+        answer: &answer,
+        cached,
+    };
+    match serde_json::to_vec(&answered) {
+        Ok(mut head) => {
+            // In place of the brace that closes it.
+            head.pop();
+            head.extend_from_slice(b",\"rows\":");
+            let rows = Bytes::from_owner(Rows(answer));
+            let parts = [head.into(), rows, Bytes::from_static(b"}")];
+            in_parts(StatusCode::OK, "application/json", parts)
+        }
+        Err(error) => problem(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
     }
 }
 

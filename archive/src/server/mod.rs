@@ -2,6 +2,7 @@
 //! token.
 
 mod api;
+mod body;
 mod guard;
 mod metrics;
 mod problem;

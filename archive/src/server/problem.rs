@@ -1,12 +1,10 @@
-use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use hyper::{Response, StatusCode};
 use serde::Serialize;
 
+pub(super) use super::body::Body;
 use crate::query::{Error, Wrong};
-
-pub(super) type Body = Full<Bytes>;
 
 /// RFC 9457.
 #[derive(Serialize)]
@@ -67,7 +65,15 @@ pub(super) fn whole(
     kind: &'static str,
     body: impl Into<Bytes>,
 ) -> Response<Body> {
-    let mut response = Response::new(Full::new(body.into()));
+    in_parts(status, kind, [body.into()])
+}
+
+pub(super) fn in_parts(
+    status: StatusCode,
+    kind: &'static str,
+    parts: impl IntoIterator<Item = Bytes>,
+) -> Response<Body> {
+    let mut response = Response::new(Body::of(parts));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));

@@ -137,6 +137,10 @@ async fn a_query_that_takes_too_much_is_told_which_limit_it_met() {
         matches!(answer, Err(Error::Memory(_) | Error::Disk(_))),
         "{answer:?}"
     );
+    let text = "x".repeat(100);
+    let sql = format!("SELECT value, '{text}' FROM generate_series(1, 100000)");
+    let wide = rig.ask("events", &sql, json!({})).await;
+    assert!(matches!(wide, Err(Error::Memory(_))), "{wide:?}");
     let long = rig
         .ask(
             "events",

@@ -2,6 +2,8 @@
 
 mod files;
 mod limits;
+mod long;
+mod overtaken;
 mod rig;
 mod service;
 mod statistics;

@@ -12,14 +12,14 @@ use tokio::net::TcpStream;
 
 use super::rig::{Rig, events};
 
-struct Service {
+pub struct Service {
     child: Child,
     address: String,
     out: BufReader<ChildStdout>,
 }
 
 impl Service {
-    fn start(rig: &Rig, arguments: &[&str]) -> Self {
+    pub fn start(rig: &Rig, arguments: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_floodgate-archive"))
             .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
             .arg(rig.dir.path())
@@ -45,7 +45,7 @@ impl Service {
         }
     }
 
-    async fn call(&self, method: &str, path: &str, body: Option<Value>) -> (StatusCode, Value) {
+    pub async fn call(&self, method: &str, path: &str, body: Option<Value>) -> (StatusCode, Value) {
         let mut request = Request::builder()
             .method(method)
             .uri(path)
@@ -74,7 +74,7 @@ impl Service {
     }
 
     /// As an init system ends it; whether it ended well.
-    fn stop(mut self) -> bool {
+    pub fn stop(mut self) -> bool {
         let pid = self.child.id().to_string();
         assert!(
             Command::new("kill")
@@ -122,10 +122,9 @@ async fn the_service_answers_moves_and_stops() {
     let columns = json!([{"name": "d", "type": "date"}, {"name": "n", "type": "integer"}]);
     assert_eq!(before["columns"], columns);
     assert_eq!(before["cached"], false);
-    assert_eq!(
-        service.call("POST", "/query", query(count)).await.1["cached"],
-        true
-    );
+    let (_, again) = service.call("POST", "/query", query(count)).await;
+    assert_eq!(again["cached"], true);
+    assert_eq!(again["rows"], before["rows"]);
 
     let (status, report) = service.call("POST", "/run", Some(json!({}))).await;
     assert_eq!(status, StatusCode::OK, "{report}");

@@ -1,0 +1,145 @@
+//! How far a statement may go. Whatever reads, plans and runs it goes one level
+//! down its stack for each part within another; at the end of the stack there
+//! is no error, the process is gone.
+
+use datafusion::sql::sqlparser::keywords::Keyword;
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
+
+use super::error::Error;
+
+/// Signs and keywords, each of which may be a level: `a OR b OR c` are two. The
+/// longest one that ships has a fifth of it.
+const MOST_STEPS: usize = 1000;
+
+/// Brackets in brackets. The parser tries `CAST(` and its kin in two ways, and
+/// in each of them all that is inside: a level may take it twice as long.
+const DEEPEST: usize = 16;
+
+/// Of every thread that comes to work for a statement. A step has 32 KiB of it:
+/// builds without optimization take up to 20 for one of the parser.
+pub const STACK: usize = 32 << 20;
+
+/// # Errors
+/// Where it goes too far.
+pub(super) fn check(tokens: &[TokenWithSpan]) -> Result<(), Error> {
+    let Extent { steps, depth } = Extent::of(tokens);
+    if steps > MOST_STEPS {
+        return Err(Error::Statement(format!(
+            "more than {MOST_STEPS} signs and keywords: ask for many values as id IN ('a', 'b'), \
+             where neither they nor their commas count, or ask several questions"
+        )));
+    }
+    if depth > DEEPEST {
+        return Err(Error::Statement(format!(
+            "brackets in brackets, more than {DEEPEST} deep: give what is inside a name with WITH"
+        )));
+    }
+    Ok(())
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Extent {
+    steps: usize,
+    depth: usize,
+}
+
+impl Extent {
+    fn of(tokens: &[TokenWithSpan]) -> Self {
+        let mut extent = Self { steps: 0, depth: 0 };
+        let mut open = 0_usize;
+        let mut before = &Token::EOF;
+        for TokenWithSpan { token, .. } in tokens {
+            extent.steps += usize::from(is_step(token, before));
+            match token {
+                Token::Whitespace(_) => continue,
+                Token::LParen | Token::LBracket | Token::LBrace => open += 1,
+                Token::RParen | Token::RBracket | Token::RBrace => {
+                    open = open.saturating_sub(1);
+                }
+                // It is tried in two ways, too, and its value closes it.
+                token if is_interval(token) => open += 1,
+                token if is_value(token) && is_interval(before) => {
+                    open = open.saturating_sub(1);
+                }
+                _ => {}
+            }
+            extent.depth = extent.depth.max(open);
+            before = token;
+        }
+        extent
+    }
+}
+
+/// Neither names and values are steps, nor is what only ends or parts them.
+fn is_step(token: &Token, before: &Token) -> bool {
+    match token {
+        Token::Whitespace(_) | Token::RParen | Token::RBracket | Token::RBrace => false,
+        Token::Word(word) => word.keyword != Keyword::NoKeyword,
+        // Between relations it is a join.
+        Token::Comma => !is_value(before),
+        token => !is_value(token),
+    }
+}
+
+fn is_value(token: &Token) -> bool {
+    matches!(
+        token,
+        Token::Number(..) | Token::SingleQuotedString(_) | Token::Placeholder(_)
+    )
+}
+
+fn is_interval(token: &Token) -> bool {
+    matches!(token, Token::Word(word) if word.keyword == Keyword::INTERVAL)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use datafusion::sql::sqlparser::dialect::GenericDialect;
+    use datafusion::sql::sqlparser::tokenizer::Tokenizer;
+
+    use super::*;
+
+    fn extent(sql: &str) -> (usize, usize) {
+        let tokens = Tokenizer::new(&GenericDialect {}, sql).tokenize_with_location();
+        let Extent { steps, depth } = Extent::of(&tokens.unwrap());
+        (steps, depth)
+    }
+
+    #[test]
+    fn signs_and_keywords_are_steps() {
+        assert_eq!(extent(""), (0, 0));
+        assert_eq!(extent("SELECT x FROM y WHERE x + $x = '1' -- OR"), (5, 0));
+        assert_eq!(extent("SELECT \"or\", f(x, (1))"), (5, 2));
+        assert_eq!(extent("x IN ('a', 'b', 1, $x, 'd')"), (2, 1));
+        assert_eq!(extent("FROM a, b, f(1), c"), (5, 1));
+        assert_eq!(extent("]])) ((["), (3, 3));
+        assert_eq!(extent("INTERVAL '1 day' + INTERVAL 2 DAY").1, 1);
+        assert_eq!(extent("INTERVAL INTERVAL - INTERVAL").1, 3);
+    }
+
+    #[test]
+    fn many_values_are_no_long_way() {
+        let values = vec!["'0123456789'"; 4000].join(", ");
+        assert_eq!(extent(&format!("id IN ({values})")), (2, 1));
+    }
+
+    #[test]
+    fn what_ships_does_not_go_far() {
+        let stats = Path::new(env!("CARGO_MANIFEST_DIR")).join("../flows/stats");
+        let mut seen = 0;
+        for file in std::fs::read_dir(stats).unwrap() {
+            let path = file.unwrap().path();
+            if path.extension().is_some_and(|extension| extension == "sql") {
+                let (steps, depth) = extent(&std::fs::read_to_string(&path).unwrap());
+                assert!(
+                    steps <= MOST_STEPS / 5 && depth <= DEEPEST / 3,
+                    "{path:?}: {steps} steps, {depth} deep"
+                );
+                seen += 1;
+            }
+        }
+        assert!(seen > 0);
+    }
+}
