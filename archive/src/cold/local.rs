@@ -2,9 +2,12 @@
 //! crashes, too: object_store waits for no disk.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
 
 /// A file that is being written, under another name.
 pub(super) struct Aside {
@@ -39,10 +42,32 @@ impl Aside {
         self.file.write_all(bytes)
     }
 
-    pub fn finish(self) -> io::Result<()> {
+    /// `false` where something has its name; then nothing is left of it.
+    pub fn finish(self) -> io::Result<bool> {
         self.file.sync_all()?;
-        fs::rename(&self.aside, &self.path)?;
-        sync(parent(&self.path))
+        match rename_to_nothing(&self.aside, &self.path) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                fs::remove_file(&self.aside)?;
+                Ok(false)
+            }
+            renamed => {
+                renamed?;
+                sync(parent(&self.path))?;
+                Ok(true)
+            }
+        }
+    }
+}
+
+/// Replaces nothing.
+fn rename_to_nothing(from: &Path, to: &Path) -> io::Result<()> {
+    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        // Not every file system knows how to: NFS does not.
+        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
+            fs::hard_link(from, to)?;
+            fs::remove_file(from)
+        }
+        renamed => Ok(renamed?),
     }
 }
 
@@ -53,13 +78,13 @@ pub(super) fn remove(root: &Path, path: &Path) -> io::Result<()> {
     aside.push(".part");
     for file in [path, Path::new(&aside)] {
         match fs::remove_file(file) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
             _ => {}
         }
     }
     if !root.is_dir() {
         let what = format!("{} is not there", root.display());
-        return Err(io::Error::new(io::ErrorKind::NotFound, what));
+        return Err(io::Error::new(ErrorKind::NotFound, what));
     }
     // Whoever removes something wants it gone after a crash, too.
     let mut directory = parent(path);
@@ -84,7 +109,7 @@ fn make_directories(root: &Path, path: &Path) -> io::Result<()> {
     }
     for directory in missing.into_iter().rev() {
         match DirBuilder::new().mode(0o700).create(directory) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
             _ => sync(parent(directory))?,
         }
     }
@@ -111,8 +136,20 @@ mod tests {
         let mut aside = Aside::create(root.path(), &path).unwrap();
         aside.write(b"whole").unwrap();
         assert!(!path.exists());
-        aside.finish().unwrap();
+        assert!(aside.finish().unwrap());
         assert_eq!(fs::read(&path).unwrap(), b"whole");
+    }
+
+    #[test]
+    fn what_has_the_name_already_stays() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("1.parquet");
+        fs::write(&path, b"first").unwrap();
+        let mut aside = Aside::create(root.path(), &path).unwrap();
+        aside.write(b"second").unwrap();
+        assert!(!aside.finish().unwrap());
+        assert_eq!(fs::read(&path).unwrap(), b"first");
+        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 1);
     }
 
     #[test]

@@ -33,6 +33,10 @@ pub enum Error {
     Store { place: String, what: String },
     #[error("{path} is damaged: {what}")]
     Damaged { path: String, what: String },
+    #[error(
+        "{path} is there already: does another ledger write to the same place? It was left as it is"
+    )]
+    Taken { path: String },
     #[error(transparent)]
     Ledger(#[from] ledger::Error),
     #[error(transparent)]
@@ -80,6 +84,7 @@ pub struct ColdFile {
 /// A file that is about to be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Draft {
+    pub number: i64,
     pub flow: String,
     pub day: Date,
     pub columns: Vec<Column>,

@@ -150,9 +150,12 @@ pub trait Ledger: Send + Sync {
     /// Every file in any state, of one flow or of all.
     async fn files(&self, flow: Option<&str>) -> Result<Vec<ColdFile>, Error>;
 
-    /// Notes that a file is about to be written: its number and path are taken.
-    /// What it is to have must be read afterwards: from then on the host erases
-    /// nothing of the day.
+    /// For a file, and given once. Only a ledger that was put back gives numbers
+    /// again, of files that it knows nothing of.
+    async fn number(&self) -> Result<i64, Error>;
+
+    /// Notes that a file is about to be written. What it is to have must be read
+    /// afterwards: from then on the host erases nothing of the day.
     async fn begin(&self, draft: &Draft) -> Result<ColdFile, Error>;
 
     /// From the return on the file is the truth for its rows; those it replaces
@@ -172,7 +175,7 @@ pub trait Ledger: Send + Sync {
     /// A file that was not sealed never will be: `replaced`, by nothing.
     async fn discard(&self, file: &ColdFile) -> Result<(), Error>;
 
-    /// Forgets a replaced file whose object is gone.
+    /// Forgets a file that counts for nothing, and that has no object.
     async fn forget(&self, file: &ColdFile) -> Result<(), Error>;
 
     /// Which file an id was moved to.

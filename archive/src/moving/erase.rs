@@ -97,11 +97,12 @@ impl Mover {
         let sealed = match written.await {
             Ok(Some((sealed, _))) => sealed,
             Ok(None) => {
-                self.give_up(&new).await;
-                return Err(Error::Left(format!("{} has no rows", old.path)));
+                let error = Error::Left(format!("{} has no rows", old.path));
+                self.give_up(&new, &error).await;
+                return Err(error);
             }
             Err(error) => {
-                self.give_up(&new).await;
+                self.give_up(&new, &error).await;
                 return Err(error);
             }
         };

@@ -79,7 +79,11 @@ impl Mover {
     pub(super) async fn discard(&self, file: &ColdFile) -> Result<(), Error> {
         self.ledger.discard(file).await?;
         self.hook.after(Step::Discarded);
-        self.remove(file).await
+        let discarded = ColdFile {
+            state: State::Replaced,
+            ..file.clone()
+        };
+        self.remove(&discarded).await
     }
 
     /// Of a file that another one replaced, or nothing did.

@@ -47,7 +47,7 @@ impl Mover {
         let file = match self.merge_into(&file, flow, files).await {
             Ok(sealed) => sealed,
             Err(error) => {
-                self.give_up(&file).await;
+                self.give_up(&file, &error).await;
                 return Err(error);
             }
         };

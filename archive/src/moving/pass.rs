@@ -15,6 +15,9 @@ use crate::cold::{self, ColdFile, Draft, State};
 use crate::flows::{Column, Flow};
 use crate::ledger::{Owned, Place};
 
+/// Numbers that are tried for a file.
+const NUMBERS: usize = 1000;
+
 /// Rows of a file on their way out of the ledger, while the next is written.
 type Removal = Option<JoinHandle<Result<Moved, Error>>>;
 
@@ -103,7 +106,7 @@ impl Mover {
             Ok(Some(sealed)) => Ok(Some(sealed)),
             Ok(None) => self.discard(&file).await.map(|()| None),
             Err(error) => {
-                self.give_up(&file).await;
+                self.give_up(&file, &error).await;
                 Err(error)
             }
         }
@@ -116,6 +119,7 @@ impl Mover {
         columns: &[Column],
     ) -> Result<ColdFile, Error> {
         let draft = Draft {
+            number: self.number(flow, day).await?,
             flow: flow.to_owned(),
             day,
             columns: columns.to_vec(),
@@ -123,6 +127,22 @@ impl Mover {
         let file = self.ledger.begin(&draft).await?;
         self.hook.after(Step::Begun);
         Ok(file)
+    }
+
+    /// One under which nothing lies. In a ledger that was put back numbers come
+    /// again, and what was written under them since may be all that is left of it.
+    async fn number(&self, flow: &str, day: Date) -> Result<i64, Error> {
+        for _ in 0..NUMBERS {
+            let number = self.ledger.number().await?;
+            let path = cold::path(flow, day, number);
+            if !self.store.has(&path).await? {
+                return Ok(number);
+            }
+            tracing::warn!(%path, "a file that the ledger knows nothing of is left as it is");
+        }
+        Err(Error::Left(format!(
+            "{flow} {day}: {NUMBERS} files in a row that the ledger knows nothing of"
+        )))
     }
 
     /// From the return on the file counts, and those it replaces do not.
@@ -159,8 +179,15 @@ impl Mover {
     /// A full disk is not left full until the next pass. What cannot be done
     /// now, that one does: whether the file was sealed all the same may not be
     /// known, and then it is not discarded.
-    pub(super) async fn give_up(&self, file: &ColdFile) {
-        if let Err(error) = self.discard(file).await {
+    pub(super) async fn give_up(&self, file: &ColdFile, why: &Error) {
+        let given_up = match why {
+            // What lies there is somebody else's.
+            Error::Cold(cold::Error::Taken { .. }) => {
+                self.ledger.forget(file).await.map_err(Error::from)
+            }
+            _ => self.discard(file).await,
+        };
+        if let Err(error) = given_up {
             tracing::warn!(file = file.number, %error, "a file is left to the next pass");
         }
     }

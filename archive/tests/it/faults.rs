@@ -209,6 +209,7 @@ async fn whoever_was_taken_for_dead_does_not_seal(rig: Rig) {
 async fn a_file_of_nobody_is_no_reason_to_stop(rig: Rig) {
     rig.insert(&Entry::of_day("2026-01-02", 5)).await;
     let draft = floodgate_archive::cold::Draft {
+        number: rig.ledger().number().await.unwrap(),
         flow: "gone".to_owned(),
         day: jiff::civil::date(2026, 1, 1),
         columns: Vec::new(),

@@ -12,4 +12,5 @@ mod killed;
 mod merging;
 mod moving;
 mod querying;
+mod restored;
 mod support;

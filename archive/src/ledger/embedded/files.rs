@@ -57,23 +57,37 @@ fn file(row: &Row<'_>) -> Result<ColdFile, Error> {
     })
 }
 
-pub(super) fn begin(db: &Connection, draft: &Draft) -> Result<ColdFile, Error> {
-    let columns = serde_json::to_string(&draft.columns);
-    let columns = columns.map_err(|error| Error::Other(error.to_string()))?;
-    let day = draft.day.to_string();
-    let insert = "INSERT INTO cold_files (flow, day, path, columns, created_at)
-         VALUES (?1, ?2, '', ?3, ?4)";
-    let now = Timestamp::now().as_millisecond();
-    db.execute(insert, params![draft.flow, day, columns, now])?;
+/// AUTOINCREMENT counts on from a row that is gone again.
+pub(super) fn number(db: &Connection) -> Result<i64, Error> {
+    let insert = "INSERT INTO cold_files (flow, day, path, created_at) VALUES ('', '', '', 0)";
+    db.execute(insert, ())?;
     let number = db.last_insert_rowid();
-    let path = cold::path(&draft.flow, draft.day, number);
-    let place = "UPDATE cold_files SET path = ?2 WHERE number = ?1";
-    db.execute(place, params![number, path.as_ref()])?;
-    Ok(ColdFile {
+    db.execute("DELETE FROM cold_files WHERE number = ?1", [number])?;
+    Ok(number)
+}
+
+pub(super) fn begin(db: &Connection, draft: &Draft) -> Result<ColdFile, Error> {
+    let Draft {
         number,
-        flow: draft.flow.clone(),
-        day: draft.day,
-        path: path.to_string(),
+        flow,
+        day,
+        columns,
+    } = draft;
+    let columns = serde_json::to_string(columns);
+    let columns = columns.map_err(|error| Error::Other(error.to_string()))?;
+    let path = cold::path(flow, *day, *number).to_string();
+    let insert = "INSERT INTO cold_files (number, flow, day, path, columns, created_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    let now = Timestamp::now().as_millisecond();
+    db.execute(
+        insert,
+        params![number, flow, day.to_string(), path, columns, now],
+    )?;
+    Ok(ColdFile {
+        number: *number,
+        flow: flow.clone(),
+        day: *day,
+        path,
         state: State::Writing,
         sealed: None,
     })
@@ -151,8 +165,10 @@ pub(super) fn discard(db: &Connection, file: &ColdFile) -> Result<(), Error> {
 }
 
 pub(super) fn forget(db: &Connection, file: &ColdFile) -> Result<(), Error> {
-    let forget = "DELETE FROM cold_files WHERE number = ?1 AND state = 'replaced'";
-    stale(file, db.execute(forget, [file.number])? == 1)
+    let forget = "DELETE FROM cold_files
+         WHERE number = ?1 AND state = ?2 AND state IN ('writing', 'replaced')";
+    let forgotten = db.execute(forget, params![file.number, file.state.as_str()])?;
+    stale(file, forgotten == 1)
 }
 
 pub(super) fn moved(db: &Connection, flow: &str, id: &str) -> Result<Option<i64>, Error> {

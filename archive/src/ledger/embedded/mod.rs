@@ -203,6 +203,10 @@ impl Ledger for Embedded {
         self.read(move |db| files::all(db, flow.as_deref())).await
     }
 
+    async fn number(&self) -> Result<i64, Error> {
+        self.write_lazily(files::number).await
+    }
+
     async fn begin(&self, draft: &Draft) -> Result<ColdFile, Error> {
         let draft = draft.clone();
         self.write(move |db| files::begin(db, &draft)).await

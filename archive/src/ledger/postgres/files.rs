@@ -66,27 +66,33 @@ fn file(row: &Row) -> Result<ColdFile, Error> {
     })
 }
 
+pub(super) async fn number(client: &Client) -> Result<i64, Error> {
+    let next = "SELECT nextval(pg_get_serial_sequence('cold_files', 'number'))";
+    let next = client.prepare_cached(next).await?;
+    Ok(client.query_one(&next, &[]).await?.try_get(0)?)
+}
+
 /// Under the lock: who is at it now may be keeping or erasing what is read next.
 pub(super) async fn begin(client: &mut Client, draft: &Draft) -> Result<ColdFile, Error> {
-    let transaction = locked(client, &draft.flow).await?;
-    let insert = "INSERT INTO cold_files (flow, day, path, columns) VALUES ($1, $2, '', $3)
-         RETURNING number";
-    let columns = Json(&draft.columns);
-    let row = transaction
-        .query_one(insert, &[&draft.flow, &draft.day, &columns])
-        .await?;
-    let number: i64 = row.try_get(0)?;
-    let path = cold::path(&draft.flow, draft.day, number);
-    let place = "UPDATE cold_files SET path = $2 WHERE number = $1";
+    let Draft {
+        number,
+        flow,
+        day,
+        columns,
+    } = draft;
+    let path = cold::path(flow, *day, *number).to_string();
+    let transaction = locked(client, flow).await?;
+    let insert = "INSERT INTO cold_files (number, flow, day, path, columns)
+         VALUES ($1, $2, $3, $4, $5)";
     transaction
-        .execute(place, &[&number, &path.as_ref()])
+        .execute(insert, &[number, flow, day, &path, &Json(columns)])
         .await?;
     transaction.commit().await?;
     Ok(ColdFile {
-        number,
-        flow: draft.flow.clone(),
-        day: draft.day,
-        path: path.to_string(),
+        number: *number,
+        flow: flow.clone(),
+        day: *day,
+        path,
         state: State::Writing,
         sealed: None,
     })
@@ -203,8 +209,11 @@ pub(super) async fn discard(client: &Client, file: &ColdFile) -> Result<(), Erro
 }
 
 pub(super) async fn forget(client: &Client, file: &ColdFile) -> Result<(), Error> {
-    let forget = "DELETE FROM cold_files WHERE number = $1 AND state = 'replaced'";
-    let forgotten = client.execute(forget, &[&file.number]).await?;
+    let forget = "DELETE FROM cold_files
+         WHERE number = $1 AND state = $2 AND state IN ('writing', 'replaced')";
+    let forgotten = client
+        .execute(forget, &[&file.number, &file.state.as_str()])
+        .await?;
     stale(file, forgotten == 1)
 }
 

@@ -157,6 +157,10 @@ impl Ledger for Postgres {
         files::all(&self.client().await?, flow).await
     }
 
+    async fn number(&self) -> Result<i64, Error> {
+        files::number(&self.client().await?).await
+    }
+
     async fn begin(&self, draft: &Draft) -> Result<ColdFile, Error> {
         files::begin(&mut self.client().await?, draft).await
     }
