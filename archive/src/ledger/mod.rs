@@ -155,7 +155,9 @@ pub trait Ledger: Send + Sync {
     async fn number(&self) -> Result<i64, Error>;
 
     /// Notes that a file is about to be written. What it is to have must be read
-    /// afterwards: from then on the host erases nothing of the day.
+    /// afterwards: from then on the host erases nothing of the day. This, `seal`
+    /// and `remember` are refused where the archive is not owned, or no longer:
+    /// who owns it then may be moving the same rows.
     async fn begin(&self, draft: &Draft) -> Result<ColdFile, Error>;
 
     /// From the return on the file is the truth for its rows; those it replaces

@@ -11,6 +11,7 @@ mod faults;
 mod killed;
 mod merging;
 mod moving;
+mod owning;
 mod querying;
 mod restored;
 mod support;

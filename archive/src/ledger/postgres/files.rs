@@ -1,6 +1,6 @@
 //! What lies in the cold tier, and moving rows there.
 
-use deadpool_postgres::{Client, Transaction};
+use deadpool_postgres::{Client, ClientWrapper, Transaction};
 use tokio_postgres::Row;
 use tokio_postgres::types::Json;
 
@@ -73,7 +73,7 @@ pub(super) async fn number(client: &Client) -> Result<i64, Error> {
 }
 
 /// Under the lock: who is at it now may be keeping or erasing what is read next.
-pub(super) async fn begin(client: &mut Client, draft: &Draft) -> Result<ColdFile, Error> {
+pub(super) async fn begin(client: &mut ClientWrapper, draft: &Draft) -> Result<ColdFile, Error> {
     let Draft {
         number,
         flow,
@@ -98,7 +98,7 @@ pub(super) async fn begin(client: &mut Client, draft: &Draft) -> Result<ColdFile
     })
 }
 
-async fn locked<'a>(client: &'a mut Client, flow: &str) -> Result<Transaction<'a>, Error> {
+async fn locked<'a>(client: &'a mut ClientWrapper, flow: &str) -> Result<Transaction<'a>, Error> {
     let transaction = client.transaction().await?;
     transaction.batch_execute(WAIT).await?;
     let lock = transaction.prepare_cached(LOCK).await?;
@@ -107,7 +107,7 @@ async fn locked<'a>(client: &'a mut Client, flow: &str) -> Result<Transaction<'a
 }
 
 pub(super) async fn seal(
-    client: &mut Client,
+    client: &mut ClientWrapper,
     file: &ColdFile,
     sealed: &Sealed,
     replaces: &[i64],
@@ -170,7 +170,7 @@ pub(super) async fn remove(
 /// Also of rows that another file had before. Nobody is kept waiting: that an
 /// id is known twice, here and by its decision, says nothing new.
 pub(super) async fn remember(
-    client: &mut Client,
+    client: &mut ClientWrapper,
     file: &ColdFile,
     known: &[Known],
 ) -> Result<(), Error> {
