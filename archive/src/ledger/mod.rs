@@ -6,6 +6,8 @@ mod embedded;
 mod postgres;
 mod rows;
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::execution::SendableRecordBatchStream;
@@ -59,6 +61,9 @@ pub struct Place {
     pub at: i64,
     pub seq: i64,
 }
+
+/// How often somebody who waits for the owner looks whether it has ended.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// An id that stays known when its row is gone; in the order of the ledger's
 /// index.
@@ -130,8 +135,8 @@ pub trait Ledger: Send + Sync {
 
     async fn snapshot(&self) -> Result<Box<dyn Snapshot>, Error>;
 
-    /// `None` where somebody else is at it.
-    async fn own(&self) -> Result<Option<Box<dyn Owned>>, Error>;
+    /// `None` where somebody else is at it, and still is after `patience`.
+    async fn own(&self, patience: Duration) -> Result<Option<Box<dyn Owned>>, Error>;
 
     /// UTC days before `before` that have rows of the flow which can be moved:
     /// none of their deliveries is waiting or given up. Oldest first.

@@ -1,5 +1,5 @@
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
@@ -29,7 +29,7 @@ impl Mover {
     /// Where nothing could be begun.
     pub async fn run(&self, flows: &[Flow], now: Timestamp) -> Result<Report, Error> {
         let began = Instant::now();
-        let owned = self.ledger.own().await?.ok_or(Error::Busy)?;
+        let owned = self.ledger.own(Duration::ZERO).await?.ok_or(Error::Busy)?;
         let owned: Arc<dyn Owned> = Arc::from(owned);
         self.hook.after(Step::Owned);
         let mut report = Report::default();
@@ -258,8 +258,6 @@ fn before(flow: &Flow, now: Timestamp) -> Option<Date> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]

@@ -5,6 +5,7 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use floodgate_archive::cold::{State, Store};
 use floodgate_archive::ledger::{self, Ledger, Postgres};
@@ -221,7 +222,7 @@ async fn a_file_of_nobody_is_no_reason_to_stop(rig: Rig) {
         columns: Vec::new(),
     };
     let ledger = rig.ledger();
-    let owned = ledger.own().await.unwrap().unwrap();
+    let owned = ledger.own(Duration::ZERO).await.unwrap().unwrap();
     let file = ledger.begin(&draft).await.unwrap();
     drop(owned);
     assert_eq!(

@@ -228,7 +228,7 @@ async fn late_rows_become_another_file(rig: Rig) {
 
 async fn two_archivers_do_not_work_at_once(rig: Rig) {
     rig.insert(&Entry::of_day("2026-01-02", 3)).await;
-    let owned = rig.ledger().own().await.unwrap().unwrap();
+    let owned = rig.ledger().own(Duration::ZERO).await.unwrap().unwrap();
     let refused = rig.mover().run(&[Rig::flow()], now()).await;
     assert!(matches!(refused, Err(Error::Busy)), "{refused:?}");
     let output = rig.archiver(&[]);

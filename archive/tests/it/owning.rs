@@ -5,9 +5,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use floodgate_archive::ledger::{Ledger, Owned};
 use floodgate_archive::moving::{Hook, Report, Step};
 use jiff::Timestamp;
 
@@ -69,18 +68,6 @@ impl Waiting {
     }
 }
 
-/// As soon as the server has noticed that nobody else does.
-async fn own(ledger: &dyn Ledger) -> Box<dyn Owned> {
-    let end = Instant::now() + PATIENCE;
-    loop {
-        match ledger.own().await.unwrap() {
-            Some(owned) => break owned,
-            None => assert!(Instant::now() < end, "somebody else is at it"),
-        }
-        tokio::task::yield_now().await;
-    }
-}
-
 #[tokio::test]
 async fn whoever_lost_the_archive_neither_begins_nor_seals_a_file() {
     for step in [Step::Owned, Step::Verified] {
@@ -90,7 +77,7 @@ async fn whoever_lost_the_archive_neither_begins_nor_seals_a_file() {
         pass.reached.recv_timeout(PATIENCE).unwrap();
         assert_eq!(rig.number(END).await, 1);
         let ledger = rig.ledger();
-        let owned = own(&*ledger).await;
+        let owned = ledger.own(PATIENCE).await.unwrap().unwrap();
         let report = pass.end();
         drop(owned);
         assert_eq!(report.moved, [], "{step:?}");
@@ -112,7 +99,7 @@ async fn two_that_believe_to_own_the_archive_move_each_row_once() {
     let first = Waiting::after(Step::Sealed, &rig);
     first.reached.recv_timeout(PATIENCE).unwrap();
     assert_eq!(rig.number(END).await, 1);
-    drop(own(&*rig.ledger()).await);
+    drop(rig.ledger().own(PATIENCE).await.unwrap().unwrap());
 
     let first = Mutex::new(Some(first));
     let (ended, of_first) = channel();

@@ -7,7 +7,7 @@ mod lent;
 mod scan;
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use datafusion::execution::SendableRecordBatchStream;
@@ -18,7 +18,7 @@ use jiff::civil::Date;
 use tokio_postgres::{Config, NoTls};
 
 use self::lent::Lent;
-use super::{ColdFile, Draft, Error, Gone, Known, Ledger, Owned, Place, Sealed, Snapshot};
+use super::{ColdFile, Draft, Error, Gone, Known, LOOK, Ledger, Owned, Place, Sealed, Snapshot};
 
 /// A Postgres that was paused or lost its network says nothing at all.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -143,7 +143,8 @@ impl Ledger for Postgres {
     }
 
     /// The lock is the connection's, which is not one of the pool.
-    async fn own(&self) -> Result<Option<Box<dyn Owned>>, Error> {
+    async fn own(&self, patience: Duration) -> Result<Option<Box<dyn Owned>>, Error> {
+        let began = Instant::now();
         let connected = self.config.connect(NoTls).await;
         let (client, connection) =
             connected.map_err(|error| error::connecting(&self.address, &error))?;
@@ -155,9 +156,12 @@ impl Ledger for Postgres {
         // A pass may read for longer than a session may be idle.
         client.batch_execute("SET idle_session_timeout = 0").await?;
         let lock = "SELECT pg_try_advisory_lock($1, 0)";
-        let locked: bool = client.query_one(lock, &[&OWNER]).await?.try_get(0)?;
-        if !locked {
-            return Ok(None);
+        let lock = client.prepare(lock).await?;
+        while !client.query_one(&lock, &[&OWNER]).await?.try_get::<_, bool>(0)? {
+            if began.elapsed() >= patience {
+                return Ok(None);
+            }
+            tokio::time::sleep(LOOK).await;
         }
         let session = Arc::new(Session::new(client));
         let mut owner = self.owner.lock().unwrap_or_else(PoisonError::into_inner);
