@@ -4,7 +4,8 @@
 DROP INDEX decisions_by_time;
 
 -- When it happened, in Unix milliseconds. SQLite adds no column that has to be
--- given a value without a default; every insert gives one.
+-- given a value without a default; every insert gives one, since no older
+-- version opens this file.
 ALTER TABLE decisions ADD COLUMN at INTEGER NOT NULL DEFAULT 0;
 
 -- Since then body is the JSON null, and output and attributes are NULL;

@@ -208,6 +208,23 @@ async fn a_row_waits_for_its_deliveries(rig: Rig) {
     assert_eq!(deliveries, expected);
 }
 
+/// The embedded ledger is one process's, which opens no file of a newer version.
+#[tokio::test]
+async fn what_an_older_floodgate_keeps_happened_when_it_was_kept() {
+    let rig = Rig::new(Kind::Postgres).await;
+    rig.execute(
+        "INSERT INTO decisions (flow, flow_digest, id, body, body_hash, reasons, oracles,
+             threshold, inference_us, stream_id, received_at)
+         VALUES ('events', 'abc', 'old', '{}', '\\x00112233445566778899aabbccddeeff', '{}', '[]',
+             0.8, 12.5, '1-0', now())",
+    )
+    .await;
+    assert_eq!(rig.hot_ids().await, ["old"]);
+    let just_now = "SELECT count(*) FROM decisions
+        WHERE at BETWEEN received_at AND received_at + interval '1 minute'";
+    assert_eq!(rig.number(just_now).await, 1);
+}
+
 async fn late_rows_become_another_file(rig: Rig) {
     let entries = Entry::of_day("2026-01-02", 3);
     rig.insert(&entries[1..]).await;
