@@ -55,6 +55,8 @@ CREATE TABLE cold_files (
     columns    TEXT CHECK (json_valid(columns)),
     state      TEXT NOT NULL DEFAULT 'writing'
                CHECK (state IN ('writing', 'moving', 'cold', 'replaced')),
+    -- Whether it took the place of others: its rows had left the ledger before.
+    replaces   INTEGER NOT NULL DEFAULT 0,
     created_at INTEGER NOT NULL,
     -- Since then the file is the truth for its rows.
     sealed_at  INTEGER,

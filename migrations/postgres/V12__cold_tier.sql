@@ -64,6 +64,8 @@ CREATE TABLE cold_files (
     columns    json,
     state      text NOT NULL DEFAULT 'writing'
                CHECK (state IN ('writing', 'moving', 'cold', 'replaced')),
+    -- Whether it took the place of others: its rows had left the ledger before.
+    replaces   boolean NOT NULL DEFAULT false,
     created_at timestamptz NOT NULL DEFAULT now(),
     -- Since then the file is the truth for its rows.
     sealed_at  timestamptz,

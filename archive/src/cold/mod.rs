@@ -77,6 +77,8 @@ pub struct ColdFile {
     /// Below the root of the cold tier.
     pub path: String,
     pub state: State,
+    /// Whether it took the place of others: its rows had left the ledger before.
+    pub replaces: bool,
     /// What is in it; `None` while it is written.
     pub sealed: Option<Sealed>,
 }

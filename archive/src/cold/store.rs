@@ -290,6 +290,7 @@ mod tests {
             day: jiff::civil::date(2026, 1, 2),
             path: "events/1.parquet".to_owned(),
             state: State::Writing,
+            replaces: false,
             sealed: None,
         };
         for (bytes, taken) in [("first", false), ("second", true)] {

@@ -165,8 +165,9 @@ pub trait Ledger: Send + Sync {
     /// who owns it then may be moving the same rows.
     async fn begin(&self, draft: &Draft) -> Result<ColdFile, Error>;
 
-    /// From the return on the file is the truth for its rows; those it replaces
-    /// no longer count. Refused where somebody took the file for abandoned.
+    /// From the return on the file is the truth for its rows; those it replaces,
+    /// none of whose rows are in the ledger, no longer count. Refused where
+    /// somebody took the file for abandoned.
     async fn seal(&self, file: &ColdFile, sealed: &Sealed, replaces: &[i64]) -> Result<(), Error>;
 
     /// Notes which ids are in a sealed file, and in no other one any more.

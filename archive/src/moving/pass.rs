@@ -164,6 +164,7 @@ impl Mover {
         self.hook.after(Step::Sealed);
         let sealed = ColdFile {
             state: State::Moving,
+            replaces: !replaces.is_empty(),
             sealed: Some(written.sealed),
             ..file.clone()
         };

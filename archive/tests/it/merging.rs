@@ -1,7 +1,11 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
 use datafusion::arrow::array::AsArray;
 use datafusion::arrow::datatypes::{Int64Type, TimestampMicrosecondType};
 use floodgate_archive::cold;
-use floodgate_archive::moving::{Mover, Report};
+use floodgate_archive::moving::{Hook, Mover, Report, Step};
 use futures_util::TryStreamExt;
 
 use crate::on_each_ledger;
@@ -10,6 +14,7 @@ use crate::support::{Entry, Rig};
 on_each_ledger! {
     several_small_files_of_a_day_are_made_one
     a_large_file_is_left_alone
+    rows_that_were_merged_or_erased_are_not_looked_for_in_the_ledger
 }
 
 async fn pass(mover: &Mover) -> Report {
@@ -79,4 +84,26 @@ async fn a_large_file_is_left_alone(rig: Rig) {
         assert_eq!(pass(&mover).await.merged, []);
     }
     assert_eq!(rig.objects().len(), 3);
+}
+
+async fn rows_that_were_merged_or_erased_are_not_looked_for_in_the_ledger(rig: Rig) {
+    let entries = Entry::of_day("2026-01-02", 6);
+    let mut mover = rig.mover();
+    mover.limits.several = 2;
+    mover.limits.removed = 1;
+    let removals = Arc::new(AtomicUsize::new(0));
+    let counted = removals.clone();
+    mover.hook = Hook::new(move |step| {
+        counted.fetch_add((step == Step::Removed).into(), Ordering::SeqCst);
+    });
+    rig.insert(&entries[..3]).await;
+    assert_eq!(pass(&mover).await.merged, []);
+    rig.insert(&entries[3..]).await;
+    assert_eq!(pass(&mover).await.merged[0].rows, 6);
+    let erased = mover.erase("events", &[], &entries[0].id, Duration::from_secs(10));
+    assert_eq!(erased.await.unwrap().len(), 1);
+    assert_eq!(removals.load(Ordering::SeqCst), 6);
+    assert_eq!(rig.books().await.len(), 6);
+    let files = rig.ledger().files(None).await.unwrap();
+    assert_eq!(files.iter().map(|file| file.replaces).collect::<Vec<_>>(), [true]);
 }

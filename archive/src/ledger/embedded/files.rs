@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use crate::cold::{self, ColdFile, Draft, Sealed, State};
 use crate::ledger::{Error, Gone, Known, id_hash, stale};
 
-const COLUMNS: &str = "number, flow, day, path, state, rows, bytes, first_at, last_at";
+const COLUMNS: &str = "number, flow, day, path, state, replaces, rows, bytes, first_at, last_at";
 
 pub(super) fn all(db: &Connection, flow: Option<&str>) -> Result<Vec<ColdFile>, Error> {
     let all = format!(
@@ -53,6 +53,7 @@ fn file(row: &Row<'_>) -> Result<ColdFile, Error> {
             .map_err(|error: jiff::Error| strange(error.to_string()))?,
         path: row.get("path")?,
         state: State::parse(&state).ok_or_else(|| strange(state))?,
+        replaces: row.get("replaces")?,
         sealed: sealed.transpose()?,
     })
 }
@@ -89,6 +90,7 @@ pub(super) fn begin(db: &Connection, draft: &Draft) -> Result<ColdFile, Error> {
         day: *day,
         path,
         state: State::Writing,
+        replaces: false,
         sealed: None,
     })
 }
@@ -100,7 +102,8 @@ pub(super) fn seal(
     replaces: &[i64],
 ) -> Result<(), Error> {
     let seal = "UPDATE cold_files
-         SET state = 'moving', rows = ?2, bytes = ?3, first_at = ?4, last_at = ?5, sealed_at = ?6
+         SET state = 'moving', rows = ?2, bytes = ?3, first_at = ?4, last_at = ?5,
+             sealed_at = ?6, replaces = ?7
          WHERE number = ?1 AND state = 'writing'";
     let sealed = db.execute(
         seal,
@@ -111,12 +114,13 @@ pub(super) fn seal(
             sealed.first_at.as_millisecond(),
             sealed.last_at.as_millisecond(),
             Timestamp::now().as_millisecond(),
+            !replaces.is_empty(),
         ],
     )?;
     stale(file, sealed == 1)?;
     for number in replaces {
         let replace = "UPDATE cold_files SET state = 'replaced'
-             WHERE number = ?1 AND state IN ('moving', 'cold')";
+             WHERE number = ?1 AND state = 'cold'";
         stale(file, db.execute(replace, [number])? == 1)?;
     }
     Ok(())

@@ -23,7 +23,7 @@ const LAZILY: &str = "SET LOCAL synchronous_commit = off";
 /// that loses a million rows at a time.
 const BY_INDEX: &str = "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off";
 
-const COLUMNS: &str = "number, flow, day, path, state, rows, bytes, first_at, last_at";
+const COLUMNS: &str = "number, flow, day, path, state, replaces, rows, bytes, first_at, last_at";
 
 pub(super) async fn all(client: &Client, flow: Option<&str>) -> Result<Vec<ColdFile>, Error> {
     let all = format!(
@@ -62,6 +62,7 @@ fn file(row: &Row) -> Result<ColdFile, Error> {
         day: row.try_get("day")?,
         path: row.try_get("path")?,
         state: State::parse(state).ok_or_else(|| Error::Other(format!("a file is {state}")))?,
+        replaces: row.try_get("replaces")?,
         sealed: sealed.transpose()?,
     })
 }
@@ -94,6 +95,7 @@ pub(super) async fn begin(client: &mut ClientWrapper, draft: &Draft) -> Result<C
         day: *day,
         path,
         state: State::Writing,
+        replaces: false,
         sealed: None,
     })
 }
@@ -122,14 +124,18 @@ pub(super) async fn seal(
     let transaction = client.transaction().await?;
     let seal = "UPDATE cold_files
          SET state = 'moving', rows = $2, bytes = $3, first_at = $4, last_at = $5,
-             sealed_at = now()
+             replaces = $6, sealed_at = now()
          WHERE number = $1 AND state = 'writing'";
+    let others = !replaces.is_empty();
     let sealed = transaction
-        .execute(seal, &[&file.number, &rows, &bytes, first_at, last_at])
+        .execute(
+            seal,
+            &[&file.number, &rows, &bytes, first_at, last_at, &others],
+        )
         .await?;
     stale(file, sealed == 1)?;
     let replace = "UPDATE cold_files SET state = 'replaced'
-         WHERE number = ANY ($1) AND state IN ('moving', 'cold')";
+         WHERE number = ANY ($1) AND state = 'cold'";
     let replaced = transaction.execute(replace, &[&replaces]).await?;
     stale(file, replaced == replaces.len() as u64)?;
     Ok(transaction.commit().await?)
