@@ -16,7 +16,7 @@ use datafusion::physical_plan::sorts::streaming_merge::StreamingMergeBuilder;
 use jiff::civil::Date;
 use tracing::info;
 
-use super::{Error, Merged, Mover, Report};
+use super::{Error, Limits, Merged, Mover, Report};
 use crate::cold::{self, ColdFile, State};
 use crate::columns;
 use crate::flows::Flow;
@@ -31,8 +31,8 @@ impl Mover {
                 days.entry(file.day).or_default().push(file);
             }
         }
-        for (day, mut files) in days {
-            files.truncate(self.limits.merged);
+        for (day, files) in days {
+            let files = worth_merging(files, &self.limits);
             if files.len() >= self.limits.several.max(2) {
                 report.merged.push(self.merge_day(flow, day, &files).await?);
             }
@@ -84,6 +84,26 @@ impl Mover {
     }
 }
 
+/// As many as one file may have the rows of, the least first; without one that
+/// has more than the rest together: with every few late rows it would be written
+/// again.
+fn worth_merging(mut files: Vec<ColdFile>, limits: &Limits) -> Vec<ColdFile> {
+    let rows = |file: &ColdFile| file.sealed.as_ref().map_or(u64::MAX, |sealed| sealed.rows);
+    files.sort_by_key(rows);
+    files.truncate(limits.merged);
+    let mut together: u64 = 0;
+    files.retain(|file| {
+        together = together.saturating_add(rows(file));
+        together <= limits.rows as u64
+    });
+    while let Some((largest, rest)) = files.split_last()
+        && rows(largest) > rest.iter().map(rows).sum::<u64>()
+    {
+        files.pop();
+    }
+    files
+}
+
 /// In the order of their places.
 fn merged(
     sorted: Vec<SendableRecordBatchStream>,
@@ -104,4 +124,55 @@ fn merged(
         .with_batch_size(BATCH)
         .with_reservation(MemoryConsumer::new("merge").register(&pool))
         .build()
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::cold::Sealed;
+
+    fn of(rows: &[u64]) -> Vec<ColdFile> {
+        let file = |(number, rows): (i64, &u64)| ColdFile {
+            number,
+            flow: "events".to_owned(),
+            day: Date::constant(2026, 1, 2),
+            path: String::new(),
+            state: State::Cold,
+            replaces: false,
+            sealed: Some(Sealed {
+                rows: *rows,
+                bytes: 1,
+                first_at: Timestamp::UNIX_EPOCH,
+                last_at: Timestamp::UNIX_EPOCH,
+            }),
+        };
+        (1..).zip(rows).map(file).collect()
+    }
+
+    #[test]
+    fn what_would_be_written_again_and_again_is_left_alone() {
+        let limits = Limits {
+            rows: 100,
+            merged: 5,
+            ..Limits::default()
+        };
+        for (rows, expected) in [
+            (vec![3, 3], vec![3, 3]),
+            (vec![50, 3, 4, 3], vec![3, 3, 4]),
+            (vec![10, 3, 4, 3], vec![3, 3, 4, 10]),
+            (vec![8, 4, 2, 1], vec![]),
+            (vec![100, 1, 1], vec![1, 1]),
+            (vec![100, 100], vec![]),
+            (vec![40, 40, 40], vec![40, 40]),
+            (vec![9; 6], vec![9; 5]),
+            (vec![], vec![]),
+        ] {
+            let merged = worth_merging(of(&rows), &limits);
+            let sealed = merged.iter().filter_map(|file| file.sealed.as_ref());
+            let merged: Vec<_> = sealed.map(|sealed| sealed.rows).collect();
+            assert_eq!(merged, expected, "{rows:?}");
+        }
+    }
 }

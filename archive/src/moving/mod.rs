@@ -25,7 +25,7 @@ pub use self::step::{Hook, Step};
 /// What a pass may do at a time.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Rows of a file.
+    /// Rows of a file; of these it is known in memory which ids they have.
     pub rows: usize,
     /// Rows that are removed in one transaction, during which no decision of
     /// the flow is kept.
