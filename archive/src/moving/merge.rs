@@ -33,8 +33,16 @@ impl Mover {
         }
         for (day, files) in days {
             let files = worth_merging(files, &self.limits);
-            if files.len() >= self.limits.several.max(2) {
-                report.merged.push(self.merge_day(flow, day, &files).await?);
+            if files.len() < self.limits.several.max(2) {
+                continue;
+            }
+            match self.merge_day(flow, day, &files).await {
+                Ok(merged) => report.merged.push(merged),
+                // Of this day only.
+                Err(error @ Error::Cold(cold::Error::Damaged { .. })) => {
+                    report.problem(&flow.name, &error);
+                }
+                Err(error) => return Err(error),
             }
         }
         Ok(())

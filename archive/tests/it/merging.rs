@@ -1,3 +1,4 @@
+use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -14,6 +15,7 @@ use crate::support::{Entry, Rig};
 on_each_ledger! {
     several_small_files_of_a_day_are_made_one
     a_large_file_is_left_alone
+    a_damaged_file_keeps_only_its_own_day_from_being_merged
     rows_that_were_merged_or_erased_are_not_looked_for_in_the_ledger
 }
 
@@ -84,6 +86,36 @@ async fn a_large_file_is_left_alone(rig: Rig) {
         assert_eq!(pass(&mover).await.merged, []);
     }
     assert_eq!(rig.objects().len(), 3);
+}
+
+async fn a_damaged_file_keeps_only_its_own_day_from_being_merged(rig: Rig) {
+    let mut mover = rig.mover();
+    mover.limits.several = usize::MAX;
+    for hour in ["01", "02"] {
+        for day in ["2026-01-02", "2026-01-03"] {
+            let at = format!("{day}T{hour}:00:00Z");
+            rig.insert(&[Entry::new(&at, &at)]).await;
+        }
+        assert_eq!(pass(&mover).await.merged, []);
+    }
+    let files = rig.ledger().files(None).await.unwrap();
+    let damaged = File::options()
+        .write(true)
+        .open(rig.path("cold").join(&files[0].path));
+    damaged.unwrap().set_len(200).unwrap();
+    mover.limits.several = 2;
+
+    let now = "2026-01-10T12:00:00Z".parse().unwrap();
+    let report = mover.run(&[Rig::flow()], now).await.unwrap();
+
+    let [problem] = &report.problems[..] else {
+        panic!("{report:?}");
+    };
+    assert!(problem.contains(&files[0].path), "{problem}");
+    let days: Vec<_> = report.merged.iter().map(|merged| merged.day).collect();
+    assert_eq!(days, [files[2].day]);
+    let now_there = rig.ledger().files(None).await.unwrap();
+    assert!(files[..2].iter().all(|file| now_there.contains(file)));
 }
 
 async fn rows_that_were_merged_or_erased_are_not_looked_for_in_the_ledger(rig: Rig) {
