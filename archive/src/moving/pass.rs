@@ -40,6 +40,11 @@ impl Mover {
             };
             self.flow(flow, before, &owned, &mut report).await;
         }
+        if !report.moved.is_empty()
+            && let Err(error) = self.ledger.analyze().await
+        {
+            tracing::warn!(%error, "left to the next pass that moves something");
+        }
         metrics::histogram!("floodgate_archive_pass_seconds").record(began.elapsed());
         Ok(report)
     }

@@ -199,8 +199,11 @@ pub(super) async fn remember(
 pub(super) async fn settle(client: &Client, file: &ColdFile) -> Result<(), Error> {
     let settle = "UPDATE cold_files SET state = 'cold' WHERE number = $1 AND state = 'moving'";
     let settled = client.execute(settle, &[&file.number]).await?;
-    stale(file, settled == 1)?;
-    // Planned for the empty table that it was, a look for an id reads all of it.
+    stale(file, settled == 1)
+}
+
+/// Planned for the empty table that it was, a look for an id reads all of it.
+pub(super) async fn analyze(client: &Client) -> Result<(), Error> {
     Ok(client.batch_execute("ANALYZE moved").await?)
 }
 

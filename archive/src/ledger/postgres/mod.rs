@@ -221,6 +221,10 @@ impl Ledger for Postgres {
         files::forget(&self.client().await?, file).await
     }
 
+    async fn analyze(&self) -> Result<(), Error> {
+        files::analyze(&self.client().await?).await
+    }
+
     async fn moved(&self, flow: &str, id: &str) -> Result<Option<i64>, Error> {
         files::moved(&self.client().await?, flow, id).await
     }
