@@ -139,8 +139,9 @@ pub trait Ledger: Send + Sync {
     async fn own(&self, patience: Duration) -> Result<Option<Box<dyn Owned>>, Error>;
 
     /// UTC days before `before` that have rows of the flow which can be moved:
-    /// none of their deliveries is waiting or given up. Oldest first.
-    async fn days(&self, flow: &str, before: Date) -> Result<Vec<Date>, Error>;
+    /// none of their deliveries is waiting or given up. The last `most` of them,
+    /// oldest first.
+    async fn days(&self, flow: &str, before: Date, most: usize) -> Result<Vec<Date>, Error>;
 
     /// The rows of a day that can be moved, all base columns, ordered by time
     /// and number, those behind `after` only, at most `most` of them.

@@ -70,7 +70,12 @@ impl Mover {
         removal: &mut Removal,
         report: &mut Report,
     ) -> Result<(), Error> {
-        for day in self.ledger.days(&flow.name, before).await? {
+        let most = self.limits.days;
+        let days = self.ledger.days(&flow.name, before, most).await?;
+        if days.len() == most {
+            info!(flow = flow.name, days = most, "older days are left to the next pass");
+        }
+        for day in days {
             // Behind what an earlier file of the day has, whose rows are still
             // in the ledger.
             let mut after = None;

@@ -20,6 +20,7 @@ on_each_ledger! {
     what_is_young_stays
     a_row_waits_for_its_deliveries
     late_rows_become_another_file
+    a_pass_moves_so_many_days_and_the_next_goes_on
     two_archivers_do_not_work_at_once
     a_file_has_the_declared_columns
     hot_rows_are_those_that_were_asked_for
@@ -241,6 +242,23 @@ async fn late_rows_become_another_file(rig: Rig) {
     );
     assert_eq!(rig.ledger().files(Some("events")).await.unwrap().len(), 2);
     assert_eq!(rig.books().await, sorted(&entries));
+}
+
+async fn a_pass_moves_so_many_days_and_the_next_goes_on(rig: Rig) {
+    let days = ["0001-01-01", "1970-01-01", "2026-01-02", "2026-01-03"];
+    for day in days {
+        rig.insert(&Entry::of_day(day, 1)).await;
+    }
+    rig.deliver("2026-01-03-0", "waiting").await;
+    let mut mover = rig.mover();
+    mover.limits.days = 2;
+    for expected in [&days[1..3], &days[..1], &[]] {
+        let report = mover.run(&[Rig::flow()], now()).await.unwrap();
+        assert_eq!(report.problems, Vec::<String>::new());
+        let moved: Vec<_> = report.moved.iter().map(|m| m.day.to_string()).collect();
+        assert_eq!(moved, expected);
+    }
+    assert_eq!(rig.hot_ids().await, ["2026-01-03-0"]);
 }
 
 async fn two_archivers_do_not_work_at_once(rig: Rig) {

@@ -185,9 +185,10 @@ impl Ledger for Embedded {
         }
     }
 
-    async fn days(&self, flow: &str, before: Date) -> Result<Vec<Date>, Error> {
+    async fn days(&self, flow: &str, before: Date, most: usize) -> Result<Vec<Date>, Error> {
         let flow = flow.to_owned();
-        self.read(move |db| scan::days(db, &flow, before)).await
+        self.read(move |db| scan::days(db, &flow, before, most))
+            .await
     }
 
     async fn day(

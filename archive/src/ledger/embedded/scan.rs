@@ -41,26 +41,31 @@ const DELIVERIES: &str = "(
     ) ORDER BY d.downstream), '[]')
     FROM deliveries AS d WHERE d.flow = decisions.flow AND d.id = decisions.id)";
 
-pub(super) fn days(db: &Connection, flow: &str, before: Date) -> Result<Vec<Date>, Error> {
-    let next = format!(
-        "SELECT at FROM decisions WHERE flow = ?1 AND at >= ?2 AND at < ?3 AND {ENDED}
-         ORDER BY at LIMIT 1"
+pub(super) fn days(
+    db: &Connection,
+    flow: &str,
+    before: Date,
+    most: usize,
+) -> Result<Vec<Date>, Error> {
+    let last = format!(
+        "SELECT at FROM decisions WHERE flow = ?1 AND at < ?2 AND {ENDED}
+         ORDER BY at DESC LIMIT 1"
     );
-    let mut next = db.prepare(&next)?;
-    let (end, _) = bounds(before)?;
-    let end = end.as_millisecond();
-    let mut from = i64::MIN;
+    let mut last = db.prepare(&last)?;
+    let (mut until, _) = bounds(before)?;
     let mut days = Vec::new();
-    while let Some(at) = next
-        .query_one((flow, from, end), |row| row.get(0))
-        .optional()?
+    while days.len() < most
+        && let Some(at) = last
+            .query_one((flow, until.as_millisecond()), |row| row.get(0))
+            .optional()?
     {
         let at =
             Timestamp::from_millisecond(at).map_err(|error| Error::Other(error.to_string()))?;
         let day = Offset::UTC.to_datetime(at).date();
         days.push(day);
-        from = bounds(day)?.1.as_millisecond();
+        (until, _) = bounds(day)?;
     }
+    days.reverse();
     Ok(days)
 }
 

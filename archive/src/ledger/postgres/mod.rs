@@ -169,9 +169,9 @@ impl Ledger for Postgres {
         Ok(Some(Box::new(Owner(session))))
     }
 
-    async fn days(&self, flow: &str, before: Date) -> Result<Vec<Date>, Error> {
+    async fn days(&self, flow: &str, before: Date, most: usize) -> Result<Vec<Date>, Error> {
         let client = self.client().await?;
-        scan::days(&client, flow, before).await
+        scan::days(&client, flow, before, most).await
     }
 
     async fn day(
