@@ -9,6 +9,7 @@
 mod erasing;
 mod faults;
 mod killed;
+mod leaving;
 mod merging;
 mod moving;
 mod owning;

@@ -218,13 +218,14 @@ async fn stream(
     if !without.is_empty() {
         select.sql = select.sql.replacen("SELECT ", "SELECT seq, ", 1);
     }
+    // From now on: whoever waits for the first row may leave, too.
+    lent.reading = true;
     // Not a cached one, which in the end is planned for any time and any flow.
     let statement = lent.client()?.prepare(&select.sql).await?;
     let rows = lent
         .client()?
         .query_raw(&statement, select.parameters)
         .await?;
-    lent.reading = true;
     let batches = batches(lent, rows, select.schema, without, most);
     Ok(Box::pin(RecordBatchStreamAdapter::new(schema, batches)))
 }
