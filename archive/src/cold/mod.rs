@@ -20,7 +20,7 @@ use crate::{columns, ledger};
 
 pub use self::digest::Digest;
 pub use self::layout::path;
-pub use self::read::{find, gone, known, rows};
+pub use self::read::{find, gone, known, rows, sized_rows};
 pub use self::reader::Reader;
 pub use self::store::Store;
 pub use self::verify::verify;

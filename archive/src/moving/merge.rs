@@ -80,11 +80,13 @@ impl Mover {
         flow: &Flow,
         files: &[ColdFile],
     ) -> Result<ColdFile, Error> {
-        let mut sorted = Vec::new();
+        let (mut sorted, mut at_a_time) = (Vec::new(), BATCH);
         for file in files {
-            sorted.push(cold::rows(&self.store, file).await?);
+            let (rows, most) = cold::sized_rows(&self.store, file).await?;
+            sorted.push(rows);
+            at_a_time = at_a_time.min(most);
         }
-        let rows = merged(sorted).map_err(cold::Error::from)?;
+        let rows = merged(sorted, at_a_time).map_err(cold::Error::from)?;
         let replaces: Vec<_> = files.iter().map(|file| file.number).collect();
         let written = self.write(file, &flow.columns, rows, &replaces).await?;
         let missing = || Error::Left("files of a day have no rows".to_owned());
@@ -115,6 +117,7 @@ fn worth_merging(mut files: Vec<ColdFile>, limits: &Limits) -> Vec<ColdFile> {
 /// In the order of their places.
 fn merged(
     sorted: Vec<SendableRecordBatchStream>,
+    at_a_time: usize,
 ) -> Result<SendableRecordBatchStream, DataFusionError> {
     let schema = columns::base();
     let by = |name: &str| -> Result<_, DataFusionError> {
@@ -129,7 +132,7 @@ fn merged(
         .with_schema(schema.clone())
         .with_expressions(&place)
         .with_metrics(BaselineMetrics::new(&ExecutionPlanMetricsSet::new(), 0))
-        .with_batch_size(BATCH)
+        .with_batch_size(at_a_time)
         .with_reservation(MemoryConsumer::new("merge").register(&pool))
         .build()
 }

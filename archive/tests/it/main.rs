@@ -10,6 +10,7 @@ mod erasing;
 mod faults;
 mod killed;
 mod leaving;
+mod long;
 mod merging;
 mod moving;
 mod owning;
