@@ -1,6 +1,7 @@
 //! Files in a directory that are there whole or not at all, when the machine
 //! crashes, too: object_store waits for no disk.
 
+use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -21,9 +22,7 @@ impl Aside {
     /// a disk is not mounted.
     pub fn create(root: &Path, path: &Path) -> io::Result<Self> {
         make_directories(root, path)?;
-        let mut aside = path.to_owned().into_os_string();
-        aside.push(".part");
-        let aside = PathBuf::from(aside);
+        let aside = aside(path);
         let mut options = OpenOptions::new();
         let file = options
             .write(true)
@@ -59,6 +58,14 @@ impl Aside {
     }
 }
 
+/// With a dot, so that whoever reads a directory of files leaves it out.
+fn aside(path: &Path) -> PathBuf {
+    let mut name = OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(".part");
+    path.with_file_name(name)
+}
+
 /// Replaces nothing.
 fn rename_to_nothing(from: &Path, to: &Path) -> io::Result<()> {
     match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
@@ -74,9 +81,7 @@ fn rename_to_nothing(from: &Path, to: &Path) -> io::Result<()> {
 /// Nothing under either name afterwards, and no empty directory; it may have
 /// been so before.
 pub(super) fn remove(root: &Path, path: &Path) -> io::Result<()> {
-    let mut aside = path.to_owned().into_os_string();
-    aside.push(".part");
-    for file in [path, Path::new(&aside)] {
+    for file in [path, &aside(path)] {
         match fs::remove_file(file) {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
             _ => {}
@@ -135,7 +140,9 @@ mod tests {
         let path = root.path().join("events/day=2026-01-02/1.parquet");
         let mut aside = Aside::create(root.path(), &path).unwrap();
         aside.write(b"whole").unwrap();
-        assert!(!path.exists());
+        let names = fs::read_dir(path.parent().unwrap()).unwrap();
+        let names: Vec<_> = names.map(|found| found.unwrap().file_name()).collect();
+        assert_eq!(names, [".1.parquet.part"]);
         assert!(aside.finish().unwrap());
         assert_eq!(fs::read(&path).unwrap(), b"whole");
     }
