@@ -81,7 +81,7 @@ fn rename_to_nothing(from: &Path, to: &Path) -> io::Result<()> {
 /// Nothing under either name afterwards, and no empty directory; it may have
 /// been so before.
 pub(super) fn remove(root: &Path, path: &Path) -> io::Result<()> {
-    for file in [path, &aside(path)] {
+    for file in [path, aside(path).as_path()] {
         match fs::remove_file(file) {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
             _ => {}
