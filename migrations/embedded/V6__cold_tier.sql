@@ -4,7 +4,8 @@
 DROP INDEX decisions_by_time;
 
 -- When it happened, in Unix milliseconds. SQLite adds no column that has to be
--- given a value without a default; every insert gives one.
+-- given a value without a default; every insert gives one, since no older
+-- version opens this file.
 ALTER TABLE decisions ADD COLUMN at INTEGER NOT NULL DEFAULT 0;
 
 -- Since then body is the JSON null, and output and attributes are NULL;
@@ -54,6 +55,8 @@ CREATE TABLE cold_files (
     columns    TEXT CHECK (json_valid(columns)),
     state      TEXT NOT NULL DEFAULT 'writing'
                CHECK (state IN ('writing', 'moving', 'cold', 'replaced')),
+    -- Whether it took the place of others: its rows had left the ledger before.
+    replaces   INTEGER NOT NULL DEFAULT 0,
     created_at INTEGER NOT NULL,
     -- Since then the file is the truth for its rows.
     sealed_at  INTEGER,

@@ -9,6 +9,9 @@ DROP INDEX decisions_by_time;
 -- NULL; body_hash stays.
 ALTER TABLE decisions ADD COLUMN at timestamptz, ADD COLUMN erased_at timestamptz;
 
+-- The default is for processes of an older version, which go on beside this one
+-- and say nothing of it.
+--
 -- Only events said when they happened. 'infinity', 'now' and '20:00' are times
 -- to Postgres, too. With USING the table is written anew, once: an UPDATE of
 -- all rows would leave it twice as large.
@@ -21,6 +24,7 @@ ALTER TABLE decisions
              THEN json_timestamptz(body, 'occurred_at')
              ELSE received_at END
     ),
+    ALTER COLUMN at SET DEFAULT now(),
     ALTER COLUMN at SET NOT NULL;
 
 CREATE INDEX decisions_at ON decisions (flow, at);
@@ -60,6 +64,8 @@ CREATE TABLE cold_files (
     columns    json,
     state      text NOT NULL DEFAULT 'writing'
                CHECK (state IN ('writing', 'moving', 'cold', 'replaced')),
+    -- Whether it took the place of others: its rows had left the ledger before.
+    replaces   boolean NOT NULL DEFAULT false,
     created_at timestamptz NOT NULL DEFAULT now(),
     -- Since then the file is the truth for its rows.
     sealed_at  timestamptz,

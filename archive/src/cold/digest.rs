@@ -1,13 +1,13 @@
 use std::fmt;
 
 use datafusion::arrow::array::{AsArray, RecordBatch};
-use datafusion::arrow::datatypes::Int64Type;
+use datafusion::arrow::datatypes::{Int64Type, TimestampMicrosecondType};
 use sha2::{Digest as _, Sha256};
 
 use super::Error;
 
-/// Over number, body hash and body of rows, in their order: what tells that a
-/// file has what was in the ledger.
+/// Over number, id, time, body hash and body of rows, in their order: what tells
+/// that a file has what was in the ledger.
 #[derive(Clone, Default)]
 pub struct Digest {
     hash: Sha256,
@@ -24,13 +24,19 @@ impl Digest {
         };
         let strange = || Error::Other("rows whose columns are of other types".to_owned());
         let seqs = column("seq")?.as_primitive_opt::<Int64Type>();
+        let times = column("at")?.as_primitive_opt::<TimestampMicrosecondType>();
+        let ids = column("id")?.as_string_opt::<i32>();
         let hashes = column("body_hash")?.as_binary_opt::<i32>();
         let bodies = column("body")?.as_string_opt::<i32>();
-        let rows = seqs.ok_or_else(strange)?.iter();
+        let places = seqs.ok_or_else(strange)?.iter();
+        let places = places.zip(times.ok_or_else(strange)?.iter());
+        let rows = places.zip(ids.ok_or_else(strange)?.iter());
         let rows = rows.zip(hashes.ok_or_else(strange)?.iter());
         let rows = rows.zip(bodies.ok_or_else(strange)?.iter());
-        for ((seq, hash), body) in rows {
+        for ((((seq, at), id), hash), body) in rows {
             self.hash.update(seq.unwrap_or_default().to_le_bytes());
+            self.hash.update(at.unwrap_or_default().to_le_bytes());
+            self.part(id.map(str::as_bytes));
             self.part(hash);
             self.part(body.map(str::as_bytes));
         }
@@ -66,5 +72,49 @@ impl fmt::Debug for Digest {
         self.value()[..8]
             .iter()
             .try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use datafusion::arrow::array::{
+        ArrayRef, BinaryArray, Int64Array, StringArray, TimestampMicrosecondArray,
+    };
+
+    use super::*;
+
+    fn of(seq: i64, id: &str, at: i64, body_hash: &[u8], body: Option<&str>) -> Digest {
+        let at = TimestampMicrosecondArray::from(vec![at]).with_timezone("UTC");
+        let columns: [(&str, ArrayRef); 5] = [
+            ("seq", Arc::new(Int64Array::from(vec![seq]))),
+            ("id", Arc::new(StringArray::from(vec![id]))),
+            ("at", Arc::new(at)),
+            ("body_hash", Arc::new(BinaryArray::from(vec![body_hash]))),
+            ("body", Arc::new(StringArray::from(vec![body]))),
+        ];
+        let mut digest = Digest::default();
+        digest
+            .add(&RecordBatch::try_from_iter(columns).unwrap())
+            .unwrap();
+        digest
+    }
+
+    #[test]
+    fn any_difference_of_what_is_compared_tells() {
+        let row = of(1, "a", 2, b"h", Some("{}"));
+        assert_eq!(row, of(1, "a", 2, b"h", Some("{}")));
+        for other in [
+            of(2, "a", 2, b"h", Some("{}")),
+            of(1, "b", 2, b"h", Some("{}")),
+            of(1, "a", 3, b"h", Some("{}")),
+            of(1, "a", 2, b"i", Some("{}")),
+            of(1, "a", 2, b"h", Some("[]")),
+            of(1, "a", 2, b"h", None),
+            of(1, "ah", 2, b"", Some("{}")),
+        ] {
+            assert_ne!(row, other);
+        }
     }
 }

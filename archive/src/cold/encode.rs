@@ -1,8 +1,9 @@
 use std::mem;
 use std::sync::Arc;
 
-use datafusion::arrow::array::{AsArray, RecordBatch};
+use datafusion::arrow::array::{Array, AsArray, RecordBatch};
 use datafusion::arrow::datatypes::{Int64Type, TimestampMicrosecondType};
+use datafusion::arrow::error::ArrowError;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::errors::ParquetError;
@@ -18,7 +19,8 @@ use crate::ledger::Place;
 /// Rows of a row group: what is read at a time, and kept in memory to write it.
 const GROUP: usize = 128 << 10;
 
-/// Bytes of a row group of long bodies.
+/// Bytes of a row group of long bodies, as they are in memory when they are read
+/// again: however little is left of them in the file.
 const GROUP_BYTES: usize = 128 << 20;
 
 /// Level 3 takes half as long again and saves a few in a hundred.
@@ -54,6 +56,8 @@ pub(crate) const COLUMNS: &str = "floodgate.columns";
 pub(super) struct Encoder {
     writer: ArrowWriter<Vec<u8>>,
     shredder: Arc<Shredder>,
+    /// Of the row group that is being written.
+    bytes: usize,
     pub digest: Digest,
     /// In microseconds.
     pub first_at: Option<i64>,
@@ -68,6 +72,7 @@ impl Encoder {
         Ok(Self {
             writer,
             shredder,
+            bytes: 0,
             digest: Digest::default(),
             first_at: None,
             last: None,
@@ -83,8 +88,15 @@ impl Encoder {
         self.note_places(base)?;
         let batch = self.shredder.complete(base)?;
         self.writer.write(&batch).map_err(wrong)?;
-        if self.writer.in_progress_size() > GROUP_BYTES {
+        let bytes = bytes(&batch)?;
+        // By itself the writer ends a row group that has rows enough.
+        self.bytes = match self.writer.in_progress_rows() {
+            begun if begun < batch.num_rows() => bytes * begun / batch.num_rows(),
+            _ => self.bytes + bytes,
+        };
+        if self.bytes >= GROUP_BYTES {
             self.writer.flush().map_err(wrong)?;
+            self.bytes = 0;
         }
         Ok(mem::take(self.writer.inner_mut()))
     }
@@ -109,6 +121,12 @@ impl Encoder {
         self.writer.finish().map_err(wrong)?;
         Ok(mem::take(self.writer.inner_mut()))
     }
+}
+
+fn bytes(batch: &RecordBatch) -> Result<usize, ArrowError> {
+    let columns = batch.columns().iter();
+    let bytes = columns.map(|column| column.to_data().get_slice_memory_size());
+    bytes.sum()
 }
 
 fn wrong(error: ParquetError) -> Error {

@@ -21,7 +21,7 @@ use crate::{columns, ledger};
 pub use self::digest::Digest;
 pub(crate) use self::encode::COLUMNS;
 pub use self::layout::path;
-pub use self::read::{find, gone, known, rows};
+pub use self::read::{find, gone, known, rows, sized_rows};
 pub use self::reader::Reader;
 pub use self::store::Store;
 pub use self::verify::verify;
@@ -34,6 +34,10 @@ pub enum Error {
     Store { place: String, what: String },
     #[error("{path} is damaged: {what}")]
     Damaged { path: String, what: String },
+    #[error(
+        "{path} is there already: does another ledger write to the same place? It was left as it is"
+    )]
+    Taken { path: String },
     #[error(transparent)]
     Ledger(#[from] ledger::Error),
     #[error(transparent)]
@@ -74,6 +78,8 @@ pub struct ColdFile {
     /// Below the root of the cold tier.
     pub path: String,
     pub state: State,
+    /// Whether it took the place of others: its rows had left the ledger before.
+    pub replaces: bool,
     /// What is in it; `None` while it is written.
     pub sealed: Option<Sealed>,
 }
@@ -81,6 +87,7 @@ pub struct ColdFile {
 /// A file that is about to be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Draft {
+    pub number: i64,
     pub flow: String,
     pub day: Date,
     pub columns: Vec<Column>,

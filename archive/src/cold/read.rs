@@ -15,6 +15,7 @@ use parquet::arrow::ParquetRecordBatchStreamBuilder;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowPredicateFn, RowFilter};
 use parquet::errors::ParquetError;
+use parquet::file::metadata::ParquetMetaData;
 
 use super::reader::Reader;
 use super::{ColdFile, Error, Store};
@@ -23,13 +24,28 @@ use crate::ledger::{BATCH, Gone, Known, id_hash};
 
 type Builder = ParquetRecordBatchStreamBuilder<Reader>;
 
+/// Bytes of a batch that is read, about: bodies may be long.
+const BATCH_BYTES: i64 = 8 << 20;
+
 /// The base columns of all rows, in their order.
 ///
 /// # Errors
 /// Where the store is away, or the file is damaged; of what comes later the
 /// stream tells.
 pub async fn rows(store: &Store, file: &ColdFile) -> Result<SendableRecordBatchStream, Error> {
-    let builder = open(store, file).await?.with_batch_size(BATCH);
+    Ok(sized_rows(store, file).await?.0)
+}
+
+/// As [`rows`], and how many of them may be in memory at a time.
+///
+/// # Errors
+/// As [`rows`].
+pub async fn sized_rows(
+    store: &Store,
+    file: &ColdFile,
+) -> Result<(SendableRecordBatchStream, usize), Error> {
+    let builder = open(store, file).await?;
+    let at_a_time = at_a_time(builder.metadata());
     let base = columns::base();
     let names: Vec<_> = base
         .fields()
@@ -45,7 +61,20 @@ pub async fn rows(store: &Store, file: &ColdFile) -> Result<SendableRecordBatchS
         let batch = batch.and_then(|batch| in_order(&batch, &file));
         batch.map_err(|error| DataFusionError::External(Box::new(error)))
     });
-    Ok(Box::pin(RecordBatchStreamAdapter::new(schema, read)))
+    let rows: SendableRecordBatchStream =
+        Box::pin(RecordBatchStreamAdapter::new(schema, read));
+    Ok((rows, at_a_time))
+}
+
+/// By the row group with the longest rows.
+fn at_a_time(metadata: &ParquetMetaData) -> usize {
+    let groups = metadata.row_groups().iter();
+    let rows = groups.map(|group| {
+        let bytes = group.total_byte_size() / group.num_rows().max(1);
+        BATCH_BYTES / bytes.max(1)
+    });
+    let rows = rows.min().and_then(|rows| usize::try_from(rows).ok());
+    rows.unwrap_or(BATCH).clamp(1, BATCH)
 }
 
 /// As `columns::base` has them; a file keeps the order of its own columns.
@@ -169,6 +198,7 @@ pub async fn find(store: &Store, file: &ColdFile, id: &str) -> Result<Option<Rec
     Ok(found.into_iter().find(|batch| batch.num_rows() > 0))
 }
 
+/// Reads so many rows at a time as there is room for.
 pub(super) async fn open(store: &Store, file: &ColdFile) -> Result<Builder, Error> {
     let path = store.location(file)?;
     let found = store.objects().head(&path).await;
@@ -185,7 +215,9 @@ pub(super) async fn open(store: &Store, file: &ColdFile) -> Result<Builder, Erro
     }
     let reader = Reader::new(store.objects().clone(), path, bytes);
     let builder = Builder::new(reader).await;
-    builder.map_err(|error| damaged(store, file, error))
+    let builder = builder.map_err(|error| damaged(store, file, error))?;
+    let at_a_time = at_a_time(builder.metadata());
+    Ok(builder.with_batch_size(at_a_time))
 }
 
 fn mask(builder: &Builder, file: &ColdFile, names: &[&str]) -> Result<ProjectionMask, Error> {

@@ -113,6 +113,18 @@ impl Store {
         }
     }
 
+    /// Whether something lies there.
+    ///
+    /// # Errors
+    /// Where the store is away.
+    pub async fn has(&self, path: &Path) -> Result<bool, Error> {
+        match self.objects.head(path).await {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Err(error) => Err(self.failed(&error)),
+        }
+    }
+
     /// Nothing of the file afterwards.
     ///
     /// # Errors
@@ -143,7 +155,11 @@ impl Store {
                 Way::Remote(WriteMultipart::new_with_chunk_size(upload, PART))
             }
         };
-        Ok(Upload { store: self, way })
+        Ok(Upload {
+            store: self,
+            location,
+            way,
+        })
     }
 
     async fn blocking<T: Send + 'static>(
@@ -194,6 +210,7 @@ fn bucket(
 /// A file that is there once it is finished.
 pub(super) struct Upload<'a> {
     store: &'a Store,
+    location: Path,
     way: Way,
 }
 
@@ -223,18 +240,32 @@ impl Upload<'_> {
         }
     }
 
-    /// On disk, and to be found there.
+    /// On disk, and to be found there. What lies there already stays as it is.
     pub async fn finish(self) -> Result<(), Error> {
-        match self.way {
-            Way::Local(None) => Err(self.store.failed(&"writing failed before")),
-            Way::Local(Some(file)) => self.store.blocking(move || file.finish()).await,
+        let Self {
+            store,
+            location,
+            way,
+        } = self;
+        let free = match way {
+            Way::Local(None) => return Err(store.failed(&"writing failed before")),
+            Way::Local(Some(file)) => store.blocking(move || file.finish()).await?,
             Way::Remote(upload) => {
-                let finished = upload.finish().await;
-                finished
-                    .map(|_| ())
-                    .map_err(|error| self.store.failed(&error))
+                // No bucket takes a condition for an upload in parts, so this is
+                // no promise: whoever is the only one to write keeps it.
+                let taken = store.has(&location).await;
+                match taken {
+                    Ok(false) => {
+                        let finished = upload.finish().await;
+                        finished.map_err(|error| store.failed(&error))?;
+                    }
+                    _ => drop(upload.abort().await),
+                }
+                !taken?
             }
-        }
+        };
+        let path = location.to_string();
+        free.then_some(()).ok_or(Error::Taken { path })
     }
 
     /// What a directory has of it goes when the file is cleared up.
@@ -248,6 +279,31 @@ impl Upload<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cold::State;
+
+    #[tokio::test]
+    async fn what_a_bucket_has_already_stays() {
+        let store = Store::open("memory:///", []).unwrap();
+        let file = ColdFile {
+            number: 1,
+            flow: "events".to_owned(),
+            day: jiff::civil::date(2026, 1, 2),
+            path: "events/1.parquet".to_owned(),
+            state: State::Writing,
+            replaces: false,
+            sealed: None,
+        };
+        for (bytes, taken) in [("first", false), ("second", true)] {
+            let mut upload = store.upload(&file).await.unwrap();
+            upload.write(bytes.into()).await.unwrap();
+            let finished = upload.finish().await;
+            let refused = matches!(finished, Err(Error::Taken { .. }));
+            assert_eq!(refused, taken, "{finished:?}");
+        }
+        let path = store.location(&file).unwrap();
+        let kept = store.objects().get(&path).await.unwrap();
+        assert_eq!(kept.bytes().await.unwrap(), "first");
+    }
 
     #[test]
     fn a_place_is_a_directory_or_a_url() {

@@ -2,7 +2,6 @@ use futures_util::StreamExt;
 
 use super::read::{damage, damaged, open};
 use super::{ColdFile, Digest, Error, Store, Written};
-use crate::ledger::BATCH;
 
 /// Reads the file whole, all columns of it, and compares it with what was to
 /// be written.
@@ -14,7 +13,7 @@ pub async fn verify(store: &Store, file: &ColdFile, written: &Written) -> Result
         sealed: Some(written.sealed.clone()),
         ..file.clone()
     };
-    let read = open(store, &sealed).await?.with_batch_size(BATCH).build();
+    let read = open(store, &sealed).await?.build();
     let mut read = read.map_err(|error| damaged(store, file, error))?;
     let mut digest = Digest::default();
     while let Some(batch) = read.next().await {

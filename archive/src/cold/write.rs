@@ -34,12 +34,13 @@ pub async fn write(
     columns: &[Column],
     mut rows: SendableRecordBatchStream,
 ) -> Result<Option<Written>, Error> {
-    let Some(first) = rows.next().await else {
+    // Before anything is begun that would have to be ended.
+    let Some(first) = rows.next().await.transpose()? else {
         return Ok(None);
     };
     let encoder = Encoder::new(columns, Arc::new(Shredder::new(columns)))?;
     let mut upload = store.upload(file).await?;
-    match fill(&mut upload, encoder, first?, rows).await {
+    match fill(&mut upload, encoder, first, rows).await {
         Ok(written) => {
             upload.finish().await?;
             Ok(Some(written))

@@ -6,6 +6,8 @@ mod embedded;
 mod postgres;
 mod rows;
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::execution::SendableRecordBatchStream;
@@ -59,6 +61,9 @@ pub struct Place {
     pub at: i64,
     pub seq: i64,
 }
+
+/// How often somebody who waits for the owner looks whether it has ended.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// An id that stays known when its row is gone; in the order of the ledger's
 /// index.
@@ -130,12 +135,13 @@ pub trait Ledger: Send + Sync {
 
     async fn snapshot(&self) -> Result<Box<dyn Snapshot>, Error>;
 
-    /// `None` where somebody else is at it.
-    async fn own(&self) -> Result<Option<Box<dyn Owned>>, Error>;
+    /// `None` where somebody else is at it, and still is after `patience`.
+    async fn own(&self, patience: Duration) -> Result<Option<Box<dyn Owned>>, Error>;
 
     /// UTC days before `before` that have rows of the flow which can be moved:
-    /// none of their deliveries is waiting or given up. Oldest first.
-    async fn days(&self, flow: &str, before: Date) -> Result<Vec<Date>, Error>;
+    /// none of their deliveries is waiting or given up. The last `most` of them,
+    /// oldest first.
+    async fn days(&self, flow: &str, before: Date, most: usize) -> Result<Vec<Date>, Error>;
 
     /// The rows of a day that can be moved, all base columns, ordered by time
     /// and number, those behind `after` only, at most `most` of them.
@@ -150,13 +156,19 @@ pub trait Ledger: Send + Sync {
     /// Every file in any state, of one flow or of all.
     async fn files(&self, flow: Option<&str>) -> Result<Vec<ColdFile>, Error>;
 
-    /// Notes that a file is about to be written: its number and path are taken.
-    /// What it is to have must be read afterwards: from then on the host erases
-    /// nothing of the day.
+    /// For a file, and given once. Only a ledger that was put back gives numbers
+    /// again, of files that it knows nothing of.
+    async fn number(&self) -> Result<i64, Error>;
+
+    /// Notes that a file is about to be written. What it is to have must be read
+    /// afterwards: from then on the host erases nothing of the day. This, `seal`
+    /// and `remember` are refused where the archive is not owned, or no longer:
+    /// who owns it then may be moving the same rows.
     async fn begin(&self, draft: &Draft) -> Result<ColdFile, Error>;
 
-    /// From the return on the file is the truth for its rows; those it replaces
-    /// no longer count. Refused where somebody took the file for abandoned.
+    /// From the return on the file is the truth for its rows; those it replaces,
+    /// none of whose rows are in the ledger, no longer count. Refused where
+    /// somebody took the file for abandoned.
     async fn seal(&self, file: &ColdFile, sealed: &Sealed, replaces: &[i64]) -> Result<(), Error>;
 
     /// Notes which ids are in a sealed file, and in no other one any more.
@@ -172,8 +184,12 @@ pub trait Ledger: Send + Sync {
     /// A file that was not sealed never will be: `replaced`, by nothing.
     async fn discard(&self, file: &ColdFile) -> Result<(), Error>;
 
-    /// Forgets a replaced file whose object is gone.
+    /// Forgets a file that counts for nothing, and that has no object.
     async fn forget(&self, file: &ColdFile) -> Result<(), Error>;
+
+    /// A pass has moved something: what the ledger believes of the size of its
+    /// tables is looked up anew.
+    async fn analyze(&self) -> Result<(), Error>;
 
     /// Which file an id was moved to.
     async fn moved(&self, flow: &str, id: &str) -> Result<Option<i64>, Error>;

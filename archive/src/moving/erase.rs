@@ -1,6 +1,6 @@
 //! Removing the body of an entry from cold files.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use datafusion::arrow::array::{
     Array, ArrayRef, BooleanArray, RecordBatch, Scalar, StringArray, TimestampMicrosecondArray,
@@ -18,10 +18,6 @@ use tracing::info;
 use super::{Error, Mover, Report, Step};
 use crate::cold::{self, ColdFile, State};
 use crate::flows::Column;
-use crate::ledger::Owned;
-
-/// How often somebody who waits looks whether the pass has ended.
-const LOOK: Duration = Duration::from_millis(200);
 
 /// What of an entry goes.
 const SAID: [&str; 3] = ["body", "output", "attributes"];
@@ -41,7 +37,7 @@ impl Mover {
         id: &str,
         patience: Duration,
     ) -> Result<Vec<String>, Error> {
-        let _owned = self.own_in(patience).await?;
+        let _owned = self.ledger.own(patience).await?.ok_or(Error::Busy)?;
         self.hook.after(Step::Owned);
         let mut report = Report::default();
         self.take_up(Some(flow), &mut report).await?;
@@ -68,19 +64,6 @@ impl Mover {
         Ok(vec![anew.path])
     }
 
-    async fn own_in(&self, patience: Duration) -> Result<Box<dyn Owned>, Error> {
-        let began = Instant::now();
-        loop {
-            if let Some(owned) = self.ledger.own().await? {
-                return Ok(owned);
-            }
-            if began.elapsed() >= patience {
-                return Err(Error::Busy);
-            }
-            tokio::time::sleep(LOOK).await;
-        }
-    }
-
     /// The old file goes at once, whoever is reading it.
     async fn write_anew(
         &self,
@@ -97,11 +80,12 @@ impl Mover {
         let sealed = match written.await {
             Ok(Some((sealed, _))) => sealed,
             Ok(None) => {
-                self.give_up(&new).await;
-                return Err(Error::Left(format!("{} has no rows", old.path)));
+                let error = Error::Left(format!("{} has no rows", old.path));
+                self.give_up(&new, &error).await;
+                return Err(error);
             }
             Err(error) => {
-                self.give_up(&new).await;
+                self.give_up(&new, &error).await;
                 return Err(error);
             }
         };

@@ -51,14 +51,23 @@ impl Mover {
     /// Removes the rows of a sealed file from the ledger. How many there were.
     pub(super) async fn finish(&self, file: &ColdFile) -> Result<u64, Error> {
         self.remember(file).await?;
+        let removed = match file.replaces {
+            // To look for them would hold up whoever keeps decisions of the flow.
+            true => 0,
+            false => self.remove_rows(file).await?,
+        };
+        self.ledger.settle(file).await?;
+        self.hook.after(Step::Settled);
+        Ok(removed)
+    }
+
+    async fn remove_rows(&self, file: &ColdFile) -> Result<u64, Error> {
         let mut chunks = cold::gone(&self.store, file, self.limits.removed).await?;
         let mut removed = 0;
         while let Some(rows) = chunks.next().await {
             removed += self.ledger.remove(file, &rows?).await?;
             self.hook.after(Step::Removed);
         }
-        self.ledger.settle(file).await?;
-        self.hook.after(Step::Settled);
         Ok(removed)
     }
 
@@ -79,7 +88,11 @@ impl Mover {
     pub(super) async fn discard(&self, file: &ColdFile) -> Result<(), Error> {
         self.ledger.discard(file).await?;
         self.hook.after(Step::Discarded);
-        self.remove(file).await
+        let discarded = ColdFile {
+            state: State::Replaced,
+            ..file.clone()
+        };
+        self.remove(&discarded).await
     }
 
     /// Of a file that another one replaced, or nothing did.

@@ -25,7 +25,10 @@ pub use self::step::{Hook, Step};
 /// What a pass may do at a time.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Rows of a file.
+    /// Days of a flow in one pass, each of which becomes a file at least: a
+    /// client may say of each entry that it happened on another one.
+    pub days: usize,
+    /// Rows of a file; of these it is known in memory which ids they have.
     pub rows: usize,
     /// Rows that are removed in one transaction, during which no decision of
     /// the flow is kept.
@@ -43,6 +46,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
+            days: 400,
             rows: 1_000_000,
             removed: 2000,
             known: 10_000,

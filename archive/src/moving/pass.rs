@@ -1,5 +1,5 @@
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
@@ -15,6 +15,9 @@ use crate::cold::{self, ColdFile, Draft, State};
 use crate::flows::{Column, Flow};
 use crate::ledger::{Owned, Place};
 
+/// Numbers that are tried for a file.
+const NUMBERS: usize = 1000;
+
 /// Rows of a file on their way out of the ledger, while the next is written.
 type Removal = Option<JoinHandle<Result<Moved, Error>>>;
 
@@ -26,7 +29,7 @@ impl Mover {
     /// Where nothing could be begun.
     pub async fn run(&self, flows: &[Flow], now: Timestamp) -> Result<Report, Error> {
         let began = Instant::now();
-        let owned = self.ledger.own().await?.ok_or(Error::Busy)?;
+        let owned = self.ledger.own(Duration::ZERO).await?.ok_or(Error::Busy)?;
         let owned: Arc<dyn Owned> = Arc::from(owned);
         self.hook.after(Step::Owned);
         let mut report = Report::default();
@@ -36,6 +39,11 @@ impl Mover {
                 continue;
             };
             self.flow(flow, before, &owned, &mut report).await;
+        }
+        if !report.moved.is_empty()
+            && let Err(error) = self.ledger.analyze().await
+        {
+            tracing::warn!(%error, "left to the next pass that moves something");
         }
         metrics::histogram!("floodgate_archive_pass_seconds").record(began.elapsed());
         Ok(report)
@@ -62,7 +70,12 @@ impl Mover {
         removal: &mut Removal,
         report: &mut Report,
     ) -> Result<(), Error> {
-        for day in self.ledger.days(&flow.name, before).await? {
+        let most = self.limits.days;
+        let days = self.ledger.days(&flow.name, before, most).await?;
+        if days.len() == most {
+            info!(flow = flow.name, days = most, "older days are left to the next pass");
+        }
+        for day in days {
             // Behind what an earlier file of the day has, whose rows are still
             // in the ledger.
             let mut after = None;
@@ -103,7 +116,7 @@ impl Mover {
             Ok(Some(sealed)) => Ok(Some(sealed)),
             Ok(None) => self.discard(&file).await.map(|()| None),
             Err(error) => {
-                self.give_up(&file).await;
+                self.give_up(&file, &error).await;
                 Err(error)
             }
         }
@@ -116,6 +129,7 @@ impl Mover {
         columns: &[Column],
     ) -> Result<ColdFile, Error> {
         let draft = Draft {
+            number: self.number(flow, day).await?,
             flow: flow.to_owned(),
             day,
             columns: columns.to_vec(),
@@ -123,6 +137,22 @@ impl Mover {
         let file = self.ledger.begin(&draft).await?;
         self.hook.after(Step::Begun);
         Ok(file)
+    }
+
+    /// One under which nothing lies. In a ledger that was put back numbers come
+    /// again, and what was written under them since may be all that is left of it.
+    async fn number(&self, flow: &str, day: Date) -> Result<i64, Error> {
+        for _ in 0..NUMBERS {
+            let number = self.ledger.number().await?;
+            let path = cold::path(flow, day, number);
+            if !self.store.has(&path).await? {
+                return Ok(number);
+            }
+            tracing::warn!(%path, "a file that the ledger knows nothing of is left as it is");
+        }
+        Err(Error::Left(format!(
+            "{flow} {day}: {NUMBERS} files in a row that the ledger knows nothing of"
+        )))
     }
 
     /// From the return on the file counts, and those it replaces do not.
@@ -144,6 +174,7 @@ impl Mover {
         self.hook.after(Step::Sealed);
         let sealed = ColdFile {
             state: State::Moving,
+            replaces: !replaces.is_empty(),
             sealed: Some(written.sealed),
             ..file.clone()
         };
@@ -159,8 +190,15 @@ impl Mover {
     /// A full disk is not left full until the next pass. What cannot be done
     /// now, that one does: whether the file was sealed all the same may not be
     /// known, and then it is not discarded.
-    pub(super) async fn give_up(&self, file: &ColdFile) {
-        if let Err(error) = self.discard(file).await {
+    pub(super) async fn give_up(&self, file: &ColdFile, why: &Error) {
+        let given_up = match why {
+            // What lies there is somebody else's.
+            Error::Cold(cold::Error::Taken { .. }) => {
+                self.ledger.forget(file).await.map_err(Error::from)
+            }
+            _ => self.discard(file).await,
+        };
+        if let Err(error) = given_up {
             tracing::warn!(file = file.number, %error, "a file is left to the next pass");
         }
     }
@@ -231,8 +269,6 @@ fn before(flow: &Flow, now: Timestamp) -> Option<Date> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]

@@ -92,13 +92,8 @@ async fn an_entry_that_was_erased_in_the_ledger_is_moved_without_a_body(rig: Rig
 async fn erasing_waits_for_a_pass(rig: Rig) {
     rig.insert(&Entry::of_day("2026-01-02", 2)).await;
     move_all(&rig).await;
-    let owned = loop {
-        // The server may not have noticed yet that the last pass has ended.
-        match rig.ledger().own().await.unwrap() {
-            Some(owned) => break owned,
-            None => tokio::task::yield_now().await,
-        }
-    };
+    // The server may not have noticed yet that the last pass has ended.
+    let owned = rig.ledger().own(PATIENCE).await.unwrap().unwrap();
     let mover = rig.mover();
     let refused = mover
         .erase("events", &[], "2026-01-02-0", Duration::ZERO)

@@ -9,7 +9,11 @@
 mod erasing;
 mod faults;
 mod killed;
+mod leaving;
+mod long;
 mod merging;
 mod moving;
+mod owning;
 mod querying;
+mod restored;
 mod support;

@@ -1,7 +1,12 @@
+use std::fs::File;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
 use datafusion::arrow::array::AsArray;
 use datafusion::arrow::datatypes::{Int64Type, TimestampMicrosecondType};
 use floodgate_archive::cold;
-use floodgate_archive::moving::{Mover, Report};
+use floodgate_archive::moving::{Hook, Mover, Report, Step};
 use futures_util::TryStreamExt;
 
 use crate::on_each_ledger;
@@ -10,6 +15,8 @@ use crate::support::{Entry, Rig};
 on_each_ledger! {
     several_small_files_of_a_day_are_made_one
     a_large_file_is_left_alone
+    a_damaged_file_keeps_only_its_own_day_from_being_merged
+    rows_that_were_merged_or_erased_are_not_looked_for_in_the_ledger
 }
 
 async fn pass(mover: &Mover) -> Report {
@@ -79,4 +86,56 @@ async fn a_large_file_is_left_alone(rig: Rig) {
         assert_eq!(pass(&mover).await.merged, []);
     }
     assert_eq!(rig.objects().len(), 3);
+}
+
+async fn a_damaged_file_keeps_only_its_own_day_from_being_merged(rig: Rig) {
+    let mut mover = rig.mover();
+    mover.limits.several = usize::MAX;
+    for hour in ["01", "02"] {
+        for day in ["2026-01-02", "2026-01-03"] {
+            let at = format!("{day}T{hour}:00:00Z");
+            rig.insert(&[Entry::new(&at, &at)]).await;
+        }
+        assert_eq!(pass(&mover).await.merged, []);
+    }
+    let files = rig.ledger().files(None).await.unwrap();
+    let damaged = File::options()
+        .write(true)
+        .open(rig.path("cold").join(&files[0].path));
+    damaged.unwrap().set_len(200).unwrap();
+    mover.limits.several = 2;
+
+    let now = "2026-01-10T12:00:00Z".parse().unwrap();
+    let report = mover.run(&[Rig::flow()], now).await.unwrap();
+
+    let [problem] = &report.problems[..] else {
+        panic!("{report:?}");
+    };
+    assert!(problem.contains(&files[0].path), "{problem}");
+    let days: Vec<_> = report.merged.iter().map(|merged| merged.day).collect();
+    assert_eq!(days, [files[2].day]);
+    let now_there = rig.ledger().files(None).await.unwrap();
+    assert!(files[..2].iter().all(|file| now_there.contains(file)));
+}
+
+async fn rows_that_were_merged_or_erased_are_not_looked_for_in_the_ledger(rig: Rig) {
+    let entries = Entry::of_day("2026-01-02", 6);
+    let mut mover = rig.mover();
+    mover.limits.several = 2;
+    mover.limits.removed = 1;
+    let removals = Arc::new(AtomicUsize::new(0));
+    let counted = removals.clone();
+    mover.hook = Hook::new(move |step| {
+        counted.fetch_add((step == Step::Removed).into(), Ordering::SeqCst);
+    });
+    rig.insert(&entries[..3]).await;
+    assert_eq!(pass(&mover).await.merged, []);
+    rig.insert(&entries[3..]).await;
+    assert_eq!(pass(&mover).await.merged[0].rows, 6);
+    let erased = mover.erase("events", &[], &entries[0].id, Duration::from_secs(10));
+    assert_eq!(erased.await.unwrap().len(), 1);
+    assert_eq!(removals.load(Ordering::SeqCst), 6);
+    assert_eq!(rig.books().await.len(), 6);
+    let files = rig.ledger().files(None).await.unwrap();
+    assert_eq!(files.iter().map(|file| file.replaces).collect::<Vec<_>>(), [true]);
 }

@@ -20,6 +20,7 @@ on_each_ledger! {
     what_is_young_stays
     a_row_waits_for_its_deliveries
     late_rows_become_another_file
+    a_pass_moves_so_many_days_and_the_next_goes_on
     two_archivers_do_not_work_at_once
     a_file_has_the_declared_columns
     hot_rows_are_those_that_were_asked_for
@@ -208,6 +209,23 @@ async fn a_row_waits_for_its_deliveries(rig: Rig) {
     assert_eq!(deliveries, expected);
 }
 
+/// The embedded ledger is one process's, which opens no file of a newer version.
+#[tokio::test]
+async fn what_an_older_floodgate_keeps_happened_when_it_was_kept() {
+    let rig = Rig::new(Kind::Postgres).await;
+    rig.execute(
+        "INSERT INTO decisions (flow, flow_digest, id, body, body_hash, reasons, oracles,
+             threshold, inference_us, stream_id, received_at)
+         VALUES ('events', 'abc', 'old', '{}', '\\x00112233445566778899aabbccddeeff', '{}', '[]',
+             0.8, 12.5, '1-0', now())",
+    )
+    .await;
+    assert_eq!(rig.hot_ids().await, ["old"]);
+    let just_now = "SELECT count(*) FROM decisions
+        WHERE at BETWEEN received_at AND received_at + interval '1 minute'";
+    assert_eq!(rig.number(just_now).await, 1);
+}
+
 async fn late_rows_become_another_file(rig: Rig) {
     let entries = Entry::of_day("2026-01-02", 3);
     rig.insert(&entries[1..]).await;
@@ -226,9 +244,26 @@ async fn late_rows_become_another_file(rig: Rig) {
     assert_eq!(rig.books().await, sorted(&entries));
 }
 
+async fn a_pass_moves_so_many_days_and_the_next_goes_on(rig: Rig) {
+    let days = ["0001-01-01", "1970-01-01", "2026-01-02", "2026-01-03"];
+    for day in days {
+        rig.insert(&Entry::of_day(day, 1)).await;
+    }
+    rig.deliver("2026-01-03-0", "waiting").await;
+    let mut mover = rig.mover();
+    mover.limits.days = 2;
+    for expected in [&days[1..3], &days[..1], &[]] {
+        let report = mover.run(&[Rig::flow()], now()).await.unwrap();
+        assert_eq!(report.problems, Vec::<String>::new());
+        let moved: Vec<_> = report.moved.iter().map(|m| m.day.to_string()).collect();
+        assert_eq!(moved, expected);
+    }
+    assert_eq!(rig.hot_ids().await, ["2026-01-03-0"]);
+}
+
 async fn two_archivers_do_not_work_at_once(rig: Rig) {
     rig.insert(&Entry::of_day("2026-01-02", 3)).await;
-    let owned = rig.ledger().own().await.unwrap().unwrap();
+    let owned = rig.ledger().own(Duration::ZERO).await.unwrap().unwrap();
     let refused = rig.mover().run(&[Rig::flow()], now()).await;
     assert!(matches!(refused, Err(Error::Busy)), "{refused:?}");
     let output = rig.archiver(&[]);

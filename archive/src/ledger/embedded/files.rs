@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use crate::cold::{self, ColdFile, Draft, Sealed, State};
 use crate::ledger::{Error, Gone, Known, id_hash, stale};
 
-const COLUMNS: &str = "number, flow, day, path, state, rows, bytes, first_at, last_at";
+const COLUMNS: &str = "number, flow, day, path, state, replaces, rows, bytes, first_at, last_at";
 
 pub(super) fn all(db: &Connection, flow: Option<&str>) -> Result<Vec<ColdFile>, Error> {
     let all = format!(
@@ -53,28 +53,44 @@ fn file(row: &Row<'_>) -> Result<ColdFile, Error> {
             .map_err(|error: jiff::Error| strange(error.to_string()))?,
         path: row.get("path")?,
         state: State::parse(&state).ok_or_else(|| strange(state))?,
+        replaces: row.get("replaces")?,
         sealed: sealed.transpose()?,
     })
 }
 
-pub(super) fn begin(db: &Connection, draft: &Draft) -> Result<ColdFile, Error> {
-    let columns = serde_json::to_string(&draft.columns);
-    let columns = columns.map_err(|error| Error::Other(error.to_string()))?;
-    let day = draft.day.to_string();
-    let insert = "INSERT INTO cold_files (flow, day, path, columns, created_at)
-         VALUES (?1, ?2, '', ?3, ?4)";
-    let now = Timestamp::now().as_millisecond();
-    db.execute(insert, params![draft.flow, day, columns, now])?;
+/// AUTOINCREMENT counts on from a row that is gone again.
+pub(super) fn number(db: &Connection) -> Result<i64, Error> {
+    let insert = "INSERT INTO cold_files (flow, day, path, created_at) VALUES ('', '', '', 0)";
+    db.execute(insert, ())?;
     let number = db.last_insert_rowid();
-    let path = cold::path(&draft.flow, draft.day, number);
-    let place = "UPDATE cold_files SET path = ?2 WHERE number = ?1";
-    db.execute(place, params![number, path.as_ref()])?;
-    Ok(ColdFile {
+    db.execute("DELETE FROM cold_files WHERE number = ?1", [number])?;
+    Ok(number)
+}
+
+pub(super) fn begin(db: &Connection, draft: &Draft) -> Result<ColdFile, Error> {
+    let Draft {
         number,
-        flow: draft.flow.clone(),
-        day: draft.day,
-        path: path.to_string(),
+        flow,
+        day,
+        columns,
+    } = draft;
+    let columns = serde_json::to_string(columns);
+    let columns = columns.map_err(|error| Error::Other(error.to_string()))?;
+    let path = cold::path(flow, *day, *number).to_string();
+    let insert = "INSERT INTO cold_files (number, flow, day, path, columns, created_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    let now = Timestamp::now().as_millisecond();
+    db.execute(
+        insert,
+        params![number, flow, day.to_string(), path, columns, now],
+    )?;
+    Ok(ColdFile {
+        number: *number,
+        flow: flow.clone(),
+        day: *day,
+        path,
         state: State::Writing,
+        replaces: false,
         sealed: None,
     })
 }
@@ -86,7 +102,8 @@ pub(super) fn seal(
     replaces: &[i64],
 ) -> Result<(), Error> {
     let seal = "UPDATE cold_files
-         SET state = 'moving', rows = ?2, bytes = ?3, first_at = ?4, last_at = ?5, sealed_at = ?6
+         SET state = 'moving', rows = ?2, bytes = ?3, first_at = ?4, last_at = ?5,
+             sealed_at = ?6, replaces = ?7
          WHERE number = ?1 AND state = 'writing'";
     let sealed = db.execute(
         seal,
@@ -97,12 +114,13 @@ pub(super) fn seal(
             sealed.first_at.as_millisecond(),
             sealed.last_at.as_millisecond(),
             Timestamp::now().as_millisecond(),
+            !replaces.is_empty(),
         ],
     )?;
     stale(file, sealed == 1)?;
     for number in replaces {
         let replace = "UPDATE cold_files SET state = 'replaced'
-             WHERE number = ?1 AND state IN ('moving', 'cold')";
+             WHERE number = ?1 AND state = 'cold'";
         stale(file, db.execute(replace, [number])? == 1)?;
     }
     Ok(())
@@ -151,8 +169,10 @@ pub(super) fn discard(db: &Connection, file: &ColdFile) -> Result<(), Error> {
 }
 
 pub(super) fn forget(db: &Connection, file: &ColdFile) -> Result<(), Error> {
-    let forget = "DELETE FROM cold_files WHERE number = ?1 AND state = 'replaced'";
-    stale(file, db.execute(forget, [file.number])? == 1)
+    let forget = "DELETE FROM cold_files
+         WHERE number = ?1 AND state = ?2 AND state IN ('writing', 'replaced')";
+    let forgotten = db.execute(forget, params![file.number, file.state.as_str()])?;
+    stale(file, forgotten == 1)
 }
 
 pub(super) fn moved(db: &Connection, flow: &str, id: &str) -> Result<Option<i64>, Error> {

@@ -7,14 +7,14 @@ mod scan;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use datafusion::execution::SendableRecordBatchStream;
 use jiff::civil::Date;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Row};
 
-use super::{ColdFile, Draft, Error, Gone, Known, Ledger, Owned, Place, Sealed, Snapshot};
+use super::{ColdFile, Draft, Error, Gone, Known, LOOK, Ledger, Owned, Place, Sealed, Snapshot};
 
 /// How long a call waits for the host, which may be writing.
 const BUSY: Duration = Duration::from_secs(10);
@@ -169,21 +169,26 @@ impl Ledger for Embedded {
         Ok(Box::new(instant))
     }
 
-    async fn own(&self) -> Result<Option<Box<dyn Owned>>, Error> {
+    async fn own(&self, patience: Duration) -> Result<Option<Box<dyn Owned>>, Error> {
+        let began = Instant::now();
         let file = self.shared.dir.join("cold.lock");
         let unusable = |error| Error::Other(format!("{}: {error}", file.display()));
         let open = OpenOptions::new().create(true).append(true).open(&file);
         let lock = open.map_err(unusable)?;
-        match lock.try_lock() {
-            Ok(()) => Ok(Some(Box::new(Owner(lock)))),
-            Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(error)) => Err(unusable(error)),
+        loop {
+            match lock.try_lock() {
+                Ok(()) => return Ok(Some(Box::new(Owner(lock)))),
+                Err(TryLockError::Error(error)) => return Err(unusable(error)),
+                Err(TryLockError::WouldBlock) if began.elapsed() >= patience => return Ok(None),
+                Err(TryLockError::WouldBlock) => tokio::time::sleep(LOOK).await,
+            }
         }
     }
 
-    async fn days(&self, flow: &str, before: Date) -> Result<Vec<Date>, Error> {
+    async fn days(&self, flow: &str, before: Date, most: usize) -> Result<Vec<Date>, Error> {
         let flow = flow.to_owned();
-        self.read(move |db| scan::days(db, &flow, before)).await
+        self.read(move |db| scan::days(db, &flow, before, most))
+            .await
     }
 
     async fn day(
@@ -201,6 +206,10 @@ impl Ledger for Embedded {
     async fn files(&self, flow: Option<&str>) -> Result<Vec<ColdFile>, Error> {
         let flow = flow.map(str::to_owned);
         self.read(move |db| files::all(db, flow.as_deref())).await
+    }
+
+    async fn number(&self) -> Result<i64, Error> {
+        self.write_lazily(files::number).await
     }
 
     async fn begin(&self, draft: &Draft) -> Result<ColdFile, Error> {
@@ -239,6 +248,11 @@ impl Ledger for Embedded {
     async fn forget(&self, file: &ColdFile) -> Result<(), Error> {
         let file = file.clone();
         self.write(move |db| files::forget(db, &file)).await
+    }
+
+    /// SQLite plans by what it has: a look for an id is one in an index.
+    async fn analyze(&self) -> Result<(), Error> {
+        Ok(())
     }
 
     async fn moved(&self, flow: &str, id: &str) -> Result<Option<i64>, Error> {

@@ -27,6 +27,10 @@ use crate::ledger::{BATCH, Error, Place, Scan, Snapshot, bounds};
 /// Batches that are read before somebody asks for them.
 const AHEAD: usize = 2;
 
+/// Instructions of SQLite's machine, a millisecond or less, after which it looks
+/// whether somebody still waits for the rows.
+const LOOK: i32 = 10_000;
+
 /// Rows whose deliveries have ended.
 const ENDED: &str = "NOT EXISTS (
     SELECT 1 FROM deliveries AS d WHERE d.flow = decisions.flow AND d.id = decisions.id
@@ -41,26 +45,31 @@ const DELIVERIES: &str = "(
     ) ORDER BY d.downstream), '[]')
     FROM deliveries AS d WHERE d.flow = decisions.flow AND d.id = decisions.id)";
 
-pub(super) fn days(db: &Connection, flow: &str, before: Date) -> Result<Vec<Date>, Error> {
-    let next = format!(
-        "SELECT at FROM decisions WHERE flow = ?1 AND at >= ?2 AND at < ?3 AND {ENDED}
-         ORDER BY at LIMIT 1"
+pub(super) fn days(
+    db: &Connection,
+    flow: &str,
+    before: Date,
+    most: usize,
+) -> Result<Vec<Date>, Error> {
+    let last = format!(
+        "SELECT at FROM decisions WHERE flow = ?1 AND at < ?2 AND {ENDED}
+         ORDER BY at DESC LIMIT 1"
     );
-    let mut next = db.prepare(&next)?;
-    let (end, _) = bounds(before)?;
-    let end = end.as_millisecond();
-    let mut from = i64::MIN;
+    let mut last = db.prepare(&last)?;
+    let (mut until, _) = bounds(before)?;
     let mut days = Vec::new();
-    while let Some(at) = next
-        .query_one((flow, from, end), |row| row.get(0))
-        .optional()?
+    while days.len() < most
+        && let Some(at) = last
+            .query_one((flow, until.as_millisecond()), |row| row.get(0))
+            .optional()?
     {
         let at =
             Timestamp::from_millisecond(at).map_err(|error| Error::Other(error.to_string()))?;
         let day = Offset::UTC.to_datetime(at).date();
         days.push(day);
-        from = bounds(day)?.1.as_millisecond();
+        (until, _) = bounds(day)?;
     }
+    days.reverse();
     Ok(days)
 }
 
@@ -178,6 +187,23 @@ impl Select {
         )
     }
 
+    /// As [`Self::next`], until nobody waits for it.
+    fn next_for(
+        &mut self,
+        batches: &Arc<Batches>,
+        db: &mut Connection,
+    ) -> Result<Option<RecordBatch>, DataFusionError> {
+        let failed = |error: rusqlite::Error| external(error.into());
+        // The connection may outlive the stream, which ends with its last sender.
+        let batches = Arc::downgrade(batches);
+        let left = move || batches.upgrade().is_none_or(|batches| batches.is_closed());
+        db.progress_handler(LOOK, Some(left)).map_err(failed)?;
+        let next = self.next(db);
+        let nobody = None::<fn() -> bool>;
+        db.progress_handler(0, nobody).map_err(failed)?;
+        next
+    }
+
     /// `None` where there is no more.
     fn next(&mut self, db: &Connection) -> Result<Option<RecordBatch>, DataFusionError> {
         let read = |error: rusqlite::Error| external(error.into());
@@ -225,16 +251,19 @@ impl Select {
     }
 }
 
+type Batches = mpsc::Sender<Result<RecordBatch, DataFusionError>>;
+
 /// Ends with its receiver; the database is not held while nobody takes what is
 /// read.
 fn stream(db: Arc<Mutex<Connection>>, mut select: Select) -> SendableRecordBatchStream {
     let schema = select.schema.clone();
     let (batches, taken) = mpsc::channel(AHEAD);
+    let batches = Arc::new(batches);
     tokio::task::spawn_blocking(move || {
         loop {
             let next = {
-                let db = db.lock().unwrap_or_else(PoisonError::into_inner);
-                select.next(&db).transpose()
+                let mut db = db.lock().unwrap_or_else(PoisonError::into_inner);
+                select.next_for(&batches, &mut db).transpose()
             };
             let Some(batch) = next else { break };
             let failed = batch.is_err();

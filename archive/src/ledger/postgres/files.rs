@@ -1,6 +1,6 @@
 //! What lies in the cold tier, and moving rows there.
 
-use deadpool_postgres::{Client, Transaction};
+use deadpool_postgres::{Client, ClientWrapper, Transaction};
 use tokio_postgres::Row;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Json;
@@ -27,7 +27,7 @@ const BY_INDEX: &str = "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergej
 const OR_UPDATE: &str = "ON CONFLICT (flow, id_hash) DO UPDATE SET file = EXCLUDED.file
     WHERE moved.file <> EXCLUDED.file";
 
-const COLUMNS: &str = "number, flow, day, path, state, rows, bytes, first_at, last_at";
+const COLUMNS: &str = "number, flow, day, path, state, replaces, rows, bytes, first_at, last_at";
 
 pub(super) async fn all(client: &Client, flow: Option<&str>) -> Result<Vec<ColdFile>, Error> {
     let all = format!(
@@ -66,37 +66,45 @@ fn file(row: &Row) -> Result<ColdFile, Error> {
         day: row.try_get("day")?,
         path: row.try_get("path")?,
         state: State::parse(state).ok_or_else(|| Error::Other(format!("a file is {state}")))?,
+        replaces: row.try_get("replaces")?,
         sealed: sealed.transpose()?,
     })
 }
 
+pub(super) async fn number(client: &Client) -> Result<i64, Error> {
+    let next = "SELECT nextval(pg_get_serial_sequence('cold_files', 'number'))";
+    let next = client.prepare_cached(next).await?;
+    Ok(client.query_one(&next, &[]).await?.try_get(0)?)
+}
+
 /// Under the lock: who is at it now may be keeping or erasing what is read next.
-pub(super) async fn begin(client: &mut Client, draft: &Draft) -> Result<ColdFile, Error> {
-    let transaction = locked(client, &draft.flow).await?;
-    let insert = "INSERT INTO cold_files (flow, day, path, columns) VALUES ($1, $2, '', $3)
-         RETURNING number";
-    let columns = Json(&draft.columns);
-    let row = transaction
-        .query_one(insert, &[&draft.flow, &draft.day, &columns])
-        .await?;
-    let number: i64 = row.try_get(0)?;
-    let path = cold::path(&draft.flow, draft.day, number);
-    let place = "UPDATE cold_files SET path = $2 WHERE number = $1";
+pub(super) async fn begin(client: &mut ClientWrapper, draft: &Draft) -> Result<ColdFile, Error> {
+    let Draft {
+        number,
+        flow,
+        day,
+        columns,
+    } = draft;
+    let path = cold::path(flow, *day, *number).to_string();
+    let transaction = locked(client, flow).await?;
+    let insert = "INSERT INTO cold_files (number, flow, day, path, columns)
+         VALUES ($1, $2, $3, $4, $5)";
     transaction
-        .execute(place, &[&number, &path.as_ref()])
+        .execute(insert, &[number, flow, day, &path, &Json(columns)])
         .await?;
     transaction.commit().await?;
     Ok(ColdFile {
-        number,
-        flow: draft.flow.clone(),
-        day: draft.day,
-        path: path.to_string(),
+        number: *number,
+        flow: flow.clone(),
+        day: *day,
+        path,
         state: State::Writing,
+        replaces: false,
         sealed: None,
     })
 }
 
-async fn locked<'a>(client: &'a mut Client, flow: &str) -> Result<Transaction<'a>, Error> {
+async fn locked<'a>(client: &'a mut ClientWrapper, flow: &str) -> Result<Transaction<'a>, Error> {
     let transaction = client.transaction().await?;
     transaction.batch_execute(WAIT).await?;
     let lock = transaction.prepare_cached(LOCK).await?;
@@ -105,7 +113,7 @@ async fn locked<'a>(client: &'a mut Client, flow: &str) -> Result<Transaction<'a
 }
 
 pub(super) async fn seal(
-    client: &mut Client,
+    client: &mut ClientWrapper,
     file: &ColdFile,
     sealed: &Sealed,
     replaces: &[i64],
@@ -120,14 +128,18 @@ pub(super) async fn seal(
     let transaction = client.transaction().await?;
     let seal = "UPDATE cold_files
          SET state = 'moving', rows = $2, bytes = $3, first_at = $4, last_at = $5,
-             sealed_at = now()
+             replaces = $6, sealed_at = now()
          WHERE number = $1 AND state = 'writing'";
+    let others = !replaces.is_empty();
     let sealed = transaction
-        .execute(seal, &[&file.number, &rows, &bytes, first_at, last_at])
+        .execute(
+            seal,
+            &[&file.number, &rows, &bytes, first_at, last_at, &others],
+        )
         .await?;
     stale(file, sealed == 1)?;
     let replace = "UPDATE cold_files SET state = 'replaced'
-         WHERE number = ANY ($1) AND state IN ('moving', 'cold')";
+         WHERE number = ANY ($1) AND state = 'cold'";
     let replaced = transaction.execute(replace, &[&replaces]).await?;
     stale(file, replaced == replaces.len() as u64)?;
     Ok(transaction.commit().await?)
@@ -168,7 +180,7 @@ pub(super) async fn remove(
 /// Also of rows that another file had before. Nobody is kept waiting: that an
 /// id is known twice, here and by its decision, says nothing new.
 pub(super) async fn remember(
-    client: &mut Client,
+    client: &mut ClientWrapper,
     file: &ColdFile,
     known: &[Known],
 ) -> Result<(), Error> {
@@ -207,8 +219,11 @@ async fn note(
 pub(super) async fn settle(client: &Client, file: &ColdFile) -> Result<(), Error> {
     let settle = "UPDATE cold_files SET state = 'cold' WHERE number = $1 AND state = 'moving'";
     let settled = client.execute(settle, &[&file.number]).await?;
-    stale(file, settled == 1)?;
-    // Planned for the empty table that it was, a look for an id reads all of it.
+    stale(file, settled == 1)
+}
+
+/// Planned for the empty table that it was, a look for an id reads all of it.
+pub(super) async fn analyze(client: &Client) -> Result<(), Error> {
     Ok(client.batch_execute("ANALYZE moved").await?)
 }
 
@@ -223,8 +238,11 @@ pub(super) async fn discard(client: &Client, file: &ColdFile) -> Result<(), Erro
 }
 
 pub(super) async fn forget(client: &Client, file: &ColdFile) -> Result<(), Error> {
-    let forget = "DELETE FROM cold_files WHERE number = $1 AND state = 'replaced'";
-    let forgotten = client.execute(forget, &[&file.number]).await?;
+    let forget = "DELETE FROM cold_files
+         WHERE number = $1 AND state = $2 AND state IN ('writing', 'replaced')";
+    let forgotten = client
+        .execute(forget, &[&file.number, &file.state.as_str()])
+        .await?;
     stale(file, forgotten == 1)
 }
 

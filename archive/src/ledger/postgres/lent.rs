@@ -10,7 +10,7 @@ use crate::ledger::Error;
 pub(super) struct Lent {
     /// `None` once it is given back.
     client: Option<Client>,
-    /// Rows are on their way.
+    /// Rows are on their way, or will be.
     pub reading: bool,
 }
 

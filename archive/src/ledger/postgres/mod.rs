@@ -6,16 +6,19 @@ mod files;
 mod lent;
 mod scan;
 
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use datafusion::execution::SendableRecordBatchStream;
-use deadpool_postgres::{Client, Manager, ManagerConfig, Pool, RecyclingMethod, Timeouts};
+use deadpool_postgres::{
+    Client, ClientWrapper, Manager, ManagerConfig, Pool, RecyclingMethod, Timeouts,
+};
 use jiff::civil::Date;
 use tokio_postgres::{Config, NoTls};
 
 use self::lent::Lent;
-use super::{ColdFile, Draft, Error, Gone, Known, Ledger, Owned, Place, Sealed, Snapshot};
+use super::{ColdFile, Draft, Error, Gone, Known, LOOK, Ledger, Owned, Place, Sealed, Snapshot};
 
 /// A Postgres that was paused or lost its network says nothing at all.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -30,6 +33,10 @@ const CONNECTIONS: usize = 16;
 const SESSION: &str = "-c synchronous_commit=on -c timezone=UTC -c statement_timeout=0 \
                        -c idle_in_transaction_session_timeout=10min";
 
+/// The session that has the archiver's lock. What nobody but the owner may do is
+/// done in it: when it ends, the lock is somebody else's, and no more is done.
+type Session = tokio::sync::Mutex<ClientWrapper>;
+
 /// `cold`: the first half of the number of the archiver's advisory lock.
 const OWNER: i32 = 0x636f_6c64;
 
@@ -37,6 +44,8 @@ pub struct Postgres {
     pool: Pool,
     config: Config,
     address: String,
+    /// As long as somebody here is the owner.
+    owner: Mutex<Weak<Session>>,
 }
 
 impl Postgres {
@@ -76,12 +85,19 @@ impl Postgres {
             pool: pool.map_err(|error| Error::Other(error.to_string()))?,
             config,
             address,
+            owner: Mutex::default(),
         })
     }
 
     async fn client(&self) -> Result<Client, Error> {
         let client = self.pool.get().await;
         client.map_err(|error| error::pooled(&self.address, error))
+    }
+
+    fn session(&self) -> Result<Arc<Session>, Error> {
+        let owner = self.owner.lock().unwrap_or_else(PoisonError::into_inner);
+        let nobody = || Error::Other("the archive is not owned".to_owned());
+        owner.upgrade().ok_or_else(nobody)
     }
 }
 
@@ -127,19 +143,35 @@ impl Ledger for Postgres {
     }
 
     /// The lock is the connection's, which is not one of the pool.
-    async fn own(&self) -> Result<Option<Box<dyn Owned>>, Error> {
+    async fn own(&self, patience: Duration) -> Result<Option<Box<dyn Owned>>, Error> {
+        let began = Instant::now();
         let connected = self.config.connect(NoTls).await;
         let (client, connection) =
             connected.map_err(|error| error::connecting(&self.address, &error))?;
-        tokio::spawn(connection);
+        let connection = tokio::spawn(async move {
+            // Whoever asks it hears why it ended.
+            let _ = connection.await;
+        });
+        let client = ClientWrapper::new(client, connection);
+        // A pass may read for longer than a session may be idle.
+        client.batch_execute("SET idle_session_timeout = 0").await?;
         let lock = "SELECT pg_try_advisory_lock($1, 0)";
-        let locked: bool = client.query_one(lock, &[&OWNER]).await?.try_get(0)?;
-        Ok(locked.then(|| Box::new(Owner(client)) as Box<dyn Owned>))
+        let lock = client.prepare(lock).await?;
+        while !client.query_one(&lock, &[&OWNER]).await?.try_get::<_, bool>(0)? {
+            if began.elapsed() >= patience {
+                return Ok(None);
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        let session = Arc::new(Session::new(client));
+        let mut owner = self.owner.lock().unwrap_or_else(PoisonError::into_inner);
+        *owner = Arc::downgrade(&session);
+        Ok(Some(Box::new(Owner(session))))
     }
 
-    async fn days(&self, flow: &str, before: Date) -> Result<Vec<Date>, Error> {
+    async fn days(&self, flow: &str, before: Date, most: usize) -> Result<Vec<Date>, Error> {
         let client = self.client().await?;
-        scan::days(&client, flow, before).await
+        scan::days(&client, flow, before, most).await
     }
 
     async fn day(
@@ -157,16 +189,20 @@ impl Ledger for Postgres {
         files::all(&self.client().await?, flow).await
     }
 
+    async fn number(&self) -> Result<i64, Error> {
+        files::number(&self.client().await?).await
+    }
+
     async fn begin(&self, draft: &Draft) -> Result<ColdFile, Error> {
-        files::begin(&mut self.client().await?, draft).await
+        files::begin(&mut self.session()?.lock().await, draft).await
     }
 
     async fn seal(&self, file: &ColdFile, sealed: &Sealed, replaces: &[i64]) -> Result<(), Error> {
-        files::seal(&mut self.client().await?, file, sealed, replaces).await
+        files::seal(&mut self.session()?.lock().await, file, sealed, replaces).await
     }
 
     async fn remember(&self, file: &ColdFile, known: &[Known]) -> Result<(), Error> {
-        files::remember(&mut self.client().await?, file, known).await
+        files::remember(&mut self.session()?.lock().await, file, known).await
     }
 
     async fn remove(&self, file: &ColdFile, rows: &[Gone]) -> Result<u64, Error> {
@@ -185,12 +221,16 @@ impl Ledger for Postgres {
         files::forget(&self.client().await?, file).await
     }
 
+    async fn analyze(&self) -> Result<(), Error> {
+        files::analyze(&self.client().await?).await
+    }
+
     async fn moved(&self, flow: &str, id: &str) -> Result<Option<i64>, Error> {
         files::moved(&self.client().await?, flow, id).await
     }
 }
 
 /// Whoever is killed loses the connection, and the lock with it.
-struct Owner(#[expect(dead_code, reason = "held, never asked")] tokio_postgres::Client);
+struct Owner(#[expect(dead_code, reason = "held, and asked through the ledger")] Arc<Session>);
 
 impl Owned for Owner {}

@@ -97,23 +97,30 @@ impl Select {
     }
 }
 
-pub(super) async fn days(client: &Client, flow: &str, before: Date) -> Result<Vec<Date>, Error> {
+pub(super) async fn days(
+    client: &Client,
+    flow: &str,
+    before: Date,
+    most: usize,
+) -> Result<Vec<Date>, Error> {
     let delivers = delivers(client, flow).await?;
     let ended = if delivers { ENDED } else { "true" };
-    let next = format!(
+    let last = format!(
         "SELECT at FROM decisions WHERE flow = $1 AND at >= $2 AND at < $3 AND {ended}
-         ORDER BY at LIMIT 1"
+         ORDER BY at DESC LIMIT 1"
     );
-    let next = client.prepare_cached(&next).await?;
-    let (end, _) = bounds(before)?;
-    let mut from = FIRST;
+    let last = client.prepare_cached(&last).await?;
+    let (mut until, _) = bounds(before)?;
     let mut days = Vec::new();
-    while let Some(row) = client.query_opt(&next, &[&flow, &from, &end]).await? {
+    while days.len() < most
+        && let Some(row) = client.query_opt(&last, &[&flow, &FIRST, &until]).await?
+    {
         let at: Timestamp = row.try_get(0)?;
         let day = Offset::UTC.to_datetime(at).date();
         days.push(day);
-        (_, from) = bounds(day)?;
+        (until, _) = bounds(day)?;
     }
+    days.reverse();
     Ok(days)
 }
 
@@ -211,13 +218,14 @@ async fn stream(
     if !without.is_empty() {
         select.sql = select.sql.replacen("SELECT ", "SELECT seq, ", 1);
     }
+    // From now on: whoever waits for the first row may leave, too.
+    lent.reading = true;
     // Not a cached one, which in the end is planned for any time and any flow.
     let statement = lent.client()?.prepare(&select.sql).await?;
     let rows = lent
         .client()?
         .query_raw(&statement, select.parameters)
         .await?;
-    lent.reading = true;
     let batches = batches(lent, rows, select.schema, without, most);
     Ok(Box::pin(RecordBatchStreamAdapter::new(schema, batches)))
 }
