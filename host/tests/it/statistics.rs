@@ -314,14 +314,15 @@ async fn what_is_due_is_moved_from_the_start() {
 }
 
 /// A program in place of floodgate-archive that says where `archive` listens,
-/// notes its process id and its arguments, and stays.
+/// notes its environment, its process id and its arguments, and stays.
 fn program(archive: &Archive) -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("floodgate-archive");
     let noted = dir.path().join("noted");
     let script = format!(
-        "#!/bin/sh\necho listening on {}\necho $$ \"$@\" >>{}\nexec sleep 1000\n",
+        "#!/bin/sh\necho listening on {}\nenv >{}\necho $$ \"$@\" >>{}\nexec sleep 1000\n",
         archive.url,
+        dir.path().join("env").display(),
         noted.display()
     );
     std::fs::write(&path, script).unwrap();
@@ -383,6 +384,30 @@ async fn dev_starts_the_archive_it_finds_and_ends_it_however_it_ends_itself() {
     floodgate.sigterm();
     assert_eq!(floodgate.wait_exit().await, 0);
     assert!(!runs(third), "it is waited for");
+}
+
+/// Whoever has the variables of a production in their shell tries nothing out on it.
+#[tokio::test]
+async fn what_dev_starts_hears_of_no_other_servers() {
+    let archive = Archive::start().await;
+    let dir = program(&archive);
+    let path = std::env::var("PATH").unwrap();
+    let path = format!("{}:{path}", dir.path().display());
+    let others = [
+        ("FLOODGATE_COLD", "s3://production/cold"),
+        ("FLOODGATE_ARCHIVE_TOKEN_FILE", "/nowhere/token"),
+        ("DATABASE_URL", "postgres://production/floodgate"),
+    ];
+    let site = site(Ground::embedded().await, QUERY);
+    let host = Host::start_in(site, &[&[("PATH", &*path)][..], &others].concat()).await;
+    started(dir.path(), 0).await;
+    let env = std::fs::read_to_string(dir.path().join("env")).unwrap();
+    assert!(env.contains(&path), "{env}");
+    for (name, _) in others {
+        assert!(!env.contains(name), "{name}: {env}");
+    }
+    let answered = async || get(&host, "/stats/hours?from=2026-01-01").await.0 == StatusCode::OK;
+    eventually(DEADLINE, "it answers", answered).await;
 }
 
 #[tokio::test]
