@@ -3,9 +3,9 @@
 use hyper::StatusCode;
 use serde_json::{Value, json};
 
+use crate::archive::{Archive, move_to};
 use crate::host::{DEADLINE, Ground, Ground as Rig, Host, MISBEHAVING, Site, told_to};
 use crate::services::Service;
-use crate::statistics::{Archive, move_to};
 use crate::support::{self, request};
 
 contract!([servers, embedded] {
