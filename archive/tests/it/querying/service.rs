@@ -239,6 +239,35 @@ async fn what_is_wrong_is_said_as_a_problem() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_broken_flow_file_stops_no_other_flow_and_is_told() {
+    let kept = "[keep]\nwhen = \"always\"\nhot = \"7d\"\n";
+    let rig = Rig::embedded().with_flow("events", kept);
+    rig.keep("events", &events()).await;
+    std::fs::write(rig.flows.join("broken.toml"), "[keep").unwrap();
+    let service = Service::start(&rig, &[]);
+    let names_it = |said: &Value| said.to_string().contains("broken.toml");
+
+    let count = query("SELECT count(*) FROM events");
+    let (status, answer) = service.call("POST", "/query", count).await;
+    assert_eq!((status, &answer["rows"]), (StatusCode::OK, &json!([[360]])));
+    let of_broken = json!({"flow": "broken", "sql": "SELECT 1"});
+    let (status, problem) = service.call("POST", "/query", Some(of_broken)).await;
+    assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert!(names_it(&problem), "{problem}");
+
+    let (status, report) = service.call("POST", "/run", Some(json!({}))).await;
+    assert_eq!(status, StatusCode::OK, "{report}");
+    assert_eq!(report["moved"].as_array().unwrap().len(), 6, "{report}");
+    assert_eq!(report["problems"].as_array().unwrap().len(), 1);
+    assert!(names_it(&report["problems"]), "{report}");
+    std::fs::write(rig.flows.join("events.toml"), "[keep").unwrap();
+    let erase = json!({"flow": "events", "id": "e-1-1"});
+    let (status, erased) = service.call("POST", "/erase", Some(erase)).await;
+    assert_eq!(status, StatusCode::OK, "{erased}");
+    assert_eq!(erased["files"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn nobody_else_is_let_near_it_without_a_token() {
     let rig = Rig::embedded();
     let refused = Command::new(env!("CARGO_BIN_EXE_floodgate-archive"))
