@@ -97,7 +97,9 @@ impl Service {
         let get = request.method() == Method::GET;
         let post = request.method() == Method::POST;
         match segments[..] {
-            ["healthz"] if get => self.health().await,
+            // The one for whoever looks; the other one for a host, which finds out
+            // whether it is let in.
+            ["healthz" | "readyz"] if get => self.health().await,
             ["metrics"] if get => {
                 let text = self.metrics.render();
                 whole(StatusCode::OK, "text/plain; version=0.0.4", text)
@@ -122,7 +124,7 @@ impl Service {
                 Ok(file) => self.entry(&decoded(flow), file, &decoded(id)).await,
                 Err(_) => problem(StatusCode::NOT_FOUND, "a file has a number"),
             },
-            ["healthz" | "metrics" | "query" | "plan" | "run" | "erase"] => problem(
+            ["healthz" | "readyz" | "metrics" | "query" | "plan" | "run" | "erase"] => problem(
                 StatusCode::METHOD_NOT_ALLOWED,
                 "another method is answered here",
             ),

@@ -58,6 +58,12 @@ pub enum Error {
     /// Nobody knows whether it did what it was asked for; asking again is safe.
     #[error("floodgate-archive does not answer at {address}: {why}; start floodgate-archive serve")]
     Away { address: String, why: String },
+    /// It wants another token, or one at all.
+    #[error(
+        "floodgate-archive at {address} lets this Floodgate do nothing: {detail}; name the file of \
+         its token with --archive-token-file (FLOODGATE_ARCHIVE_TOKEN_FILE), which is read at the start"
+    )]
+    NotLetIn { address: String, detail: String },
     /// In its own words.
     #[error("floodgate-archive refused ({}): {detail}", .status.as_u16())]
     Refused { status: StatusCode, detail: String },
@@ -123,9 +129,9 @@ impl Archive {
         !matches!(**self.place.load(), Place::Nowhere)
     }
 
-    /// Whether it answers, and what it stands on does.
+    /// Whether it answers, what it stands on does, and it would do what is asked.
     pub async fn ping(&self) -> Result<(), Error> {
-        let answer = self.call(Method::GET, "/healthz", Bytes::new(), SOON).await;
+        let answer = self.call(Method::GET, "/readyz", Bytes::new(), SOON).await;
         answer.map(|_| ())
     }
 
@@ -207,11 +213,16 @@ impl Archive {
         let (status, body) = tokio::time::timeout(patience, answered)
             .await
             .unwrap_or_else(|_| Err(away(base, format!("no answer within {patience:?}"))))?;
-        match status.is_success() {
-            true => Ok(body),
-            false => Err(Error::Refused {
+        let detail = || detail(&body);
+        match status {
+            status if status.is_success() => Ok(body),
+            StatusCode::UNAUTHORIZED => Err(Error::NotLetIn {
+                address: base.clone(),
+                detail: detail(),
+            }),
+            status => Err(Error::Refused {
                 status,
-                detail: detail(&body),
+                detail: detail(),
             }),
         }
     }

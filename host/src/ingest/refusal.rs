@@ -88,8 +88,8 @@ pub enum Refusal {
     )]
     NoArchive,
     #[error(
-        "statistics come from floodgate-archive, which does not answer, or not all that it \
-         stands on: start floodgate-archive serve, and ask again"
+        "statistics come from floodgate-archive, which does not answer, or not as it should: \
+         start floodgate-archive serve, or see in the log of this host what is wrong, and ask again"
     )]
     ArchiveAway,
     #[error(

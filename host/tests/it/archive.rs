@@ -58,7 +58,7 @@ impl Archive {
             shared,
             serving,
         };
-        archive.answers("GET /healthz", 200, json!({"ledger": "postgres"}));
+        archive.answers("GET /readyz", 200, json!({"ledger": "postgres"}));
         archive.answers("POST /run", 200, json!({"moved": []}));
         let found = json!({
             "columns": [{"name": "hour", "type": "time"}, {"name": "n", "type": "integer"}],

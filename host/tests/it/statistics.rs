@@ -8,6 +8,12 @@ use crate::archive::{Archive, QUERY, SQL, get, site};
 use crate::host::{DEADLINE, Ground, Host, drainer};
 use crate::support::{self, eventually};
 
+async fn metrics(host: &Host) -> String {
+    let url = format!("{}/metrics", host.admin);
+    let (_, _, page) = support::request("GET", &url, &[], String::new()).await;
+    String::from_utf8(page.to_vec()).unwrap()
+}
+
 #[tokio::test]
 async fn a_path_answers_by_its_sql_which_is_read_again_when_it_changes() {
     let archive = Archive::start().await;
@@ -35,9 +41,7 @@ async fn a_path_answers_by_its_sql_which_is_read_again_when_it_changes() {
         archive.asked("POST /query")[0]["sql"] == *other
     })
     .await;
-    let metrics = format!("{}/metrics", host.admin);
-    let (_, _, page) = support::request("GET", &metrics, &[], String::new()).await;
-    let page = String::from_utf8(page.to_vec()).unwrap();
+    let page = metrics(&host).await;
     let counted =
         r#"floodgate_queries_total{flow="transactions",path="/stats/hours",outcome="answered"}"#;
     assert!(page.contains(counted), "{page}");
@@ -78,6 +82,34 @@ async fn a_person_asks_with_sql_and_is_answered_in_each_form() {
     let output = host.try_cli(&["query", "transactions", sql]);
     assert_eq!(output.status.code(), Some(1), "it is not all");
     assert!(String::from_utf8_lossy(&output.stderr).contains("a.parquet: cut short"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_archive_that_wants_another_token_is_told_from_a_healthy_one() {
+    let archive = Archive::start().await;
+    let no_token = json!({"detail": "it wants its token: Authorization: Bearer <token>"});
+    for call in ["GET /readyz", "POST /query"] {
+        archive.answers(call, 401, no_token.clone());
+    }
+    let site = site(Ground::embedded().await, QUERY);
+    let host = Host::start_in(site, &archive.env()).await;
+    let health = host.cli(&["health"]);
+    assert!(health.contains("--archive-token-file"), "{health}");
+    let metrics = metrics(&host).await;
+    let up = "floodgate_part_up{part=\"archive\"}";
+    assert!(metrics.contains(&format!("{up} 0")), "{metrics}");
+    let (status, problem) = get(&host, "/stats/hours?from=2026-01-01").await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(problem["type"], "urn:floodgate:problem:archive-away");
+    eventually(DEADLINE, "the log says what to do", async || {
+        let log = host.floodgate.stderr();
+        log.contains("query not answered") && log.contains("--archive-token-file")
+    })
+    .await;
+    let output = host.try_cli(&["query", "transactions", "SELECT 1"]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("--archive-token-file"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

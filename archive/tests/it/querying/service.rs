@@ -287,10 +287,17 @@ async fn nobody_else_is_let_near_it_without_a_token() {
         service.call("POST", "/query", query("SELECT 1")).await.0,
         StatusCode::UNAUTHORIZED
     );
-    let shown = Request::builder()
-        .uri("/metrics")
-        .header("host", "elsewhere")
-        .header("authorization", "Bearer 0123456789abcdef");
-    let (status, _) = service.send(shown.body(Full::default()).unwrap()).await;
-    assert_eq!(status, StatusCode::OK);
+    assert_eq!(service.call("GET", "/healthz", None).await.0, StatusCode::OK);
+    assert_eq!(
+        service.call("GET", "/readyz", None).await.0,
+        StatusCode::UNAUTHORIZED
+    );
+    for path in ["/metrics", "/readyz"] {
+        let shown = Request::builder()
+            .uri(path)
+            .header("host", "elsewhere")
+            .header("authorization", "Bearer 0123456789abcdef");
+        let (status, _) = service.send(shown.body(Full::default()).unwrap()).await;
+        assert_eq!(status, StatusCode::OK, "{path}");
+    }
 }
