@@ -25,7 +25,8 @@ pub(super) async fn erase(admin: &Admin, by: &Caller, what: &Erase) -> Result<Er
 
 async fn erase_everywhere(admin: &Admin, what: &Erase) -> Result<Erased, Error> {
     let Erase { flow, id } = what;
-    let partition = partition(admin, flow, id).await?;
+    let (partition, id) = place(admin, flow, id).await?;
+    let id = &id;
     let entries = stream_ids(admin, &partition, id).await?;
     let copies = admin.backbone.erase(&partition, id, &entries).await?;
     let copies = copies.ok_or_else(|| {
@@ -59,24 +60,26 @@ async fn erase_everywhere(admin: &Admin, what: &Erase) -> Result<Erased, Error> 
     Ok(erased)
 }
 
-/// Also of a flow whose file was removed since.
-async fn partition(admin: &Admin, flow: &str, id: &str) -> Result<Partition, Error> {
-    let in_force = admin.flow(flow);
-    let index = match in_force {
-        Ok(flow) => flow.stream.partition_of(id),
+/// The partition of an entry, and its id as the flow normalises it. Also of a
+/// flow whose file was removed since.
+async fn place(admin: &Admin, flow: &str, id: &str) -> Result<(Partition, String), Error> {
+    let place = |flow: &Flow| {
+        let id = flow.admit.normal_id(id).into_owned();
+        (flow.stream.partition_of(&id), id)
+    };
+    let (index, id) = match admin.flow(flow) {
+        Ok(flow) => place(&flow),
         Err(unknown) => {
             let accepted = admin.ledger.accepted_flows().await?;
             let source = accepted.into_iter().find(|(name, _)| name == flow);
             let (name, source) = source.ok_or(unknown)?;
             // One that this version does not understand any more had one
             // partition, as far as anybody knows.
-            Flow::of_source(&name, &source).map_or(0, |flow| flow.stream.partition_of(id))
+            Flow::of_source(&name, &source).map_or((0, id.to_owned()), |flow| place(&flow))
         }
     };
-    Ok(Partition {
-        flow: FlowName::new(flow),
-        index,
-    })
+    let flow = FlowName::new(flow);
+    Ok((Partition { flow, index }, id))
 }
 
 /// Those that the ledger knows it by: the log forgets ids.

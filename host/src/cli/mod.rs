@@ -135,7 +135,7 @@ impl CallOptions {
 struct OneEntry {
     /// The flow that it was sent to
     flow: String,
-    /// The entry's id, as the flow normalises it
+    /// The entry's id
     id: String,
     #[command(flatten)]
     call: CallOptions,

@@ -14,6 +14,7 @@ contract!([servers, embedded] {
     an_open_entry_is_not_erased,
     whoever_asks_for_its_fate_is_told_that_it_was_done,
     what_is_in_the_cold_tier_takes_the_archive,
+    an_id_is_known_in_any_case_that_the_flow_takes_it_in,
 });
 
 fn id(number: u64) -> String {
@@ -198,6 +199,23 @@ async fn what_is_in_the_cold_tier_takes_the_archive(ground: Ground) {
     ] {
         assert!(said.contains(part), "{part}: {said}");
     }
+}
+
+async fn an_id_is_known_in_any_case_that_the_flow_takes_it_in(ground: Ground) {
+    let host = host(ground, "10ms").await;
+    host.accepted(&told_to(0xabc, "high")).await;
+    host.until_kept(1).await;
+    host.settled().await;
+    let id = id(0xabc);
+    let shouted = id.to_uppercase();
+    assert_ne!(shouted, id);
+    let why = host.cli(&["why", "transactions", &shouted]);
+    assert!(why.starts_with("decided at "), "{why}");
+    let said = host.cli(&["erase", "transactions", &shouted]);
+    let expected = format!("erased of transactions {id}: its decision, 1 copy in the stream\n");
+    assert_eq!(said, expected);
+    let decision = host.get(&format!("/decisions/transactions/{shouted}")).await;
+    assert_eq!((&decision["id"], &decision["body"]), (&json!(id), &json!("null")));
 }
 
 /// Commands are waited for, and the archive in this process answers meanwhile.
