@@ -37,8 +37,41 @@ pub struct Archive {
 
 #[derive(Default)]
 struct Shared {
-    answers: Mutex<Vec<(&'static str, u16, Value)>>,
+    answers: Mutex<Vec<Told>>,
     asked: Mutex<Vec<(String, Value)>>,
+}
+
+struct Told {
+    call: &'static str,
+    status: u16,
+    answer: Value,
+    once: bool,
+}
+
+impl Told {
+    fn new(call: &'static str, status: u16, answer: Value, once: bool) -> Self {
+        Self {
+            call,
+            status,
+            answer,
+            once,
+        }
+    }
+}
+
+impl Shared {
+    fn answer(&self, head: &str) -> (u16, Value) {
+        let mut answers = self.answers.lock().unwrap();
+        let known = answers.iter().position(|told| head.starts_with(told.call));
+        match known {
+            None => (404, json!({"detail": "nothing is there"})),
+            Some(at) if answers[at].once => {
+                let Told { status, answer, .. } = answers.remove(at);
+                (status, answer)
+            }
+            Some(at) => (answers[at].status, answers[at].answer.clone()),
+        }
+    }
 }
 
 impl Drop for Archive {
@@ -72,7 +105,13 @@ impl Archive {
 
     pub fn answers(&self, call: &'static str, status: u16, answer: Value) {
         let mut answers = self.shared.answers.lock().unwrap();
-        answers.insert(0, (call, status, answer));
+        answers.insert(0, Told::new(call, status, answer, false));
+    }
+
+    /// The next of these calls, before what it was told to answer otherwise.
+    pub fn answers_once(&self, call: &'static str, status: u16, answer: Value) {
+        let mut answers = self.shared.answers.lock().unwrap();
+        answers.insert(0, Told::new(call, status, answer, true));
     }
 
     /// The bodies of these calls, the last one first.
@@ -101,12 +140,7 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>) {
                 let body = request.into_body().collect().await.unwrap().to_bytes();
                 let body = serde_json::from_slice(&body).unwrap_or_default();
                 shared.asked.lock().unwrap().push((head.clone(), body));
-                let answers = shared.answers.lock().unwrap();
-                let known = answers.iter().find(|(call, ..)| head.starts_with(call));
-                let (status, answer) = known.map_or_else(
-                    || (404, json!({"detail": "nothing is there"})),
-                    |(_, status, answer)| (*status, answer.clone()),
-                );
+                let (status, answer) = shared.answer(&head);
                 let mut response = Response::new(Full::new(Bytes::from(answer.to_string())));
                 *response.status_mut() = StatusCode::from_u16(status).unwrap();
                 Ok::<_, Infallible>(response)
@@ -134,6 +168,7 @@ pub async fn get(host: &Host, path: &str) -> (StatusCode, Value) {
 /// As the archiver would: out of the ledger, into file 7.
 pub async fn move_to(host: &Host, archive: &Archive, decision: &Value) {
     let outcome = &decision["outcome"];
+    let stream_id = host.site.query("SELECT stream_id FROM decisions").await;
     let time = |ms: &Value| {
         let ms = ms.as_i64().unwrap();
         jiff::Timestamp::from_millisecond(ms).unwrap().to_string()
@@ -145,7 +180,7 @@ pub async fn move_to(host: &Host, archive: &Archive, decision: &Value) {
         "label": "high", "label_name": outcome["label"], "reasons": outcome["reasons"],
         "output": null, "oracles": outcome["oracles"], "threshold": decision["threshold"],
         "inference_us": 1.5, "flow_digest": decision["flow_digest"], "settings_digest": null,
-        "stream_id": "1-1", "attributes": decision["attributes"], "deliveries": null,
+        "stream_id": stream_id[0][0], "attributes": decision["attributes"], "deliveries": null,
         "body_hash": decision["body_hash"], "body": decision["body"], "erased_at": null,
     });
     archive.answers("GET /entries/transactions/7/", 200, entry);

@@ -244,3 +244,37 @@ async fn a_cold_file_is_written_anew_by_the_archive() {
     let what = json!({ "flow": "transactions", "id": id, "file": 7 });
     assert_eq!(archive.asked("POST /erase"), [what.clone(), what]);
 }
+
+/// What only the cold tier knows: by which id the stream still has the entry.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_in_the_stream_is_not_left_because_nobody_told_of_it() {
+    let archive = Archive::start().await;
+    let site = site(Ground::servers().await, "10ms");
+    let site = site.with_flow("remember = \"10m\"", "remember = \"0s\"");
+    let host = Host::start_in(site, &archive.env()).await;
+    host.accepted(&told_to(1, "high")).await;
+    host.until_kept(1).await;
+    host.settled().await;
+    let id = id(1);
+    let decision = host.get(&format!("/decisions/transactions/{id}")).await;
+    move_to(&host, &archive, &decision).await;
+    let away = json!({"detail": "the bucket is away"});
+    let anew = "transactions/day=2025-12-25/8.parquet";
+    archive.answers("POST /erase", 200, json!({ "files": [anew] }));
+    for _ in 0..2 {
+        archive.answers_once("GET /entries", 503, away.clone());
+    }
+    let said = fails(&host, &["erase", "transactions", &id]);
+    for part in [
+        "the stream may have a copy still",
+        "the bucket is away",
+        &format!("erased so far: the cold file {anew}"),
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    archive.answers_once("GET /entries", 503, away);
+    let said = host.cli(&["erase", "transactions", &id]);
+    let expected =
+        format!("erased of transactions {id}: 1 copy in the stream, the cold file {anew}\n");
+    assert_eq!(said, expected);
+}
