@@ -34,8 +34,6 @@ pub struct Answer {
     #[serde(default)]
     pub scanned: Scanned,
     #[serde(default)]
-    pub cached: bool,
-    #[serde(default)]
     pub elapsed_ms: f64,
     #[serde(default)]
     pub plan: Option<String>,
