@@ -76,7 +76,6 @@ struct Plan {
 #[derive(Deserialize)]
 struct Nothing {}
 
-/// `file` may be told; the ledger knows better.
 #[derive(Deserialize)]
 struct Erase {
     flow: String,
@@ -120,11 +119,19 @@ impl Service {
                 Ok(erase) => self.erase(erase).await,
                 Err(refusal) => refusal,
             },
+            ["forget"] if post => match body(request).await {
+                Ok(Nothing {}) => {
+                    self.engine.forget();
+                    json(StatusCode::OK, &json!({}))
+                }
+                Err(refusal) => refusal,
+            },
             ["entries", flow, file, id] if get => match file.parse() {
                 Ok(file) => self.entry(&decoded(flow), file, &decoded(id)).await,
                 Err(_) => problem(StatusCode::NOT_FOUND, "a file has a number"),
             },
-            ["healthz" | "readyz" | "metrics" | "query" | "plan" | "run" | "erase"] => problem(
+            ["healthz" | "readyz" | "metrics"]
+            | ["query" | "plan" | "run" | "erase" | "forget"] => problem(
                 StatusCode::METHOD_NOT_ALLOWED,
                 "another method is answered here",
             ),

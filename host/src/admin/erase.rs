@@ -1,4 +1,5 @@
 use serde_json::json;
+use tracing::warn;
 
 use super::audit::{Told, audited};
 use super::guard::Caller;
@@ -39,15 +40,18 @@ async fn erase_everywhere(admin: &Admin, what: &Erase) -> Result<Erased, Error> 
         deliveries: of_ledger.deliveries,
         files: Vec::new(),
         erased_at: of_ledger.erased_at.and_then(timestamp),
+        left: None,
     };
     if let Some(file) = of_ledger.file {
-        let rewritten = admin.archive.erase(flow, id, file).await;
+        let rewritten = admin.archive.erase(flow, id).await;
         let left = || format!("it is in cold file {file} still");
         erased.files = rewritten
             .map_err(|cause| half(left(), &erased, cause))?
             .files;
     } else if of_ledger == ledger::Erased::default() && copies == 0 {
         must_be_known(admin, &partition, id).await?;
+    } else if erased.erased_at.is_some() {
+        erased.left = forget(admin, flow).await;
     }
     if unseen.is_some() {
         // The archive did not say by which id the log has it, and answers by now.
@@ -59,6 +63,20 @@ async fn erase_everywhere(admin: &Admin, what: &Erase) -> Result<Erased, Error> 
         erased.copies += erase_in_log(admin, &partition, id, &entries).await?;
     }
     Ok(erased)
+}
+
+/// Answers of the archive get old by themselves: one that is away is no reason
+/// to fail. What is left then.
+async fn forget(admin: &Admin, flow: &str) -> Option<String> {
+    if !admin.archive.is_configured() {
+        return None;
+    }
+    let error = admin.archive.forget().await.err()?;
+    warn!(flow, %error, "answers that may quote an erased entry are not forgotten");
+    Some(format!(
+        "answers that floodgate-archive keeps may quote it for as long as the cache of their \
+         [[query]] says, or until it is erased again: {error}"
+    ))
 }
 
 fn half(left: String, erased: &Erased, cause: archive::Error) -> Error {

@@ -294,6 +294,9 @@ pub struct Erased {
     pub files: Vec<String>,
     /// When the decision in the ledger was erased, this time or before.
     pub erased_at: Option<Timestamp>,
+    /// What may quote it for a while yet, and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left: Option<String>,
 }
 
 impl Erased {

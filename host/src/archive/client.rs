@@ -165,9 +165,17 @@ impl Archive {
     }
 
     /// Takes the body of an entry out of the file that has it. May be repeated.
-    pub async fn erase(&self, flow: &str, id: &str, file: i64) -> Result<Erased, Error> {
-        let body = json!({ "flow": flow, "id": id, "file": file }).to_string();
+    pub async fn erase(&self, flow: &str, id: &str) -> Result<Erased, Error> {
+        let body = json!({ "flow": flow, "id": id }).to_string();
         self.post("/erase", body.into_bytes(), REWRITE).await
+    }
+
+    /// Has it drop the answers that it keeps; what is erased from a file is not
+    /// in them anyway.
+    pub async fn forget(&self) -> Result<(), Error> {
+        let body = Bytes::from_static(b"{}");
+        let answer = self.call(Method::POST, "/forget", body, SOON).await;
+        answer.map(|_| ())
     }
 
     async fn post<T: DeserializeOwned>(

@@ -241,8 +241,29 @@ async fn a_cold_file_is_written_anew_by_the_archive() {
     let said = host.cli(&["erase", "transactions", &id]);
     let expected = format!("erased of transactions {id}: the cold file {anew}\n");
     assert_eq!(said, expected);
-    let what = json!({ "flow": "transactions", "id": id, "file": 7 });
+    let what = json!({ "flow": "transactions", "id": id });
     assert_eq!(archive.asked("POST /erase"), [what.clone(), what]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_archive_forgets_its_answers_where_only_the_ledger_had_the_body() {
+    let archive = Archive::start().await;
+    let host = Host::start_in(site(Ground::embedded().await, "10ms"), &archive.env()).await;
+    host.accepted(&told_to(1, "high")).await;
+    host.until_kept(1).await;
+    host.settled().await;
+    let id = id(1);
+    archive.answers("POST /forget", 503, json!({"detail": "it is just going away"}));
+    let said = host.cli(&["erase", "transactions", &id]);
+    let (erased, left) = said.split_once('\n').unwrap();
+    assert!(erased.ends_with("its decision, 1 copy in the stream"), "{said}");
+    assert!(left.starts_with("left: answers that floodgate-archive keeps"), "{said}");
+    assert!(left.contains("it is just going away"), "{said}");
+    archive.answers("POST /forget", 200, json!({}));
+    let said = host.cli(&["erase", "transactions", &id]);
+    assert_eq!(said, format!("erased of transactions {id}: nothing\n"));
+    assert_eq!(archive.asked("POST /forget"), [json!({}), json!({})]);
+    assert!(archive.asked("POST /erase").is_empty());
 }
 
 /// What only the cold tier knows: by which id the stream still has the entry.

@@ -148,7 +148,7 @@ async fn the_service_answers_moves_and_stops() {
         .call("GET", &format!("/entries/events/{file}/none"), None)
         .await;
     assert_eq!(status, StatusCode::NOT_FOUND);
-    let erase = json!({"flow": "events", "id": "e-1-1", "file": file});
+    let erase = json!({"flow": "events", "id": "e-1-1"});
     let (status, erased) = service.call("POST", "/erase", Some(erase.clone())).await;
     assert_eq!(
         (status, erased["files"].as_array().unwrap().len()),
@@ -236,6 +236,31 @@ async fn what_is_wrong_is_said_as_a_problem() {
         StatusCode::METHOD_NOT_ALLOWED
     );
     assert!(service.stop());
+}
+
+/// The host erases in the ledger, and then says so.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_answer_that_is_kept_does_not_quote_what_was_erased() {
+    let rig = Rig::embedded();
+    rig.keep("events", &events()[..1]).await;
+    let service = Service::start(&rig, &[]);
+    let asked = async || {
+        let body = query("SELECT body FROM events");
+        let (status, answer) = service.call("POST", "/query", body).await;
+        assert_eq!(status, StatusCode::OK, "{answer}");
+        let body = answer["rows"][0][0].as_str().unwrap_or_default();
+        (body.contains("e-1-0"), answer["cached"].clone())
+    };
+    assert_eq!(asked().await, (true, json!(false)));
+    rig.run("UPDATE decisions SET body = 'null', erased_at = 1").await;
+    assert_eq!(asked().await, (true, json!(true)), "it is not computed anew");
+    let (status, said) = service.call("POST", "/forget", Some(json!({}))).await;
+    assert_eq!((status, said), (StatusCode::OK, json!({})));
+    assert_eq!(asked().await, (false, json!(false)));
+    assert_eq!(
+        service.call("GET", "/forget", None).await.0,
+        StatusCode::METHOD_NOT_ALLOWED
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
