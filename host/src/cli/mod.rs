@@ -37,7 +37,7 @@ use std::process::ExitCode;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use self::client::{Client, segment};
-use self::out::{JsonOption, note};
+use self::out::{JsonOption, harmless, note};
 
 /// A WebAssembly-plugin host with a Redis Streams backbone.
 ///
@@ -165,7 +165,7 @@ pub fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            note(format_args!("error: {error:#}"));
+            note(harmless(&format!("error: {error:#}")));
             ExitCode::FAILURE
         }
     }

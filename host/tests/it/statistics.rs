@@ -68,12 +68,26 @@ async fn a_person_asks_with_sql_and_is_answered_in_each_form() {
     assert_eq!(json, json!([{"hour": "2026-01-01T00:00:00Z", "n": 7}]));
     let csv = host.cli(&["query", "transactions", sql, "--csv"]);
     assert_eq!(csv, "hour,n\n2026-01-01T00:00:00Z,7\n");
+    // Whoever writes it into a file has what was stored, also what a terminal obeys.
+    let body = "red \u{1b}[31m, del \u{7f}, bell \u{7}, C1 \u{9b}2J";
+    let columns = json!([{"name": "body", "type": "text"}]);
+    let stored = json!({"columns": columns, "rows": [[body]]});
+    archive.answers_once("POST /query", 200, stored.clone());
+    let csv = host.cli(&["query", "transactions", sql, "--csv"]);
+    assert_eq!(csv, format!("body\n\"{body}\"\n"));
+    archive.answers_once("POST /query", 200, stored);
+    let json = host.cli(&["query", "transactions", sql, "--json"]);
+    assert!(json.contains('\u{7f}'), "{json}");
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json, json!([{ "body": body }]));
     let explained = host.cli(&["query", "transactions", sql, "--explain"]);
     assert!(explained.contains("Scan") && explained.contains("4 rows of the ledger"));
-    archive.answers("POST /query", 400, json!({"detail": "no column m"}));
+    let refused = json!({"detail": "no column m\u{1b}[2J"});
+    archive.answers("POST /query", 400, refused);
     let output = host.try_cli(&["query", "transactions", "SELECT m FROM transactions"]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("no column m"));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("no column m\\u{1b}[2J"), "{said}");
     let output = host.try_cli(&["query", "transactions", sql, "--param", "from"]);
     assert_eq!(output.status.code(), Some(2));
     let skipped = json!([{"file": "a.parquet", "why": "cut short"}]);
