@@ -170,6 +170,7 @@ async fn keys_rates_and_methods_are_those_of_the_flow() {
     let (key, line) = crate::ingest::keys::new_key("shop", &[]);
     let answer = get(&front, "/stats/n?from=2026-01-01").await;
     assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
+    assert!(!answer.detail().contains("queued"), "{answer:?}");
     assert!(asked.lock().unwrap().is_empty());
     front.keys.store(Arc::new(KeyRing::parse(&line).unwrap()));
     let mut with_key = request("GET", "/stats/n?from=2026-01-01");
