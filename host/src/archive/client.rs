@@ -11,6 +11,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use super::wire::Plan;
 use super::{Answer, Entry, Erased, Pass, Query};
 use crate::http_client::{HttpClient, http_client, with_causes};
 use crate::settings::ArchiveSettings;
@@ -21,7 +22,7 @@ const LARGEST_ANSWER: usize = 65 << 20;
 /// How long it may take to say something that it has at hand.
 const SOON: Duration = Duration::from_secs(2);
 
-/// How long finding one entry may take: that is a look into one file.
+/// How long finding one entry may take, that is a look into one file, or a plan.
 const LOOK: Duration = Duration::from_secs(10);
 
 /// How long one file may take to be written anew.
@@ -142,6 +143,16 @@ impl Archive {
         let patience = Duration::from_millis(query.timeout_ms) + GRACE;
         let body = serde_json::to_vec(query).unwrap_or_default();
         self.post("/query", body, patience).await
+    }
+
+    /// Whether SQL could be answered.
+    ///
+    /// # Errors
+    /// As [`Self::query`].
+    pub(super) async fn plan(&self, plan: &Plan<'_>) -> Result<(), Error> {
+        let body = serde_json::to_vec(plan).unwrap_or_default();
+        let answer = self.call(Method::POST, "/plan", body.into(), LOOK).await;
+        answer.map(|_| ())
     }
 
     /// An entry in a file of its; `None` where that does not have it.

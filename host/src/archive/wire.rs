@@ -22,6 +22,14 @@ pub struct Query<'q> {
     pub explain: bool,
 }
 
+/// `POST /plan`: SQL that is looked at, and not run.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Plan<'q> {
+    pub flow: &'q str,
+    pub sql: &'q str,
+    pub parameters: &'q BTreeMap<String, Typed>,
+}
+
 /// What a query found.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Answer {

@@ -93,6 +93,7 @@ impl Archive {
         };
         archive.answers("GET /readyz", 200, json!({"ledger": "postgres"}));
         archive.answers("POST /run", 200, json!({"moved": []}));
+        archive.answers("POST /plan", 200, json!({}));
         let found = json!({
             "columns": [{"name": "hour", "type": "time"}, {"name": "n", "type": "integer"}],
             "rows": [["2026-01-01T00:00:00Z", 7]],

@@ -51,6 +51,38 @@ async fn a_path_answers_by_its_sql_which_is_read_again_when_it_changes() {
     );
 }
 
+#[tokio::test]
+async fn sql_that_fits_no_table_is_told_before_anybody_asks() {
+    let archive = Archive::start().await;
+    archive.answers("POST /plan", 400, json!({"detail": "no column n"}));
+    let site = site(Ground::embedded().await, QUERY);
+    let host = Host::start_in(site, &archive.env()).await;
+    let told = async |what: &str| {
+        eventually(DEADLINE, what, async || {
+            let log = host.floodgate.stderr();
+            let mut lines = log.lines();
+            lines.any(|line| {
+                let parts = ["\"transactions\"", "\"/stats/hours\"", what];
+                parts.iter().all(|part| line.contains(part))
+            })
+        })
+        .await;
+    };
+    told("no column n").await;
+    let plan = archive.asked("POST /plan").into_iter();
+    let mut plans = plan.filter(|plan| plan["sql"] == SQL);
+    let from = json!({"type": "date", "value": "2026-01-31"});
+    let plan = json!({"flow": "transactions", "sql": SQL, "parameters": {"from": from}});
+    assert_eq!((plans.next(), plans.next()), (Some(plan), None));
+    let (status, _) = get(&host, "/stats/hours?from=2026-01-01").await;
+    assert_eq!(status, StatusCode::OK, "nothing is refused for it");
+    archive.answers("POST /plan", 400, json!({"detail": "no column m"}));
+    let other = SQL.replace("n FROM", "m FROM");
+    std::fs::write(host.site.flows.path().join("stats/hours.sql"), &other).unwrap();
+    told("no column m").await;
+    assert!(archive.asked("POST /plan").iter().any(|plan| plan["sql"] == *other));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_person_asks_with_sql_and_is_answered_in_each_form() {
     let archive = Archive::start().await;
