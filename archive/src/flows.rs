@@ -1,11 +1,21 @@
 //! What the archive needs of the flow files. The host checks them; here they
-//! are taken as they are, so that a file the host refuses stops nothing.
+//! are taken as they are, and one that cannot be stops no other flow.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tracing::error;
+
+/// The flow files of a directory.
+#[derive(Debug, Default)]
+pub struct Flows {
+    /// In the order of their names.
+    pub flows: Vec<Flow>,
+    /// Files that cannot be read or understood, and why.
+    pub broken: Vec<Error>,
+}
 
 /// One flow, as far as the archive knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,11 +75,35 @@ struct ColumnTable {
     kind: Kind,
 }
 
-/// Reads every `*.toml` of a directory, in the order of their names.
+/// Reads every `*.toml` of a directory. A broken one is left out, and logged.
 ///
 /// # Errors
-/// Where the directory or any file cannot be read or understood.
-pub fn load(dir: &Path) -> Result<Vec<Flow>, Error> {
+/// Where the directory cannot be read.
+pub fn load(dir: &Path) -> Result<Flows, Error> {
+    let mut flows = Flows::default();
+    for path in files(dir)? {
+        match read(&path) {
+            Ok(flow) => flows.flows.push(flow),
+            Err(broken) => {
+                error!(error = %broken, "flow file left out");
+                flows.broken.push(broken);
+            }
+        }
+    }
+    Ok(flows)
+}
+
+/// The flow of this name, where there is one; no other file is read.
+///
+/// # Errors
+/// Where the directory or its file cannot be read or understood.
+pub fn find(dir: &Path, name: &str) -> Result<Option<Flow>, Error> {
+    let mut files = files(dir)?.into_iter();
+    let file = files.find(|file| name_of(file) == name);
+    file.map(|file| read(&file)).transpose()
+}
+
+fn files(dir: &Path) -> Result<Vec<PathBuf>, Error> {
     let unreadable = |cause| Error::Directory {
         dir: dir.to_owned(),
         cause,
@@ -82,7 +116,12 @@ pub fn load(dir: &Path) -> Result<Vec<Flow>, Error> {
             .is_some_and(|extension| extension == "toml")
     });
     paths.sort();
-    paths.iter().map(|path| read(path)).collect()
+    Ok(paths)
+}
+
+fn name_of(file: &Path) -> String {
+    let name = file.file_stem().unwrap_or_default();
+    name.to_string_lossy().into_owned()
 }
 
 fn read(path: &Path) -> Result<Flow, Error> {
@@ -95,11 +134,7 @@ fn read(path: &Path) -> Result<Flow, Error> {
     let hot = file.keep.hot.map(|hot| humantime::parse_duration(&hot));
     let columns = file.keep.columns.into_iter();
     Ok(Flow {
-        name: path
-            .file_stem()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned(),
+        name: name_of(path),
         hot: hot
             .transpose()
             .map_err(|error| wrong(format!("keep.hot: {error}")))?,
@@ -111,4 +146,40 @@ fn read(path: &Path) -> Result<Flow, Error> {
             })
             .collect(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broken_file_is_named_and_the_others_are_there() {
+        let dir = tempfile::tempdir().unwrap();
+        for (file, text) in [
+            ("a.toml", "[keep]\nhot = \"1d\""),
+            ("b.toml", "[keep"),
+            ("c.toml", "[keep]\nhot = \"a while\""),
+            ("d.toml", ""),
+            ("e.sql", "SELECT"),
+        ] {
+            std::fs::write(dir.path().join(file), text).unwrap();
+        }
+        let Flows { flows, broken } = load(dir.path()).unwrap();
+        let names: Vec<&str> = flows.iter().map(|flow| &*flow.name).collect();
+        assert_eq!(names, ["a", "d"]);
+        let broken: Vec<String> = broken.iter().map(ToString::to_string).collect();
+        assert_eq!(broken.len(), 2);
+        assert!(broken[0].contains("b.toml"), "{broken:?}");
+        assert!(
+            broken[1].contains("c.toml") && broken[1].contains("keep.hot"),
+            "{broken:?}"
+        );
+        let found = find(dir.path(), "d").unwrap();
+        assert_eq!(found.as_ref(), flows.last());
+        assert_eq!(find(dir.path(), "nobody").unwrap(), None);
+        let error = find(dir.path(), "b").unwrap_err().to_string();
+        assert_eq!(error, broken[0]);
+        let nowhere = dir.path().join("nowhere");
+        assert!(matches!(load(&nowhere), Err(Error::Directory { .. })));
+    }
 }

@@ -6,7 +6,7 @@ use anyhow::Context;
 use clap::Args;
 use jiff::Timestamp;
 
-use crate::flows;
+use crate::flows::{self, Flows};
 use crate::moving::{Mover, Report};
 use crate::settings::PlaceSettings;
 
@@ -69,12 +69,15 @@ impl Trial {
 impl Run {
     /// Fails where there were problems, too.
     pub async fn run(self) -> anyhow::Result<ExitCode> {
-        let flows = flows::load(&self.places.flows)?;
+        let Flows { flows, broken } = flows::load(&self.places.flows)?;
         #[cfg_attr(not(debug_assertions), expect(unused_mut, reason = "tests change it"))]
         let mut mover = Mover::new(self.places.ledger()?, self.places.store()?);
         #[cfg(debug_assertions)]
         self.trial.change(&mut mover);
-        let report = mover.run(&flows, Timestamp::now()).await?;
+        let mut report = mover.run(&flows, Timestamp::now()).await?;
+        // Nobody overlooks that a flow was not moved at all.
+        let broken = broken.iter().map(ToString::to_string);
+        report.problems.extend(broken);
         let text = match self.json {
             true => serde_json::to_string_pretty(&report)?,
             false => in_words(&report),

@@ -208,11 +208,10 @@ impl Engine {
 
     /// Read anew: what a person writes into a flow file shows at once.
     async fn flow(&self, name: &str) -> Result<Flow, Error> {
-        let dir = self.0.flows.clone();
-        let flows = tokio::task::spawn_blocking(move || flows::load(&dir)).await;
-        let flows = flows.map_err(|error| Error::Internal(format!("read flow files: {error}")))?;
-        let mut flows = flows.map_err(Arc::new)?.into_iter();
-        let flow = flows.find(|flow| flow.name == name);
+        let (dir, wanted) = (self.0.flows.clone(), name.to_owned());
+        let flow = tokio::task::spawn_blocking(move || flows::find(&dir, &wanted)).await;
+        let flow = flow.map_err(|error| Error::Internal(format!("read flow file: {error}")))?;
+        let flow = flow.map_err(Arc::new)?;
         let mut flow = flow.ok_or_else(|| Error::NoFlow(name.to_owned()))?;
         // The host refuses such names; a table cannot have a column twice.
         let base = columns::base();

@@ -10,11 +10,12 @@ use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use tracing::warn;
 
 use super::Metrics;
 use super::problem::{Body, in_parts, json, problem, refused, whole};
 use crate::cold::{self, Store};
-use crate::flows::{self, Flow};
+use crate::flows::{self, Column, Flows};
 use crate::ledger::{self, Ledger};
 use crate::moving::{self, Mover};
 use crate::query::{Answer, Engine, Parameters, Question};
@@ -75,7 +76,6 @@ struct Plan {
 #[derive(Deserialize)]
 struct Nothing {}
 
-/// `file` may be told; the ledger knows better.
 #[derive(Deserialize)]
 struct Erase {
     flow: String,
@@ -104,7 +104,9 @@ impl Service {
         let get = request.method() == Method::GET;
         let post = request.method() == Method::POST;
         match segments[..] {
-            ["healthz"] if get => self.health().await,
+            // The one for whoever looks; the other one for a host, which finds out
+            // whether it is let in.
+            ["healthz" | "readyz"] if get => self.health().await,
             ["metrics"] if get => {
                 let text = self.metrics.render();
                 whole(StatusCode::OK, "text/plain; version=0.0.4", text)
@@ -125,11 +127,19 @@ impl Service {
                 Ok(erase) => self.erase(erase).await,
                 Err(refusal) => refusal,
             },
+            ["forget"] if post => match body(request).await {
+                Ok(Nothing {}) => {
+                    self.engine.forget();
+                    json(StatusCode::OK, &json!({}))
+                }
+                Err(refusal) => refusal,
+            },
             ["entries", flow, file, id] if get => match file.parse() {
                 Ok(file) => self.entry(&decoded(flow), file, &decoded(id)).await,
                 Err(_) => problem(StatusCode::NOT_FOUND, "a file has a number"),
             },
-            ["healthz" | "metrics" | "query" | "plan" | "run" | "erase"] => problem(
+            ["healthz" | "readyz" | "metrics"]
+            | ["query" | "plan" | "run" | "erase" | "forget"] => problem(
                 StatusCode::METHOD_NOT_ALLOWED,
                 "another method is answered here",
             ),
@@ -189,27 +199,29 @@ impl Service {
 
     /// Goes on where the caller does not wait for its end.
     async fn run(&self) -> Response<Body> {
-        let flows = match self.flows().await {
-            Ok(flows) => flows,
+        let dir = self.flows.clone();
+        let Flows { flows, broken } = match read(move || flows::load(&dir)).await {
+            Ok(Ok(flows)) => flows,
+            Ok(Err(error)) => return failed(&error),
             Err(refusal) => return refusal,
         };
         let mover = self.mover.clone();
         let pass = tokio::spawn(async move { mover.run(&flows, Timestamp::now()).await });
         match pass.await {
-            Ok(Ok(report)) => json(StatusCode::OK, &report),
+            Ok(Ok(mut report)) => {
+                report.problems.extend(broken.iter().map(ToString::to_string));
+                json(StatusCode::OK, &report)
+            }
             Ok(Err(error)) => not_moved(&error),
-            Err(error) => problem(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
+            Err(error) => failed(&error),
         }
     }
 
     async fn erase(&self, erase: Erase) -> Response<Body> {
-        let flows = match self.flows().await {
-            Ok(flows) => flows,
+        let columns = match self.columns(&erase.flow).await {
+            Ok(columns) => columns,
             Err(refusal) => return refusal,
         };
-        // The flow may be gone, and what it kept is not.
-        let flow = flows.into_iter().find(|flow| flow.name == erase.flow);
-        let columns = flow.map(|flow| flow.columns).unwrap_or_default();
         let mover = self.mover.clone();
         let erased = tokio::spawn(async move {
             mover
@@ -222,18 +234,21 @@ impl Service {
                 json(StatusCode::OK, &json!({ "files": files }))
             }
             Ok(Err(error)) => not_moved(&error),
-            Err(error) => problem(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
+            Err(error) => failed(&error),
         }
     }
 
-    async fn flows(&self) -> Result<Vec<Flow>, Response<Body>> {
-        let dir = self.flows.clone();
-        let failed = |error: &dyn std::fmt::Display| {
-            problem(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string())
-        };
-        match tokio::task::spawn_blocking(move || flows::load(&dir)).await {
-            Ok(flows) => flows.map_err(|error| failed(&error)),
-            Err(error) => Err(failed(&error)),
+    /// None of a flow that is gone, or whose file is broken: what it kept is
+    /// there all the same, and is read without them.
+    async fn columns(&self, flow: &str) -> Result<Vec<Column>, Response<Body>> {
+        let (dir, name) = (self.flows.clone(), flow.to_owned());
+        match read(move || flows::find(&dir, &name)).await? {
+            Ok(flow) => Ok(flow.map(|flow| flow.columns).unwrap_or_default()),
+            Err(error @ flows::Error::Directory { .. }) => Err(failed(&error)),
+            Err(error) => {
+                warn!(flow, %error, "an entry is erased without the columns of its flow");
+                Ok(Vec::new())
+            }
         }
     }
 
@@ -263,6 +278,17 @@ fn answered(answer: Arc<Answer>, cached: bool) -> Response<Body> {
         }
         Err(error) => problem(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
     }
+}
+
+async fn read<T: Send + 'static>(
+    files: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Response<Body>> {
+    let read = tokio::task::spawn_blocking(files).await;
+    read.map_err(|error| failed(&error))
+}
+
+fn failed(error: &dyn std::fmt::Display) -> Response<Body> {
+    problem(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string())
 }
 
 fn not_moved(error: &moving::Error) -> Response<Body> {

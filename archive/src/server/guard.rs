@@ -157,6 +157,7 @@ mod tests {
         assert_eq!(get("/metrics", &[right]), Ok(()));
         assert_eq!(get("/healthz", &[]), Ok(()));
         assert_eq!(get("/metrics", &[]), Err(Refusal::NoToken));
+        assert_eq!(get("/readyz", &[]), Err(Refusal::NoToken));
         let wrong = ("authorization", "Bearer 0123456789abcdeg");
         assert_eq!(get("/metrics", &[wrong]), Err(Refusal::WrongToken));
     }

@@ -21,6 +21,7 @@ on_each_ledger! {
     a_sealed_file_that_is_cut_short_keeps_its_rows_in_the_ledger
     whoever_was_taken_for_dead_does_not_seal
     a_file_of_nobody_is_no_reason_to_stop
+    a_broken_flow_file_is_a_problem_and_stops_no_other_flow
 }
 
 async fn run(mover: &Mover) -> Report {
@@ -248,4 +249,16 @@ async fn a_ledger_that_is_away_says_so() {
     );
     let nothing = ledger::Embedded::new(directory.path());
     assert!(matches!(nothing.ping().await, Err(ledger::Error::Away(_))));
+}
+
+async fn a_broken_flow_file_is_a_problem_and_stops_no_other_flow(rig: Rig) {
+    rig.insert(&Entry::of_day("2026-01-02", 3)).await;
+    fs::write(rig.path("flows").join("broken.toml"), "[keep").unwrap();
+    let output = rig.archiver(&[]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["moved"][0]["rows"], 3, "{report}");
+    let problem = report["problems"][0].as_str().unwrap();
+    assert!(problem.contains("broken.toml"), "{problem}");
+    assert_eq!(rig.hot_ids().await, Vec::<String>::new());
 }

@@ -1,11 +1,12 @@
 use serde_json::json;
+use tracing::warn;
 
 use super::audit::{Told, audited};
 use super::guard::Caller;
 use super::pending::timestamp;
 use super::types::{Erase, Erased};
 use super::{Admin, Error};
-use crate::archive::{FindError, find};
+use crate::archive::{self, FindError, find};
 use crate::backbone::{Partition, StreamId, Trace};
 use crate::flow::{Flow, FlowName};
 use crate::ledger::{self, DeadFilter};
@@ -25,15 +26,10 @@ pub(super) async fn erase(admin: &Admin, by: &Caller, what: &Erase) -> Result<Er
 
 async fn erase_everywhere(admin: &Admin, what: &Erase) -> Result<Erased, Error> {
     let Erase { flow, id } = what;
-    let partition = partition(admin, flow, id).await?;
-    let entries = stream_ids(admin, &partition, id).await?;
-    let copies = admin.backbone.erase(&partition, id, &entries).await?;
-    let copies = copies.ok_or_else(|| {
-        Error::Conflict(format!(
-            "flow {flow} is not done with {id}: erase it once it is settled; floodgate why {flow} \
-             {id} says what it waits for"
-        ))
-    })?;
+    let (partition, id) = place(admin, flow, id).await?;
+    let id = &id;
+    let Known { entries, unseen } = stream_ids(admin, &partition, id).await?;
+    let copies = erase_in_log(admin, &partition, id, &entries).await?;
     let of_ledger = admin.ledger.erase(&partition.flow, id).await?;
     let mut erased = Erased {
         flow: flow.clone(),
@@ -44,52 +40,105 @@ async fn erase_everywhere(admin: &Admin, what: &Erase) -> Result<Erased, Error> 
         deliveries: of_ledger.deliveries,
         files: Vec::new(),
         erased_at: of_ledger.erased_at.and_then(timestamp),
+        left: None,
     };
     if let Some(file) = of_ledger.file {
-        let rewritten = admin.archive.erase(flow, id, file).await;
-        let rewritten = rewritten.map_err(|cause| Error::HalfErased {
-            file,
-            so_far: erased.touched().join(", "),
-            cause,
-        })?;
-        erased.files = rewritten.files;
+        let rewritten = admin.archive.erase(flow, id).await;
+        let left = || format!("it is in cold file {file} still");
+        erased.files = rewritten
+            .map_err(|cause| half(left(), &erased, cause))?
+            .files;
     } else if of_ledger == ledger::Erased::default() && copies == 0 {
         must_be_known(admin, &partition, id).await?;
+    } else if erased.erased_at.is_some() {
+        erased.left = forget(admin, flow).await;
+    }
+    if unseen.is_some() {
+        // The archive did not say by which id the log has it, and answers by now.
+        let Known { entries, unseen } = stream_ids(admin, &partition, id).await?;
+        if let Some(cause) = unseen {
+            let left = "the stream may have a copy still".to_owned();
+            return Err(half(left, &erased, cause));
+        }
+        erased.copies += erase_in_log(admin, &partition, id, &entries).await?;
     }
     Ok(erased)
 }
 
-/// Also of a flow whose file was removed since.
-async fn partition(admin: &Admin, flow: &str, id: &str) -> Result<Partition, Error> {
-    let in_force = admin.flow(flow);
-    let index = match in_force {
-        Ok(flow) => flow.stream.partition_of(id),
+/// Answers of the archive get old by themselves: one that is away is no reason
+/// to fail. What is left then.
+async fn forget(admin: &Admin, flow: &str) -> Option<String> {
+    if !admin.archive.is_configured() {
+        return None;
+    }
+    let error = admin.archive.forget().await.err()?;
+    warn!(flow, %error, "answers that may quote an erased entry are not forgotten");
+    Some(format!(
+        "answers that floodgate-archive keeps may quote it for as long as the cache of their \
+         [[query]] says, or until it is erased again: {error}"
+    ))
+}
+
+fn half(left: String, erased: &Erased, cause: archive::Error) -> Error {
+    let so_far = erased.touched().join(", ");
+    Error::HalfErased {
+        left,
+        so_far,
+        cause,
+    }
+}
+
+async fn erase_in_log(
+    admin: &Admin,
+    partition: &Partition,
+    id: &str,
+    entries: &[StreamId],
+) -> Result<u64, Error> {
+    let copies = admin.backbone.erase(partition, id, entries).await?;
+    copies.ok_or_else(|| {
+        let flow = &partition.flow;
+        Error::Conflict(format!(
+            "flow {flow} is not done with {id}: erase it once it is settled; floodgate why {flow} \
+             {id} says what it waits for"
+        ))
+    })
+}
+
+/// The partition of an entry, and its id as the flow normalises it. Also of a
+/// flow whose file was removed since.
+async fn place(admin: &Admin, flow: &str, id: &str) -> Result<(Partition, String), Error> {
+    let place = |flow: &Flow| {
+        let id = flow.admit.normal_id(id).into_owned();
+        (flow.stream.partition_of(&id), id)
+    };
+    let (index, id) = match admin.flow(flow) {
+        Ok(flow) => place(&flow),
         Err(unknown) => {
             let accepted = admin.ledger.accepted_flows().await?;
             let source = accepted.into_iter().find(|(name, _)| name == flow);
             let (name, source) = source.ok_or(unknown)?;
             // One that this version does not understand any more had one
             // partition, as far as anybody knows.
-            Flow::of_source(&name, &source).map_or(0, |flow| flow.stream.partition_of(id))
+            Flow::of_source(&name, &source).map_or((0, id.to_owned()), |flow| place(&flow))
         }
     };
-    Ok(Partition {
-        flow: FlowName::new(flow),
-        index,
-    })
+    let flow = FlowName::new(flow);
+    Ok((Partition { flow, index }, id))
 }
 
-/// Those that the ledger knows it by: the log forgets ids.
-async fn stream_ids(
-    admin: &Admin,
-    partition: &Partition,
-    id: &str,
-) -> Result<Vec<StreamId>, Error> {
-    let found = match find(&*admin.ledger, &admin.archive, &partition.flow, id).await {
-        Ok(found) => found,
+/// By which ids the log may have an entry: it forgets those of its own.
+struct Known {
+    entries: Vec<StreamId>,
+    /// Why that of an entry that was moved is not among them.
+    unseen: Option<archive::Error>,
+}
+
+async fn stream_ids(admin: &Admin, partition: &Partition, id: &str) -> Result<Known, Error> {
+    let found = find(&*admin.ledger, &admin.archive, &partition.flow, id).await;
+    let (found, unseen) = match found {
+        Ok(found) => (found, None),
         Err(FindError::Ledger(error)) => return Err(error.into()),
-        // That is told when its file is to be written anew.
-        Err(FindError::Archive(_)) => None,
+        Err(FindError::Archive(error)) => (None, Some(error)),
     };
     let decided = found.and_then(|found| found.decision.stream_id.parse().ok());
     let filter = DeadFilter {
@@ -101,10 +150,9 @@ async fn stream_ids(
     let letters = admin.ledger.dead(&filter).await?;
     let of_partition = letters.into_iter().map(|buried| buried.letter);
     let dead = of_partition.filter(|letter| letter.partition == partition.index);
-    Ok(decided
-        .into_iter()
-        .chain(dead.map(|letter| letter.stream_id))
-        .collect())
+    let entries = decided.into_iter().chain(dead.map(|letter| letter.stream_id));
+    let entries = entries.collect();
+    Ok(Known { entries, unseen })
 }
 
 /// Nothing was there to erase, which is fine where it was not kept.

@@ -11,6 +11,9 @@ use crate::fresh::within;
 use crate::ingest::{HealthReport, Part};
 use crate::ledger::Ledger;
 
+/// With its remedy: the archive itself answers all who ask whether it is well.
+const OTHER_TOKEN: &str = "wants another token, see --archive-token-file";
+
 /// Whether the parts that Floodgate stands on answer.
 #[derive(Debug)]
 pub struct Health {
@@ -26,8 +29,9 @@ pub async fn health(backbone: &dyn Backbone, ledger: &dyn Ledger) -> Health {
     }
 }
 
-/// `ok`, `away` or `not configured`, where a flow has something for it to do.
-/// Nothing that is taken or decided waits for it, so all is well without it.
+/// `ok`, `away`, `not configured` or [`OTHER_TOKEN`], where a flow has something
+/// for it to do. Nothing that is taken or decided waits for it, so all is well
+/// without it.
 async fn archive_of(admin: &Admin) -> Option<&'static str> {
     if !admin.flows.borrow().all().any(|flow| flow.needs_archive()) {
         return None;
@@ -35,6 +39,7 @@ async fn archive_of(admin: &Admin) -> Option<&'static str> {
     match admin.archive.ping().await {
         Ok(()) => Some("ok"),
         Err(archive::Error::NotConfigured) => Some("not configured"),
+        Err(archive::Error::NotLetIn { .. }) => Some(OTHER_TOKEN),
         Err(archive::Error::Away { .. } | archive::Error::Refused { .. }) => Some("away"),
     }
 }

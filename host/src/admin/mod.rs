@@ -62,10 +62,10 @@ pub enum Error {
     /// It cannot be done as things are.
     #[error("{0}")]
     Conflict(String),
-    /// What the ledger and the log had is gone, and the cold tier has it still.
-    #[error("it is in cold file {file} still: {cause}; erased so far: {so_far}")]
+    /// The archive is needed for what is left.
+    #[error("{left}: {cause}; erased so far: {so_far}")]
     HalfErased {
-        file: i64,
+        left: String,
         so_far: String,
         cause: archive::Error,
     },

@@ -274,7 +274,6 @@ pub struct DeadDone {
 #[serde(deny_unknown_fields)]
 pub struct Erase {
     pub flow: String,
-    /// As the flow normalises it.
     pub id: String,
 }
 
@@ -282,6 +281,7 @@ pub struct Erase {
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Erased {
     pub flow: String,
+    /// As the flow normalises it.
     pub id: String,
     /// In the log: entries, and what was remembered of the decision.
     pub copies: u64,
@@ -294,6 +294,9 @@ pub struct Erased {
     pub files: Vec<String>,
     /// When the decision in the ledger was erased, this time or before.
     pub erased_at: Option<Timestamp>,
+    /// What may quote it for a while yet, and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left: Option<String>,
 }
 
 impl Erased {

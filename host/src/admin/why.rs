@@ -11,6 +11,7 @@ use crate::ledger::{DeadFilter, DeliveryState, KeptDelivery};
 /// counts more than the backbone's, which forgets.
 pub(super) async fn why(admin: &Admin, flow: &str, id: &str) -> Result<Why, Error> {
     let flow = admin.flow(flow)?;
+    let id = &*flow.admit.normal_id(id);
     if let Some(Found { decision, moved }) = admin.decision(&flow.name, id).await? {
         let request_id = request_id(&decision.listed.attributes);
         let outcome = decision.listed.outcome;

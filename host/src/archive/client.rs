@@ -11,6 +11,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use super::wire::Plan;
 use super::{Answer, Entry, Erased, Pass, Query};
 use crate::http_client::{HttpClient, http_client, with_causes};
 use crate::settings::ArchiveSettings;
@@ -21,7 +22,7 @@ const LARGEST_ANSWER: usize = 65 << 20;
 /// How long it may take to say something that it has at hand.
 const SOON: Duration = Duration::from_secs(2);
 
-/// How long finding one entry may take: that is a look into one file.
+/// How long finding one entry may take, that is a look into one file, or a plan.
 const LOOK: Duration = Duration::from_secs(10);
 
 /// How long one file may take to be written anew.
@@ -58,6 +59,12 @@ pub enum Error {
     /// Nobody knows whether it did what it was asked for; asking again is safe.
     #[error("floodgate-archive does not answer at {address}: {why}; start floodgate-archive serve")]
     Away { address: String, why: String },
+    /// It wants another token, or one at all.
+    #[error(
+        "floodgate-archive at {address} lets this Floodgate do nothing: {detail}; name the file of \
+         its token with --archive-token-file (FLOODGATE_ARCHIVE_TOKEN_FILE), which is read at the start"
+    )]
+    NotLetIn { address: String, detail: String },
     /// In its own words.
     #[error("floodgate-archive refused ({}): {detail}", .status.as_u16())]
     Refused { status: StatusCode, detail: String },
@@ -123,9 +130,9 @@ impl Archive {
         !matches!(**self.place.load(), Place::Nowhere)
     }
 
-    /// Whether it answers, and what it stands on does.
+    /// Whether it answers, what it stands on does, and it would do what is asked.
     pub async fn ping(&self) -> Result<(), Error> {
-        let answer = self.call(Method::GET, "/healthz", Bytes::new(), SOON).await;
+        let answer = self.call(Method::GET, "/readyz", Bytes::new(), SOON).await;
         answer.map(|_| ())
     }
 
@@ -136,6 +143,16 @@ impl Archive {
         let patience = Duration::from_millis(query.timeout_ms) + GRACE;
         let body = serde_json::to_vec(query).unwrap_or_default();
         self.post("/query", body, patience).await
+    }
+
+    /// Whether SQL could be answered.
+    ///
+    /// # Errors
+    /// As [`Self::query`].
+    pub(super) async fn plan(&self, plan: &Plan<'_>) -> Result<(), Error> {
+        let body = serde_json::to_vec(plan).unwrap_or_default();
+        let answer = self.call(Method::POST, "/plan", body.into(), LOOK).await;
+        answer.map(|_| ())
     }
 
     /// An entry in a file of its; `None` where that does not have it.
@@ -159,9 +176,17 @@ impl Archive {
     }
 
     /// Takes the body of an entry out of the file that has it. May be repeated.
-    pub async fn erase(&self, flow: &str, id: &str, file: i64) -> Result<Erased, Error> {
-        let body = json!({ "flow": flow, "id": id, "file": file }).to_string();
+    pub async fn erase(&self, flow: &str, id: &str) -> Result<Erased, Error> {
+        let body = json!({ "flow": flow, "id": id }).to_string();
         self.post("/erase", body.into_bytes(), REWRITE).await
+    }
+
+    /// Has it drop the answers that it keeps; what is erased from a file is not
+    /// in them anyway.
+    pub async fn forget(&self) -> Result<(), Error> {
+        let body = Bytes::from_static(b"{}");
+        let answer = self.call(Method::POST, "/forget", body, SOON).await;
+        answer.map(|_| ())
     }
 
     async fn post<T: DeserializeOwned>(
@@ -207,11 +232,16 @@ impl Archive {
         let (status, body) = tokio::time::timeout(patience, answered)
             .await
             .unwrap_or_else(|_| Err(away(base, format!("no answer within {patience:?}"))))?;
-        match status.is_success() {
-            true => Ok(body),
-            false => Err(Error::Refused {
+        let detail = || detail(&body);
+        match status {
+            status if status.is_success() => Ok(body),
+            StatusCode::UNAUTHORIZED => Err(Error::NotLetIn {
+                address: base.clone(),
+                detail: detail(),
+            }),
+            status => Err(Error::Refused {
                 status,
-                detail: detail(&body),
+                detail: detail(),
             }),
         }
     }

@@ -4,6 +4,7 @@
 
 mod client;
 mod kept;
+mod queries;
 mod schedule;
 #[cfg(test)]
 pub(crate) mod stand_in;
@@ -13,6 +14,7 @@ mod wire;
 
 pub use self::client::{Archive, Error, SettingsError};
 pub use self::kept::{FindError, Found, MovedTo, find};
+pub use self::queries::check_queries;
 pub use self::schedule::keep_moving;
 pub use self::wire::{
     Answer, Column, Delivered, Entry, Erased, Moved, Pass, Query, Scanned, Skipped,

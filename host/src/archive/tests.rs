@@ -108,6 +108,21 @@ async fn an_archive_that_is_nowhere_is_told_apart_from_one_that_is_away() {
     archive.ping().await.unwrap();
 }
 
+#[tokio::test]
+async fn whoever_shows_another_token_than_the_archive_wants_is_told_what_to_do() {
+    let (url, _) = stand_in(401, json!({"detail": "it wants its token"})).await;
+    let archive = named(&url, None).unwrap();
+    let pinged = archive.ping().await.unwrap_err();
+    let asked = archive.query(&query(&BTreeMap::new())).await.unwrap_err();
+    for error in [pinged, asked] {
+        assert!(matches!(error, Error::NotLetIn { .. }), "{error:?}");
+        let error = error.to_string();
+        for part in [&*url, "it wants its token", "--archive-token-file"] {
+            assert!(error.contains(part), "{part}: {error}");
+        }
+    }
+}
+
 #[test]
 fn what_is_no_url_or_no_token_is_refused_and_not_quoted() {
     for url in ["ftp://archive", "http://", "http://a b", "http://a?b"] {
@@ -163,7 +178,7 @@ async fn what_is_due_is_asked_to_be_moved_as_soon_as_a_flow_wants_it() {
         .iter()
         .map(|asked| asked.0.clone())
         .collect();
-    assert_eq!(heads, ["GET /healthz", "POST /run"]);
+    assert_eq!(heads, ["GET /readyz", "POST /run"]);
     assert!(!moving.is_finished());
     stop.cancel();
     moving.await.unwrap();

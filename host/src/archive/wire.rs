@@ -22,6 +22,14 @@ pub struct Query<'q> {
     pub explain: bool,
 }
 
+/// `POST /plan`: SQL that is looked at, and not run.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Plan<'q> {
+    pub flow: &'q str,
+    pub sql: &'q str,
+    pub parameters: &'q BTreeMap<String, Typed>,
+}
+
 /// What a query found.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Answer {
@@ -33,8 +41,6 @@ pub struct Answer {
     pub skipped: Vec<Skipped>,
     #[serde(default)]
     pub scanned: Scanned,
-    #[serde(default)]
-    pub cached: bool,
     #[serde(default)]
     pub elapsed_ms: f64,
     #[serde(default)]

@@ -37,7 +37,7 @@ use std::process::ExitCode;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use self::client::{Client, segment};
-use self::out::{JsonOption, note};
+use self::out::{JsonOption, harmless, note};
 
 /// A WebAssembly-plugin host with a Redis Streams backbone.
 ///
@@ -135,7 +135,7 @@ impl CallOptions {
 struct OneEntry {
     /// The flow that it was sent to
     flow: String,
-    /// The entry's id, as the flow normalises it
+    /// The entry's id
     id: String,
     #[command(flatten)]
     call: CallOptions,
@@ -165,7 +165,7 @@ pub fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            note(format_args!("error: {error:#}"));
+            note(harmless(&format!("error: {error:#}")));
             ExitCode::FAILURE
         }
     }

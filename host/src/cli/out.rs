@@ -2,8 +2,9 @@
 //! error. Whoever reads it may have enough before the end, as `head` has; that
 //! is no failure of the command. Colours are for terminals only.
 
+use std::borrow::Cow;
 use std::fmt::Display;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, IsTerminal, Write};
 
 use anyhow::Context;
 use clap::Args;
@@ -26,7 +27,7 @@ impl JsonOption {
         in_words: impl FnOnce() -> String,
     ) -> anyhow::Result<()> {
         match self.json {
-            true => print(serde_json::to_string_pretty(answer)?),
+            true => pour(&serde_json::to_string_pretty(answer)?, harmless_json),
             false => print(harmless(&in_words())),
         }
     }
@@ -44,15 +45,39 @@ impl JsonOption {
 }
 
 /// Ids and errors come from anybody, and a terminal obeys control characters.
-fn harmless(words: &str) -> String {
-    let mut shown = String::with_capacity(words.len());
-    for character in words.chars() {
+pub(super) fn harmless(words: &str) -> String {
+    without_controls(words, |character| character.escape_default().to_string())
+}
+
+/// The same JSON: what is left of control characters stands in strings.
+fn harmless_json(json: &str) -> String {
+    without_controls(json, |character| format!("\\u{:04x}", u32::from(character)))
+}
+
+fn without_controls(text: &str, escaped: impl Fn(char) -> String) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
         match character.is_control() && character != '\n' {
-            true => shown.extend(character.escape_default()),
+            true => shown.push_str(&escaped(character)),
             false => shown.push(character),
         }
     }
     shown
+}
+
+/// What programs read: byte for byte as it is, but on a terminal.
+///
+/// # Errors
+/// See [`print`].
+pub(super) fn pour(data: &str, on_a_terminal: fn(&str) -> String) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    let data = match out.is_terminal() {
+        true => Cow::Owned(on_a_terminal(data)),
+        false => Cow::Borrowed(data),
+    };
+    let written = out.write_all(data.as_bytes());
+    let written = written.and_then(|()| out.write_all(b"\n"));
+    enough(written.and_then(|()| out.flush())).context("write to standard output")
 }
 
 /// # Errors
@@ -78,7 +103,7 @@ fn enough(written: io::Result<()>) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::harmless;
+    use super::{harmless, harmless_json};
 
     #[test]
     fn words_of_others_do_not_steer_the_terminal() {
@@ -86,5 +111,16 @@ mod tests {
             harmless("id \u{1b}[2J\u{7}\nnext"),
             "id \\u{1b}[2J\\u{7}\nnext"
         );
+    }
+
+    #[test]
+    fn json_that_does_not_steer_the_terminal_says_the_same() {
+        let said = "del \u{7f}, C1 \u{9b}2J, escape \u{1b}[2J";
+        let json = serde_json::to_string_pretty(&[said]).unwrap();
+        let shown = harmless_json(&json);
+        let obeyed = |character: char| character.is_control() && character != '\n';
+        assert!(json.contains(obeyed) && !shown.contains(obeyed), "{shown}");
+        let read: Vec<String> = serde_json::from_str(&shown).unwrap();
+        assert_eq!(read, [said]);
     }
 }

@@ -10,7 +10,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::CallOptions;
-use super::out::{note, print};
+use super::out::{harmless, note, pour};
 use super::table::lined;
 use crate::admin::types::AdHoc;
 use crate::archive::{Answer, Column, Scanned, Skipped};
@@ -53,9 +53,9 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let json = arguments.call.json;
     match (arguments.csv, arguments.explain) {
         (true, explain) => {
-            print(csv(&answer)?)?;
+            pour(&csv(&answer)?, harmless)?;
             if explain {
-                note(explained(&answer));
+                note(harmless(&explained(&answer)));
             }
         }
         (false, true) => json.say(&Explained(&answer), || {

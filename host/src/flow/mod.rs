@@ -33,6 +33,7 @@ mod rate;
 mod resolve;
 #[cfg(test)]
 mod resolve_tests;
+mod sample;
 mod schema;
 mod set;
 mod shape;

@@ -64,7 +64,7 @@ pub struct BadParameter {
 type Written<'q> = Vec<(Cow<'q, str>, Cow<'q, str>)>;
 
 /// `None` is NULL.
-type GivenByName<'n> = BTreeMap<&'n str, Option<Given>>;
+pub(super) type GivenByName<'n> = BTreeMap<&'n str, Option<Given>>;
 
 #[derive(Default)]
 struct Bad(Vec<BadParameter>);
@@ -178,7 +178,7 @@ impl Query {
         }
     }
 
-    fn asked(&self, statement: &Statement, given: &GivenByName) -> Asked {
+    pub(super) fn asked(&self, statement: &Statement, given: &GivenByName) -> Asked {
         let (mut bound, mut shown) = (BTreeMap::new(), BTreeMap::new());
         for parameter in &self.parameters {
             let given = given.get(&*parameter.name).and_then(Option::as_ref);

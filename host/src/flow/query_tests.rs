@@ -328,3 +328,32 @@ fn a_flow_is_another_one_when_its_sql_is_and_needs_none_to_be_worked_off() {
     let worked_off = Flow::of_source("x", &first.source).unwrap();
     assert!(worked_off.queries.is_empty());
 }
+
+#[test]
+fn every_statement_can_be_tried_before_anybody_asks() {
+    let text = r#"
+        [[query]]
+        path = "/stats/n"
+        sql = "stats/{type}.sql"
+        [query.parameters]
+        type = { type = "choice", of = ["a", "b"] }
+        limit = { type = "integer", min = 3, max = 1000 }
+        segment = { type = "segment", fields = ["properties.*"], optional = true }
+    "#;
+    let sql = "SELECT 1 FROM x WHERE $segment_field = $segment_value LIMIT $limit";
+    let files = [("stats/a.sql", sql), ("stats/b.sql", "SELECT $type")];
+    let query = query(text, &files);
+    let samples: Vec<Asked> = query.samples().collect();
+    assert_eq!(samples.len(), 2);
+    let bound = serde_json::to_value(&samples[0].bound).unwrap();
+    let text = |value: &str| json!({"type": "text", "value": value});
+    assert_eq!(
+        bound,
+        json!({
+            "limit": {"type": "integer", "value": 3},
+            "segment_field": text("properties.a"), "segment_value": text("a"),
+        })
+    );
+    let bound = serde_json::to_value(&samples[1].bound).unwrap();
+    assert_eq!(bound, json!({"type": text("a")}));
+}

@@ -124,7 +124,7 @@ impl Querying {
                 debug!(%flow, path, "query without an archive");
                 Refusal::NoArchive
             }
-            archive::Error::Away { .. } => {
+            archive::Error::Away { .. } | archive::Error::NotLetIn { .. } => {
                 warn!(%flow, path, %error, "query not answered");
                 Refusal::ArchiveAway
             }
@@ -132,13 +132,15 @@ impl Querying {
                 413 => Refusal::AnswerTooLarge(detail),
                 504 => Refusal::QueryTimeout(self.query.timeout),
                 507 => Refusal::QueryMemory(detail),
-                503 => {
-                    warn!(%flow, path, detail, "query not answered");
-                    Refusal::ArchiveAway
-                }
-                status => {
+                status @ (400 | 422) => {
                     error!(%flow, path, status, detail, "query refused by floodgate-archive");
                     Refusal::QueryRefused
+                }
+                // It does not know the flow, say, or what it stands on is away:
+                // another SQL would be answered no better.
+                status => {
+                    warn!(%flow, path, status, detail, "query not answered");
+                    Refusal::ArchiveAway
                 }
             },
         }

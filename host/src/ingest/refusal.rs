@@ -23,13 +23,14 @@ pub enum Refusal {
     BadIdempotencyKey,
     #[error("the body ended before it was complete; nothing was queued, sending it again is safe")]
     BodyBroken,
-    #[error("this flow wants an API key in X-API-Key; nothing was queued")]
+    // Statistics are asked for by the same keys and at the same rate.
+    #[error("this flow wants an API key in X-API-Key; nothing was done")]
     NoKey,
-    #[error("this API key is not known; nothing was queued")]
+    #[error("this API key is not known; nothing was done")]
     WrongKey,
-    #[error("this API key is for other flows; nothing was queued")]
+    #[error("this API key is for other flows; nothing was done")]
     KeyOfOtherFlows,
-    #[error("more requests came than the flow takes; nothing was queued, sending it again is safe")]
+    #[error("more requests came than the flow takes; nothing was done, sending it again is safe")]
     RateLimited { retry_after: Duration },
     #[error("nothing is served at this path")]
     NotFound,
@@ -82,14 +83,15 @@ pub enum Refusal {
     BackboneAway,
     #[error("the parameters are not those that this path takes")]
     BadParameters(Vec<BadParameter>),
+    /// Statistics, or an entry that left the ledger.
     #[error(
-        "statistics come from floodgate-archive, and this Floodgate knows of none: start \
+        "this comes from floodgate-archive, and this Floodgate knows of none: start \
          floodgate-archive serve, and name it with --archive-url (FLOODGATE_ARCHIVE_URL)"
     )]
     NoArchive,
     #[error(
-        "statistics come from floodgate-archive, which does not answer, or not all that it \
-         stands on: start floodgate-archive serve, and ask again"
+        "statistics come from floodgate-archive, which does not answer, or not as it should: \
+         start floodgate-archive serve, or see in the log of this host what is wrong, and ask again"
     )]
     ArchiveAway,
     #[error(

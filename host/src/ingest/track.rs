@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use hyper::StatusCode;
 use serde_json::{Value, json};
-use tracing::warn;
+use tracing::{debug, warn};
 
 use super::receipt::id;
 use super::{Refusal, Response, respond};
-use crate::archive::{Archive, FindError, Found, find};
+use crate::archive::{self, Archive, FindError, Found, find};
 use crate::backbone::{Backbone, Fate, OpenEntry, Partition};
 use crate::flow::{Filled, Flow, Judged, Name, Outcome, State, Track, Values, parse_body};
 use crate::ledger::{DeadFilter, DeliveryState, KeptDecision, KeptDelivery, Ledger};
@@ -113,6 +113,10 @@ impl Tracking<'_> {
     fn silent(&self, error: &FindError) -> Refusal {
         match error {
             FindError::Ledger(_) => Refusal::LedgerSilent,
+            FindError::Archive(archive::Error::NotConfigured) => {
+                debug!(flow = %self.flow.name, "entry left the ledger, and there is no archive");
+                Refusal::NoArchive
+            }
             FindError::Archive(error) => {
                 warn!(flow = %self.flow.name, %error, "entry left the ledger and was not found");
                 Refusal::ArchiveSilent

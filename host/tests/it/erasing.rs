@@ -3,9 +3,9 @@
 use hyper::StatusCode;
 use serde_json::{Value, json};
 
+use crate::archive::{Archive, move_to};
 use crate::host::{DEADLINE, Ground, Ground as Rig, Host, MISBEHAVING, Site, told_to};
 use crate::services::Service;
-use crate::statistics::{Archive, move_to};
 use crate::support::{self, request};
 
 contract!([servers, embedded] {
@@ -14,6 +14,7 @@ contract!([servers, embedded] {
     an_open_entry_is_not_erased,
     whoever_asks_for_its_fate_is_told_that_it_was_done,
     what_is_in_the_cold_tier_takes_the_archive,
+    an_id_is_known_in_any_case_that_the_flow_takes_it_in,
 });
 
 fn id(number: u64) -> String {
@@ -200,6 +201,23 @@ async fn what_is_in_the_cold_tier_takes_the_archive(ground: Ground) {
     }
 }
 
+async fn an_id_is_known_in_any_case_that_the_flow_takes_it_in(ground: Ground) {
+    let host = host(ground, "10ms").await;
+    host.accepted(&told_to(0xabc, "high")).await;
+    host.until_kept(1).await;
+    host.settled().await;
+    let id = id(0xabc);
+    let shouted = id.to_uppercase();
+    assert_ne!(shouted, id);
+    let why = host.cli(&["why", "transactions", &shouted]);
+    assert!(why.starts_with("decided at "), "{why}");
+    let said = host.cli(&["erase", "transactions", &shouted]);
+    let expected = format!("erased of transactions {id}: its decision, 1 copy in the stream\n");
+    assert_eq!(said, expected);
+    let decision = host.get(&format!("/decisions/transactions/{shouted}")).await;
+    assert_eq!((&decision["id"], &decision["body"]), (&json!(id), &json!("null")));
+}
+
 /// Commands are waited for, and the archive in this process answers meanwhile.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cold_file_is_written_anew_by_the_archive() {
@@ -223,6 +241,61 @@ async fn a_cold_file_is_written_anew_by_the_archive() {
     let said = host.cli(&["erase", "transactions", &id]);
     let expected = format!("erased of transactions {id}: the cold file {anew}\n");
     assert_eq!(said, expected);
-    let what = json!({ "flow": "transactions", "id": id, "file": 7 });
+    let what = json!({ "flow": "transactions", "id": id });
     assert_eq!(archive.asked("POST /erase"), [what.clone(), what]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_archive_forgets_its_answers_where_only_the_ledger_had_the_body() {
+    let archive = Archive::start().await;
+    let host = Host::start_in(site(Ground::embedded().await, "10ms"), &archive.env()).await;
+    host.accepted(&told_to(1, "high")).await;
+    host.until_kept(1).await;
+    host.settled().await;
+    let id = id(1);
+    archive.answers("POST /forget", 503, json!({"detail": "it is just going away"}));
+    let said = host.cli(&["erase", "transactions", &id]);
+    let (erased, left) = said.split_once('\n').unwrap();
+    assert!(erased.ends_with("its decision, 1 copy in the stream"), "{said}");
+    assert!(left.starts_with("left: answers that floodgate-archive keeps"), "{said}");
+    assert!(left.contains("it is just going away"), "{said}");
+    archive.answers("POST /forget", 200, json!({}));
+    let said = host.cli(&["erase", "transactions", &id]);
+    assert_eq!(said, format!("erased of transactions {id}: nothing\n"));
+    assert_eq!(archive.asked("POST /forget"), [json!({}), json!({})]);
+    assert!(archive.asked("POST /erase").is_empty());
+}
+
+/// What only the cold tier knows: by which id the stream still has the entry.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_in_the_stream_is_not_left_because_nobody_told_of_it() {
+    let archive = Archive::start().await;
+    let site = site(Ground::servers().await, "10ms");
+    let site = site.with_flow("remember = \"10m\"", "remember = \"0s\"");
+    let host = Host::start_in(site, &archive.env()).await;
+    host.accepted(&told_to(1, "high")).await;
+    host.until_kept(1).await;
+    host.settled().await;
+    let id = id(1);
+    let decision = host.get(&format!("/decisions/transactions/{id}")).await;
+    move_to(&host, &archive, &decision).await;
+    let away = json!({"detail": "the bucket is away"});
+    let anew = "transactions/day=2025-12-25/8.parquet";
+    archive.answers("POST /erase", 200, json!({ "files": [anew] }));
+    for _ in 0..2 {
+        archive.answers_once("GET /entries", 503, away.clone());
+    }
+    let said = fails(&host, &["erase", "transactions", &id]);
+    for part in [
+        "the stream may have a copy still",
+        "the bucket is away",
+        &format!("erased so far: the cold file {anew}"),
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    archive.answers_once("GET /entries", 503, away);
+    let said = host.cli(&["erase", "transactions", &id]);
+    let expected =
+        format!("erased of transactions {id}: 1 copy in the stream, the cold file {anew}\n");
+    assert_eq!(said, expected);
 }

@@ -24,6 +24,7 @@ macro_rules! contract {
 
 mod admin_guard;
 mod admitting;
+mod archive;
 mod auditing;
 mod backbone;
 mod command_line;
@@ -32,6 +33,7 @@ mod dashboard;
 mod delivering;
 mod deploy_files;
 mod dev;
+mod dev_archive;
 mod downstream;
 mod erasing;
 mod faults_of_entries;
@@ -42,6 +44,7 @@ mod importing;
 mod ledger;
 mod logs;
 mod metrics;
+mod moved;
 mod neighbours;
 mod operating;
 mod oracle_build;

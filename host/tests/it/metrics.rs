@@ -1,104 +1,26 @@
 //! `/metrics`, against the table that it is made of.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod told;
+
+use std::collections::BTreeSet;
 
 use floodgate::metrics::table::TABLE;
-use floodgate::metrics::{Kind, Metric};
 use floodgate::stand_in::Options;
 use hyper::StatusCode;
 use serde_json::json;
 
+use self::told::{Told, until_told};
 use crate::downstream::{self, Downstream};
 use crate::host::{
     DEADLINE, Ground, Ground as Rig, Host, MEMPOOL_RISK, MISBEHAVING, Site, UNIFORM_RISK, drainer,
     repository, told_to,
 };
 use crate::services::Service;
-use crate::support::{self, eventually, request};
+use crate::support::{self, eventually};
 
 contract!([servers, embedded] {
     every_metric_of_the_table_is_told_and_counts_what_happened,
 });
-
-/// The metrics of one answer.
-struct Told {
-    kinds: BTreeMap<String, String>,
-    helps: BTreeMap<String, String>,
-    /// By its name with its labels, as it stands there.
-    samples: BTreeMap<String, f64>,
-}
-
-impl Told {
-    async fn by(admin: &str) -> Self {
-        let (status, headers, text) =
-            request("GET", &format!("{admin}/metrics"), &[], String::new()).await;
-        assert_eq!(status, StatusCode::OK);
-        assert_eq!(headers["content-type"], "text/plain; version=0.0.4");
-        Self::parsed(std::str::from_utf8(&text).unwrap())
-    }
-
-    fn parsed(text: &str) -> Self {
-        let two = |rest: &str| {
-            let (name, rest) = rest.split_once(' ').unwrap();
-            (name.to_owned(), rest.to_owned())
-        };
-        let comments = |mark| text.lines().filter_map(move |line| line.strip_prefix(mark));
-        let samples = text
-            .lines()
-            .filter(|line| !line.is_empty() && !line.starts_with('#'));
-        let samples = samples.map(|line| {
-            let (series, value) = line.rsplit_once(' ').unwrap();
-            (series.to_owned(), value.parse().unwrap())
-        });
-        Self {
-            kinds: comments("# TYPE ").map(two).collect(),
-            helps: comments("# HELP ").map(two).collect(),
-            samples: samples.collect(),
-        }
-    }
-
-    /// Such as `floodgate_entries_open{flow="transactions"}`.
-    fn value(&self, series: &str) -> Option<f64> {
-        self.samples.get(series).copied()
-    }
-
-    fn names(&self) -> BTreeSet<&str> {
-        self.kinds.keys().map(String::as_str).collect()
-    }
-
-    /// The label names of every sample of a metric, without that of buckets.
-    fn labels_of(&self, metric: &Metric) -> Vec<Vec<&str>> {
-        let of_this = self.samples.keys().filter(|series| {
-            let name = series.split('{').next().unwrap();
-            let behind = name.strip_prefix(metric.name);
-            behind.is_some_and(|behind| match metric.kind {
-                Kind::Histogram => ["_bucket", "_sum", "_count"].contains(&behind),
-                Kind::Counter | Kind::Gauge => behind.is_empty(),
-            })
-        });
-        of_this.map(|series| labels(series)).collect()
-    }
-}
-
-fn labels(series: &str) -> Vec<&str> {
-    let Some((_, labels)) = series.split_once('{') else {
-        return Vec::new();
-    };
-    let labels = labels.trim_end_matches('}').split(',');
-    let names = labels.map(|label| label.split_once('=').unwrap().0);
-    names.filter(|name| *name != "le").collect()
-}
-
-/// Waits until each series has its value.
-async fn until_told(admin: &str, expected: &[(&str, f64)]) {
-    for (series, value) in expected {
-        let what = format!("{series} is {value}");
-        eventually(DEADLINE, &what, async || {
-            Told::by(admin).await.value(series) == Some(*value)
-        })
-        .await;
-    }
-}
 
 /// The flow `transactions`, impatient and with a query, beside a `posting` that
 /// delivers to `url`.

@@ -104,7 +104,7 @@ impl Rig {
     }
 
     pub fn load(&self) -> Vec<flows::Flow> {
-        flows::load(&self.flows).unwrap()
+        flows::load(&self.flows).unwrap().flows
     }
 
     pub async fn keep(&self, flow: &str, entries: &[Entry]) {

@@ -147,7 +147,7 @@ async fn the_service_answers_moves_and_stops() {
         .call("GET", &format!("/entries/events/{file}/none"), None)
         .await;
     assert_eq!(status, StatusCode::NOT_FOUND);
-    let erase = json!({"flow": "events", "id": "e-1-1", "file": file});
+    let erase = json!({"flow": "events", "id": "e-1-1"});
     let (status, erased) = service.call("POST", "/erase", Some(erase.clone())).await;
     assert_eq!(
         (status, erased["files"].as_array().unwrap().len()),
@@ -237,6 +237,60 @@ async fn what_is_wrong_is_said_as_a_problem() {
     assert!(service.stop());
 }
 
+/// The host erases in the ledger, and then says so.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_answer_that_is_kept_does_not_quote_what_was_erased() {
+    let rig = Rig::embedded();
+    rig.keep("events", &events()[..1]).await;
+    let service = Service::start(&rig, &[]);
+    let asked = async || {
+        let body = query("SELECT body FROM events");
+        let (status, answer) = service.call("POST", "/query", body).await;
+        assert_eq!(status, StatusCode::OK, "{answer}");
+        let body = answer["rows"][0][0].as_str().unwrap_or_default();
+        (body.contains("e-1-0"), answer["cached"].clone())
+    };
+    assert_eq!(asked().await, (true, json!(false)));
+    rig.run("UPDATE decisions SET body = 'null', erased_at = 1").await;
+    assert_eq!(asked().await, (true, json!(true)), "it is not computed anew");
+    let (status, said) = service.call("POST", "/forget", Some(json!({}))).await;
+    assert_eq!((status, said), (StatusCode::OK, json!({})));
+    assert_eq!(asked().await, (false, json!(false)));
+    assert_eq!(
+        service.call("GET", "/forget", None).await.0,
+        StatusCode::METHOD_NOT_ALLOWED
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_broken_flow_file_stops_no_other_flow_and_is_told() {
+    let kept = "[keep]\nwhen = \"always\"\nhot = \"7d\"\n";
+    let rig = Rig::embedded().with_flow("events", kept);
+    rig.keep("events", &events()).await;
+    std::fs::write(rig.flows.join("broken.toml"), "[keep").unwrap();
+    let service = Service::start(&rig, &[]);
+    let names_it = |said: &Value| said.to_string().contains("broken.toml");
+
+    let count = query("SELECT count(*) FROM events");
+    let (status, answer) = service.call("POST", "/query", count).await;
+    assert_eq!((status, &answer["rows"]), (StatusCode::OK, &json!([[360]])));
+    let of_broken = json!({"flow": "broken", "sql": "SELECT 1"});
+    let (status, problem) = service.call("POST", "/query", Some(of_broken)).await;
+    assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert!(names_it(&problem), "{problem}");
+
+    let (status, report) = service.call("POST", "/run", Some(json!({}))).await;
+    assert_eq!(status, StatusCode::OK, "{report}");
+    assert_eq!(report["moved"].as_array().unwrap().len(), 6, "{report}");
+    assert_eq!(report["problems"].as_array().unwrap().len(), 1);
+    assert!(names_it(&report["problems"]), "{report}");
+    std::fs::write(rig.flows.join("events.toml"), "[keep").unwrap();
+    let erase = json!({"flow": "events", "id": "e-1-1"});
+    let (status, erased) = service.call("POST", "/erase", Some(erase)).await;
+    assert_eq!(status, StatusCode::OK, "{erased}");
+    assert_eq!(erased["files"].as_array().unwrap().len(), 1);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn nobody_else_is_let_near_it_without_a_token() {
     let rig = Rig::embedded();
@@ -257,10 +311,17 @@ async fn nobody_else_is_let_near_it_without_a_token() {
         service.call("POST", "/query", query("SELECT 1")).await.0,
         StatusCode::UNAUTHORIZED
     );
-    let shown = Request::builder()
-        .uri("/metrics")
-        .header("host", "elsewhere")
-        .header("authorization", "Bearer 0123456789abcdef");
-    let (status, _) = service.send(shown.body(Full::default()).unwrap()).await;
-    assert_eq!(status, StatusCode::OK);
+    assert_eq!(service.call("GET", "/healthz", None).await.0, StatusCode::OK);
+    assert_eq!(
+        service.call("GET", "/readyz", None).await.0,
+        StatusCode::UNAUTHORIZED
+    );
+    for path in ["/metrics", "/readyz"] {
+        let shown = Request::builder()
+            .uri(path)
+            .header("host", "elsewhere")
+            .header("authorization", "Bearer 0123456789abcdef");
+        let (status, _) = service.send(shown.body(Full::default()).unwrap()).await;
+        assert_eq!(status, StatusCode::OK, "{path}");
+    }
 }

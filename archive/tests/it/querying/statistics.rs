@@ -241,3 +241,44 @@ async fn what_ships_for_transactions_counts() {
     .await;
     assert_eq!(scores, [["0.0", "0.5", "0"], ["0.5", "1.0", "9"]]);
 }
+
+/// Each is in the bucket whose bounds it is between, however a product of it is
+/// rounded.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_score_is_counted_between_its_bounds() {
+    let rig = Rig::embedded();
+    let hundredths = (0..=100).map(|n| f64::from(n) / 100.0);
+    let below = (1..=100).map(|n| (f64::from(n) / 100.0).next_down());
+    let scores: Vec<f64> = hundredths.chain(below).collect();
+    for (n, score) in scores.iter().enumerate() {
+        let entry = Entry {
+            id: format!("0x{n}"),
+            at: "2026-01-01T00:30:00Z".to_owned(),
+            body: json!({}),
+        };
+        rig.keep("transactions", &[entry]).await;
+        let update = format!("UPDATE decisions SET score = {score:?} WHERE id = '0x{n}'");
+        rig.run(&update).await;
+    }
+    // As they are there: the ledger may read a decimal otherwise.
+    let scores = rig.ask_plainly("SELECT score FROM decisions").await;
+    let scores: Vec<f64> = scores.iter().map(|row| row[0].parse().unwrap()).collect();
+    let sql = include_str!("../../../../flows/stats/transactions-scores.sql");
+    for buckets in [1_u32, 7, 10, 100] {
+        let parameters = json!({
+            "from": {"type": "date", "value": "2026-01-01"},
+            "to": {"type": "date", "value": "2026-01-01"},
+            "buckets": {"type": "integer", "value": buckets},
+        });
+        let counted = cells(&rig.ask("transactions", sql, parameters).await.unwrap());
+        let bound = |n: u32| f64::from(n) / f64::from(buckets);
+        let expected: Vec<u64> = (0..buckets).map(|n| {
+            let last = n + 1 == buckets;
+            let inside = |score: &&f64| **score >= bound(n) && (last || **score < bound(n + 1));
+            scores.iter().filter(inside).count() as u64
+        }).collect();
+        let counts: Vec<u64> = counted.iter().map(|row| row[2].parse().unwrap()).collect();
+        assert_eq!(counts, expected, "{buckets} buckets");
+        assert_eq!(counts.iter().sum::<u64>(), 201);
+    }
+}

@@ -25,8 +25,11 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// How long it may take to end; then it is made to.
 const PATIENCE: Duration = Duration::from_secs(12);
 
-/// The servers of this process' own are no business of the child's.
-const NOT_FOR_IT: [&str; 6] = [
+/// Variables that name the servers of another Floodgate: the child has ledger and
+/// cold files in the data directory, and is asked without a token.
+const NOT_FOR_IT: [&str; 8] = [
+    "FLOODGATE_COLD",
+    "FLOODGATE_ARCHIVE_TOKEN_FILE",
     "DATABASE_URL",
     "POSTGRES_HOST",
     "POSTGRES_PORT",

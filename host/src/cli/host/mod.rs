@@ -76,6 +76,10 @@ pub(super) async fn run(
     let removed = draining::find(&parts, PATIENCE).await;
     in_force.send_modify(|flows| flows.draining = removed.into());
     let max_memory = max_memory(&parts.flows.borrow());
+    if role.admits() {
+        let (archive, flows) = (parts.archive.clone(), parts.flows.clone());
+        work.spawn(archive::check_queries(archive, flows, stop.notice.clone()));
+    }
     let registry = match role.works() {
         true => {
             let (archive, flows) = (parts.archive.clone(), parts.flows.clone());

@@ -282,6 +282,7 @@ fn get_fate(flow: &Flow, track: &Track) -> Value {
         unknown,
         Refusal::BackboneSilent,
         Refusal::LedgerSilent,
+        Refusal::NoArchive,
         Refusal::ArchiveSilent,
     ]);
     let schema = replies::schema(track.reply.shape(), flow, Of::Fate);

@@ -134,8 +134,13 @@ async fn without_an_archive_it_says_where_statistics_come_from() {
 async fn what_the_archive_refuses_is_told_as_far_as_it_is_the_clients() {
     for (status, told, urn) in [
         (400, 500, "query-refused"),
-        (401, 500, "query-refused"),
+        (422, 500, "query-refused"),
+        (401, 503, "archive-away"),
+        (404, 503, "archive-away"),
         (413, 422, "answer-too-large"),
+        (421, 503, "archive-away"),
+        (500, 503, "archive-away"),
+        (502, 503, "archive-away"),
         (503, 503, "archive-away"),
         (504, 504, "query-timeout"),
         (507, 503, "query-memory"),
@@ -148,8 +153,13 @@ async fn what_the_archive_refuses_is_told_as_far_as_it_is_the_clients() {
         let quoted = [413, 507].contains(&status);
         assert_eq!(answer.detail().contains("in its words"), quoted, "{status}");
         let retried = answer.header("retry-after").is_some();
-        assert_eq!(retried, status == 503);
+        assert_eq!(retried, urn == "archive-away");
     }
+    // That of another version.
+    let (front, _) = before(200, json!({"columns": 7})).await;
+    let answer = get(&front, "/stats/all").await;
+    let kind = "urn:floodgate:problem:archive-away";
+    assert_eq!(answer.problem()["type"], kind);
 }
 
 #[tokio::test]
@@ -160,6 +170,7 @@ async fn keys_rates_and_methods_are_those_of_the_flow() {
     let (key, line) = crate::ingest::keys::new_key("shop", &[]);
     let answer = get(&front, "/stats/n?from=2026-01-01").await;
     assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
+    assert!(!answer.detail().contains("queued"), "{answer:?}");
     assert!(asked.lock().unwrap().is_empty());
     front.keys.store(Arc::new(KeyRing::parse(&line).unwrap()));
     let mut with_key = request("GET", "/stats/n?from=2026-01-01");
