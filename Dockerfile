@@ -12,7 +12,7 @@ RUN cargo build --release --locked
 FROM debian:bookworm-slim AS archive
 # For buckets behind HTTPS.
 RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates && rm -rf /var/lib/apt/lists/*
-RUN useradd --system --uid 10001 --create-home floodgate && install -d -o floodgate /var/lib/floodgate/cold
+RUN useradd --system --uid 10001 --create-home floodgate && install -d -o floodgate /var/lib/floodgate/cold /var/lib/floodgate/spill
 COPY --from=build-archive /src/archive/target/release/floodgate-archive /usr/local/bin/floodgate-archive
 COPY flows /etc/floodgate/flows
 USER floodgate

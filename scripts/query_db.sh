@@ -9,6 +9,10 @@ usage: scripts/query_db.sh [--flow NAME] [--recent N]
   --flow NAME   the flow to look at (default: transactions)
   --recent N    the N newest decisions instead of the statistics
 
+Of a flow with keep.hot the ledger has only the newer decisions, and so has its
+view. Over all that was ever kept answer `floodgate query FLOW "SELECT ..."` and
+the flow's paths, such as /stats/dau: docs/ARCHIVE.md.
+
 Connects with DATABASE_URL, else with POSTGRES_HOST, POSTGRES_PORT,
 POSTGRES_USER, POSTGRES_PASSWORD and POSTGRES_DB, else as psql does (PG*).
 TEXT

@@ -4,12 +4,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use metrics::Counter;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use super::client::{Archive, Error};
 use super::wire::{Moved, Pass};
 use crate::flow::{FlowSet, Flows};
+use crate::metrics::table;
 
 /// Files are of a day; minutes make no difference to what is due.
 const PERIOD: Duration = Duration::from_secs(600);
@@ -18,14 +20,35 @@ const PERIOD: Duration = Duration::from_secs(600);
 /// then twice as long each time.
 const FIRST_RETRY: Duration = Duration::from_secs(5);
 
+/// How often this process' passes ended how.
+struct Passes {
+    whole: Counter,
+    problems: Counter,
+    failed: Counter,
+    busy: Counter,
+}
+
+impl Passes {
+    fn none_yet() -> Self {
+        let of = |outcome| table::ARCHIVE_PASSES.of([outcome]);
+        Self {
+            whole: of("whole"),
+            problems: of("problems"),
+            failed: of("failed"),
+            busy: of("busy"),
+        }
+    }
+}
+
 /// Asks at once, and then again and again, for as long as a flow has `hot`.
 /// A pass that is under way when `stop` is told ends as the archive likes.
 pub async fn keep_moving(archive: Arc<Archive>, mut flows: Flows, stop: CancellationToken) {
+    let passes = Passes::none_yet();
     let follow = async {
         let mut retry = FIRST_RETRY;
         loop {
             wait_for_work(&archive, &mut flows).await;
-            let pause = match move_once(&archive).await {
+            let pause = match move_once(&archive, &passes).await {
                 Ok(()) => {
                     retry = FIRST_RETRY;
                     PERIOD.mul_f64(rand::random_range(0.9..1.1))
@@ -67,10 +90,20 @@ fn is_hot(flows: &FlowSet) -> bool {
     flows.all().any(|flow| flow.table.hot.is_some())
 }
 
-async fn move_once(archive: &Archive) -> Result<(), Error> {
-    match archive.run().await? {
-        Some(pass) => tell(&pass),
-        None => debug!("somebody else is moving what is due"),
+async fn move_once(archive: &Archive, passes: &Passes) -> Result<(), Error> {
+    let pass = archive.run().await;
+    match pass.inspect_err(|_| passes.failed.increment(1))? {
+        Some(pass) => {
+            tell(&pass);
+            match pass.problems.is_empty() {
+                true => passes.whole.increment(1),
+                false => passes.problems.increment(1),
+            }
+        }
+        None => {
+            debug!("somebody else is moving what is due");
+            passes.busy.increment(1);
+        }
     }
     Ok(())
 }

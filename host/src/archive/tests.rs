@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
+use metrics_exporter_prometheus::PrometheusBuilder;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -182,6 +184,38 @@ async fn what_is_due_is_asked_to_be_moved_as_soon_as_a_flow_wants_it() {
     assert!(!moving.is_finished());
     stop.cancel();
     moving.await.unwrap();
+}
+
+#[tokio::test]
+async fn how_a_pass_ended_is_counted() {
+    for (status, answer, outcome) in [
+        (200, json!({"moved": [], "problems": []}), "whole"),
+        (200, json!({"problems": ["the disk is full"]}), "problems"),
+        (503, json!({"detail": "the ledger is away"}), "failed"),
+        (409, json!({"detail": "somebody else"}), "busy"),
+    ] {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let counted = recorder.handle();
+        let _this_thread_is_counted = metrics::set_default_local_recorder(&recorder);
+        let (url, _) = stand_in(status, answer).await;
+        let archive = Arc::new(named(&url, None).unwrap());
+        let (_change, follow) = tokio::sync::watch::channel(flows("hot = \"7d\""));
+        let stop = CancellationToken::new();
+        let moving = tokio::spawn(keep_moving(archive, follow, stop.clone()));
+        let one = format!("floodgate_archive_passes_total{{outcome=\"{outcome}\"}} 1");
+        let until_counted = async {
+            while !counted.render().contains(&one) {
+                tokio::task::yield_now().await;
+            }
+        };
+        let waited = tokio::time::timeout(Duration::from_secs(10), until_counted).await;
+        let counted = counted.render();
+        assert!(waited.is_ok(), "{outcome}: {counted}");
+        let others = counted.lines().filter(|line| line.ends_with("\"} 0"));
+        assert_eq!(others.count(), 3, "{outcome}: {counted}");
+        stop.cancel();
+        moving.await.unwrap();
+    }
 }
 
 #[tokio::test]

@@ -10,7 +10,8 @@ const HEAD: &str = "\
 
 `GET /metrics` on the admin address answers in Prometheus' text format, 0.0.4. \
 This page is made of the table in `host/src/metrics/table.rs`, and a test fails when it is out of date: \
-`UPDATE=1 cargo test --test it -- metrics::the_page` makes it anew.
+`UPDATE=1 cargo test --test it -- metrics::the_page` makes it anew. \
+What `floodgate-archive` says of itself is in [ARCHIVE.md](ARCHIVE.md#metrics).
 
 A label is a flow, an oracle, a downstream or a word of the list below, and never an id. \
 Counters and histograms are of the process that is asked, since its start, so those of several are added up. \

@@ -29,6 +29,8 @@ table! {
         "Requests to a path of a `[[query]]`: `answered`, or the code of the problem's type, such as `archive-away`. An outcome appears when it first happens.";
     Histogram QUERY_DURATION "floodgate_query_duration_seconds" ["flow", "path"] Seconds
         "From the head of such a request to its answer, whatever that is.";
+    Counter ARCHIVE_PASSES "floodgate_archive_passes_total" ["outcome"] Count
+        "Times that this worker asked floodgate-archive to move what is due: `whole`, `problems` where not all of it could be moved, `failed` where there was no answer or nothing could be begun, `busy` where somebody else was at it. Only workers have it.";
     Histogram APPEND_GROUP_ENTRIES "floodgate_append_group_entries" ["flow"] Count
         "Entries of one append to the backbone: one group, one commit.";
     Histogram APPEND_DURATION "floodgate_append_duration_seconds" ["flow"] Seconds

@@ -85,6 +85,7 @@ async fn every_metric_of_the_table_is_told_and_counts_what_happened(ground: Grou
         requests_refused_total{{flow="transactions",reason="invalid"}} 1
         queries_total{{flow="transactions",path="/stats/n",outcome="invalid-parameter"}} 1
         query_duration_seconds_count{{flow="transactions",path="/stats/n"}} 1
+        archive_passes_total{{outcome="problems"}} 0
         request_duration_seconds_count{{flow="transactions"}} 6
         append_group_entries_count{{flow="transactions"}} 5
         append_group_entries_sum{{flow="transactions"}} 5
