@@ -61,8 +61,7 @@ pub async fn sized_rows(
         let batch = batch.and_then(|batch| in_order(&batch, &file));
         batch.map_err(|error| DataFusionError::External(Box::new(error)))
     });
-    let rows: SendableRecordBatchStream =
-        Box::pin(RecordBatchStreamAdapter::new(schema, read));
+    let rows: SendableRecordBatchStream = Box::pin(RecordBatchStreamAdapter::new(schema, read));
     Ok((rows, at_a_time))
 }
 

@@ -73,7 +73,11 @@ impl Mover {
         let most = self.limits.days;
         let days = self.ledger.days(&flow.name, before, most).await?;
         if days.len() == most {
-            info!(flow = flow.name, days = most, "older days are left to the next pass");
+            info!(
+                flow = flow.name,
+                days = most,
+                "older days are left to the next pass"
+            );
         }
         for day in days {
             // Behind what an earlier file of the day has, whose rows are still

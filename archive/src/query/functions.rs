@@ -194,7 +194,10 @@ mod tests {
         let json = r#"{"a": {"b": 1}, "a": {"c": 2}}"#;
         assert_eq!(at(json, "a.b"), None);
         assert_eq!(at(json, "a.c").unwrap(), "2");
-        assert_eq!(at(r#"{"a": [{"b": 1, "b": [3]}]}"#, "a.0.b.0").unwrap(), "3");
+        assert_eq!(
+            at(r#"{"a": [{"b": 1, "b": [3]}]}"#, "a.0.b.0").unwrap(),
+            "3"
+        );
         assert_eq!(at(r#"{"a": {"b": 1}, "a": 3}"#, "a.b"), None);
         assert_eq!(at(r#"{"a": 1, "a": null}"#, "a"), None);
     }

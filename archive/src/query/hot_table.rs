@@ -286,7 +286,9 @@ mod tests {
     async fn whether_a_moving_file_counts_is_decided_while_the_plan_is_made() {
         let cold = tempfile::tempdir().unwrap();
         let store = Store::open(cold.path().to_str().unwrap(), []).unwrap();
-        let footers = RuntimeEnv::default().cache_manager.get_file_metadata_cache();
+        let footers = RuntimeEnv::default()
+            .cache_manager
+            .get_file_metadata_cache();
         let files = Arc::new(Files::new(store, footers));
         let file = ColdFile {
             number: 1,

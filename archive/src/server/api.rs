@@ -209,7 +209,9 @@ impl Service {
         let pass = tokio::spawn(async move { mover.run(&flows, Timestamp::now()).await });
         match pass.await {
             Ok(Ok(mut report)) => {
-                report.problems.extend(broken.iter().map(ToString::to_string));
+                report
+                    .problems
+                    .extend(broken.iter().map(ToString::to_string));
                 json(StatusCode::OK, &report)
             }
             Ok(Err(error)) => not_moved(&error),

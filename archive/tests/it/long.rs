@@ -29,7 +29,11 @@ async fn long_bodies_are_in_memory_a_few_at_a_time_however_short_they_get(rig: R
     let merged = files.iter().find(|file| file.replaces).unwrap();
     for file in &files {
         let rows = cold::rows(&rig.store(), file).await.unwrap();
-        let batches: Vec<_> = rows.map_ok(|batch| batch.num_rows()).try_collect().await.unwrap();
+        let batches: Vec<_> = rows
+            .map_ok(|batch| batch.num_rows())
+            .try_collect()
+            .await
+            .unwrap();
         let rows: usize = batches.iter().sum();
         assert_eq!(rows as u64, file.sealed.as_ref().unwrap().rows);
         assert!(batches.iter().all(|rows| *rows <= 8), "{batches:?}");
@@ -39,5 +43,8 @@ async fn long_bodies_are_in_memory_a_few_at_a_time_however_short_they_get(rig: R
     let groups = read.metadata().row_groups().iter();
     let rows: Vec<_> = groups.map(|group| group.num_rows()).collect();
     assert_eq!(rows.iter().sum::<i64>(), 140);
-    assert!(rows.len() > 1 && rows.iter().all(|rows| *rows <= 136), "{rows:?}");
+    assert!(
+        rows.len() > 1 && rows.iter().all(|rows| *rows <= 136),
+        "{rows:?}"
+    );
 }

@@ -137,5 +137,8 @@ async fn rows_that_were_merged_or_erased_are_not_looked_for_in_the_ledger(rig: R
     assert_eq!(removals.load(Ordering::SeqCst), 6);
     assert_eq!(rig.books().await.len(), 6);
     let files = rig.ledger().files(None).await.unwrap();
-    assert_eq!(files.iter().map(|file| file.replaces).collect::<Vec<_>>(), [true]);
+    assert_eq!(
+        files.iter().map(|file| file.replaces).collect::<Vec<_>>(),
+        [true]
+    );
 }

@@ -39,7 +39,9 @@ pub(super) fn request_id(attributes: &Attributes) -> Option<String> {
 /// Also of a flow whose file was removed since.
 pub(super) async fn whole(admin: &Admin, flow: &str, id: &str) -> Result<WholeDecision, Error> {
     let in_force = admin.flow(flow).ok();
-    let id = &*in_force.as_ref().map_or(id.into(), |flow| flow.admit.normal_id(id));
+    let id = &*in_force
+        .as_ref()
+        .map_or(id.into(), |flow| flow.admit.normal_id(id));
     let found = admin.decision(&FlowName::new(flow), id).await?;
     let Found { decision, .. } = found.ok_or_else(|| {
         Error::NotFound(format!(

@@ -150,7 +150,9 @@ async fn stream_ids(admin: &Admin, partition: &Partition, id: &str) -> Result<Kn
     let letters = admin.ledger.dead(&filter).await?;
     let of_partition = letters.into_iter().map(|buried| buried.letter);
     let dead = of_partition.filter(|letter| letter.partition == partition.index);
-    let entries = decided.into_iter().chain(dead.map(|letter| letter.stream_id));
+    let entries = decided
+        .into_iter()
+        .chain(dead.map(|letter| letter.stream_id));
     let entries = entries.collect();
     Ok(Known { entries, unseen })
 }

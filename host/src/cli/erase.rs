@@ -9,6 +9,9 @@ pub(super) async fn run(entry: OneEntry) -> anyhow::Result<()> {
         let Erased { flow, id, left, .. } = &erased;
         let left = left.as_ref().map(|left| format!("\nleft: {left}"));
         let touched = erased.touched().join(", ");
-        format!("erased of {flow} {id}: {touched}{}", left.unwrap_or_default())
+        format!(
+            "erased of {flow} {id}: {touched}{}",
+            left.unwrap_or_default()
+        )
     })
 }

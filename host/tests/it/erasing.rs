@@ -214,8 +214,13 @@ async fn an_id_is_known_in_any_case_that_the_flow_takes_it_in(ground: Ground) {
     let said = host.cli(&["erase", "transactions", &shouted]);
     let expected = format!("erased of transactions {id}: its decision, 1 copy in the stream\n");
     assert_eq!(said, expected);
-    let decision = host.get(&format!("/decisions/transactions/{shouted}")).await;
-    assert_eq!((&decision["id"], &decision["body"]), (&json!(id), &json!("null")));
+    let decision = host
+        .get(&format!("/decisions/transactions/{shouted}"))
+        .await;
+    assert_eq!(
+        (&decision["id"], &decision["body"]),
+        (&json!(id), &json!("null"))
+    );
 }
 
 /// Commands are waited for, and the archive in this process answers meanwhile.
@@ -253,11 +258,21 @@ async fn the_archive_forgets_its_answers_where_only_the_ledger_had_the_body() {
     host.until_kept(1).await;
     host.settled().await;
     let id = id(1);
-    archive.answers("POST /forget", 503, json!({"detail": "it is just going away"}));
+    archive.answers(
+        "POST /forget",
+        503,
+        json!({"detail": "it is just going away"}),
+    );
     let said = host.cli(&["erase", "transactions", &id]);
     let (erased, left) = said.split_once('\n').unwrap();
-    assert!(erased.ends_with("its decision, 1 copy in the stream"), "{said}");
-    assert!(left.starts_with("left: answers that floodgate-archive keeps"), "{said}");
+    assert!(
+        erased.ends_with("its decision, 1 copy in the stream"),
+        "{said}"
+    );
+    assert!(
+        left.starts_with("left: answers that floodgate-archive keeps"),
+        "{said}"
+    );
     assert!(left.contains("it is just going away"), "{said}");
     archive.answers("POST /forget", 200, json!({}));
     let said = host.cli(&["erase", "transactions", &id]);

@@ -80,7 +80,12 @@ async fn sql_that_fits_no_table_is_told_before_anybody_asks() {
     let other = SQL.replace("n FROM", "m FROM");
     std::fs::write(host.site.flows.path().join("stats/hours.sql"), &other).unwrap();
     told("no column m").await;
-    assert!(archive.asked("POST /plan").iter().any(|plan| plan["sql"] == *other));
+    assert!(
+        archive
+            .asked("POST /plan")
+            .iter()
+            .any(|plan| plan["sql"] == *other)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

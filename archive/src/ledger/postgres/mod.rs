@@ -157,7 +157,11 @@ impl Ledger for Postgres {
         client.batch_execute("SET idle_session_timeout = 0").await?;
         let lock = "SELECT pg_try_advisory_lock($1, 0)";
         let lock = client.prepare(lock).await?;
-        while !client.query_one(&lock, &[&OWNER]).await?.try_get::<_, bool>(0)? {
+        while !client
+            .query_one(&lock, &[&OWNER])
+            .await?
+            .try_get::<_, bool>(0)?
+        {
             if began.elapsed() >= patience {
                 return Ok(None);
             }

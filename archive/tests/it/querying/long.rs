@@ -140,7 +140,11 @@ async fn a_statement_that_goes_far_is_answered_or_refused_and_so_is_the_next() {
             assert_eq!(status, StatusCode::BAD_REQUEST, "{name}: {refused}");
             let began = std::time::Instant::now();
             let (status, answer) = said(&service, path, &of(most)).await;
-            eprintln!("{name} {path} {status} {:?} {}", began.elapsed(), answer.to_string().chars().take(300).collect::<String>());
+            eprintln!(
+                "{name} {path} {status} {:?} {}",
+                began.elapsed(),
+                answer.to_string().chars().take(300).collect::<String>()
+            );
             let refused = [StatusCode::BAD_REQUEST, StatusCode::INSUFFICIENT_STORAGE];
             assert!(
                 status == StatusCode::OK || refused.contains(&status),

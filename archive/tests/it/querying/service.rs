@@ -251,8 +251,13 @@ async fn an_answer_that_is_kept_does_not_quote_what_was_erased() {
         (body.contains("e-1-0"), answer["cached"].clone())
     };
     assert_eq!(asked().await, (true, json!(false)));
-    rig.run("UPDATE decisions SET body = 'null', erased_at = 1").await;
-    assert_eq!(asked().await, (true, json!(true)), "it is not computed anew");
+    rig.run("UPDATE decisions SET body = 'null', erased_at = 1")
+        .await;
+    assert_eq!(
+        asked().await,
+        (true, json!(true)),
+        "it is not computed anew"
+    );
     let (status, said) = service.call("POST", "/forget", Some(json!({}))).await;
     assert_eq!((status, said), (StatusCode::OK, json!({})));
     assert_eq!(asked().await, (false, json!(false)));
@@ -311,7 +316,10 @@ async fn nobody_else_is_let_near_it_without_a_token() {
         service.call("POST", "/query", query("SELECT 1")).await.0,
         StatusCode::UNAUTHORIZED
     );
-    assert_eq!(service.call("GET", "/healthz", None).await.0, StatusCode::OK);
+    assert_eq!(
+        service.call("GET", "/healthz", None).await.0,
+        StatusCode::OK
+    );
     assert_eq!(
         service.call("GET", "/readyz", None).await.0,
         StatusCode::UNAUTHORIZED

@@ -272,11 +272,13 @@ async fn a_score_is_counted_between_its_bounds() {
         });
         let counted = cells(&rig.ask("transactions", sql, parameters).await.unwrap());
         let bound = |n: u32| f64::from(n) / f64::from(buckets);
-        let expected: Vec<u64> = (0..buckets).map(|n| {
-            let last = n + 1 == buckets;
-            let inside = |score: &&f64| **score >= bound(n) && (last || **score < bound(n + 1));
-            scores.iter().filter(inside).count() as u64
-        }).collect();
+        let expected: Vec<u64> = (0..buckets)
+            .map(|n| {
+                let last = n + 1 == buckets;
+                let inside = |score: &&f64| **score >= bound(n) && (last || **score < bound(n + 1));
+                scores.iter().filter(inside).count() as u64
+            })
+            .collect();
         let counts: Vec<u64> = counted.iter().map(|row| row[2].parse().unwrap()).collect();
         assert_eq!(counts, expected, "{buckets} buckets");
         assert_eq!(counts.iter().sum::<u64>(), 201);
