@@ -195,7 +195,7 @@ pub(super) async fn remember(
 }
 
 async fn note(
-    client: &mut Client,
+    client: &mut ClientWrapper,
     file: &ColdFile,
     known: &[Known],
     on_conflict: &str,
