@@ -187,9 +187,12 @@ pub trait Ledger: Send + Sync {
     /// Forgets a file that counts for nothing, and that has no object.
     async fn forget(&self, file: &ColdFile) -> Result<(), Error>;
 
-    /// A pass has moved something: what the ledger believes of the size of its
-    /// tables is looked up anew.
+    /// Something was moved: what the ledger believes of the size of its tables is
+    /// looked up anew.
     async fn analyze(&self) -> Result<(), Error>;
+
+    /// Much was moved: no query has to read over where it was.
+    async fn vacuum(&self) -> Result<(), Error>;
 
     /// Which file an id was moved to.
     async fn moved(&self, flow: &str, id: &str) -> Result<Option<i64>, Error>;

@@ -18,6 +18,9 @@ use crate::ledger::{Owned, Place};
 /// Numbers that are tried for a file.
 const NUMBERS: usize = 1000;
 
+/// Rows after which the ledger is told that it is another one.
+const MANY: u64 = 100_000;
+
 /// Rows of a file on their way out of the ledger, while the next is written.
 type Removal = Option<JoinHandle<Result<Moved, Error>>>;
 
@@ -40,13 +43,25 @@ impl Mover {
             };
             self.flow(flow, before, &owned, &mut report).await;
         }
-        if !report.moved.is_empty()
-            && let Err(error) = self.ledger.analyze().await
-        {
-            tracing::warn!(%error, "left to the next pass that moves something");
-        }
+        self.tidy(&report).await;
         metrics::histogram!("floodgate_archive_pass_seconds").record(began.elapsed());
         Ok(report)
+    }
+
+    /// What fails here is done by the next pass that moves something, or by the
+    /// ledger itself in a while.
+    async fn tidy(&self, report: &Report) {
+        let removed: u64 = report.moved.iter().map(|moved| moved.rows).sum();
+        if removed > 0
+            && let Err(error) = self.ledger.analyze().await
+        {
+            tracing::warn!(%error, "sizes in the ledger are not looked up anew");
+        }
+        if removed >= MANY
+            && let Err(error) = self.ledger.vacuum().await
+        {
+            tracing::warn!(%error, "what was removed is still in the way");
+        }
     }
 
     async fn flow(&self, flow: &Flow, before: Date, owned: &Arc<dyn Owned>, report: &mut Report) {
@@ -217,6 +232,11 @@ impl Mover {
         let mover = self.clone();
         tokio::spawn(async move {
             let rows = mover.finish(&file).await?;
+            if rows >= MANY
+                && let Err(error) = mover.ledger.analyze().await
+            {
+                tracing::warn!(%error, "sizes in the ledger are not looked up anew");
+            }
             drop(owned);
             Ok(Moved::new(&file, rows, began))
         })

@@ -227,6 +227,12 @@ pub(super) async fn analyze(client: &Client) -> Result<(), Error> {
     Ok(client.batch_execute("ANALYZE moved").await?)
 }
 
+/// Postgres does so by itself, minutes later: until then a query over the ledger
+/// reads every row that was removed.
+pub(super) async fn vacuum(client: &Client) -> Result<(), Error> {
+    Ok(client.batch_execute("VACUUM decisions").await?)
+}
+
 /// The columns of a sealed file have to be there in any state but `writing`.
 pub(super) async fn discard(client: &Client, file: &ColdFile) -> Result<(), Error> {
     let discard = "UPDATE cold_files

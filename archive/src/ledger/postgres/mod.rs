@@ -229,6 +229,10 @@ impl Ledger for Postgres {
         files::analyze(&self.client().await?).await
     }
 
+    async fn vacuum(&self) -> Result<(), Error> {
+        files::vacuum(&self.client().await?).await
+    }
+
     async fn moved(&self, flow: &str, id: &str) -> Result<Option<i64>, Error> {
         files::moved(&self.client().await?, flow, id).await
     }
