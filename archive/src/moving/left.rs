@@ -51,6 +51,11 @@ impl Mover {
     /// Removes the rows of a sealed file from the ledger. How many there were.
     pub(super) async fn finish(&self, file: &ColdFile) -> Result<u64, Error> {
         self.remember(file).await?;
+        self.clear(file).await
+    }
+
+    /// Of one whose ids are noted.
+    pub(super) async fn clear(&self, file: &ColdFile) -> Result<u64, Error> {
         let removed = match file.replaces {
             // To look for them would hold up whoever keeps decisions of the flow.
             true => 0,
@@ -73,7 +78,7 @@ impl Mover {
 
     /// All ids of a file in the order of the ledger's index, each page of which
     /// is written once then: in the order of time each id needs one of its own.
-    async fn remember(&self, file: &ColdFile) -> Result<(), Error> {
+    pub(super) async fn remember(&self, file: &ColdFile) -> Result<(), Error> {
         let mut known = cold::known(&self.store, file).await?;
         known.sort_unstable();
         for some in known.chunks(self.limits.known) {

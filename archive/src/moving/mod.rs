@@ -10,6 +10,7 @@ mod erase;
 mod left;
 mod merge;
 mod pass;
+mod removal;
 mod step;
 
 use std::sync::Arc;

@@ -7,9 +7,9 @@ use futures_util::StreamExt;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::Offset;
-use tokio::task::JoinHandle;
 use tracing::info;
 
+use super::removal::Removals;
 use super::{Error, Moved, Mover, Report, Step};
 use crate::cold::{self, ColdFile, Draft, State};
 use crate::flows::{Column, Flow};
@@ -18,11 +18,8 @@ use crate::ledger::{Owned, Place};
 /// Numbers that are tried for a file.
 const NUMBERS: usize = 1000;
 
-/// Rows after which the ledger is told that it is another one.
+/// Rows that are in the way of queries once they were removed.
 const MANY: u64 = 100_000;
-
-/// Rows of a file on their way out of the ledger, while the next is written.
-type Removal = Option<JoinHandle<Result<Moved, Error>>>;
 
 impl Mover {
     /// Moves what is older than each flow's `hot`. A problem with one flow
@@ -52,10 +49,8 @@ impl Mover {
     /// ledger itself in a while.
     async fn tidy(&self, report: &Report) {
         let removed: u64 = report.moved.iter().map(|moved| moved.rows).sum();
-        if removed > 0
-            && let Err(error) = self.ledger.analyze().await
-        {
-            tracing::warn!(%error, "sizes in the ledger are not looked up anew");
+        if removed > 0 {
+            self.analyze().await;
         }
         if removed >= MANY
             && let Err(error) = self.ledger.vacuum().await
@@ -64,10 +59,16 @@ impl Mover {
         }
     }
 
+    pub(super) async fn analyze(&self) {
+        if let Err(error) = self.ledger.analyze().await {
+            tracing::warn!(%error, "sizes in the ledger are not looked up anew");
+        }
+    }
+
     async fn flow(&self, flow: &Flow, before: Date, owned: &Arc<dyn Owned>, report: &mut Report) {
-        let mut removal = None;
-        let moved = self.days(flow, before, owned, &mut removal, report).await;
-        let removed = end(&mut removal, report).await;
+        let mut removals = Removals::new(self, owned);
+        let moved = self.days(flow, before, &mut removals, report).await;
+        let removed = removals.end(report).await;
         let merged = match (&moved, &removed) {
             (Ok(()), Ok(())) => self.merge(flow, report).await,
             _ => Ok(()),
@@ -81,8 +82,7 @@ impl Mover {
         &self,
         flow: &Flow,
         before: Date,
-        owned: &Arc<dyn Owned>,
-        removal: &mut Removal,
+        removals: &mut Removals,
         report: &mut Report,
     ) -> Result<(), Error> {
         let most = self.limits.days;
@@ -103,10 +103,8 @@ impl Mover {
                 let Some((file, last)) = self.part(flow, day, after).await? else {
                     break;
                 };
-                let removed = end(removal, report).await;
                 let rows = file.sealed.as_ref().map_or(0, |sealed| sealed.rows);
-                *removal = Some(self.start_removal(file, began, owned.clone()));
-                removed?;
+                removals.start(file, began, report).await?;
                 if rows < self.limits.rows as u64 {
                     break;
                 }
@@ -221,37 +219,6 @@ impl Mover {
             tracing::warn!(file = file.number, %error, "a file is left to the next pass");
         }
     }
-
-    /// Holds the archive for itself: whoever waits for the pass may go away.
-    fn start_removal(
-        &self,
-        file: ColdFile,
-        began: Instant,
-        owned: Arc<dyn Owned>,
-    ) -> JoinHandle<Result<Moved, Error>> {
-        let mover = self.clone();
-        tokio::spawn(async move {
-            let rows = mover.finish(&file).await?;
-            if rows >= MANY
-                && let Err(error) = mover.ledger.analyze().await
-            {
-                tracing::warn!(%error, "sizes in the ledger are not looked up anew");
-            }
-            drop(owned);
-            Ok(Moved::new(&file, rows, began))
-        })
-    }
-}
-
-/// Waits until the rows are gone.
-async fn end(removal: &mut Removal, report: &mut Report) -> Result<(), Error> {
-    let Some(removal) = removal.take() else {
-        return Ok(());
-    };
-    let moved = removal.await;
-    let moved = moved.map_err(|panicked| Error::Left(panicked.to_string()))??;
-    report.add(moved);
-    Ok(())
 }
 
 impl Moved {
