@@ -198,15 +198,15 @@ impl Ledger for Postgres {
     }
 
     async fn begin(&self, draft: &Draft) -> Result<ColdFile, Error> {
-        files::begin(&mut self.session()?.lock().await, draft).await
+        files::begin(&mut *self.session()?.lock().await, draft).await
     }
 
     async fn seal(&self, file: &ColdFile, sealed: &Sealed, replaces: &[i64]) -> Result<(), Error> {
-        files::seal(&mut self.session()?.lock().await, file, sealed, replaces).await
+        files::seal(&mut *self.session()?.lock().await, file, sealed, replaces).await
     }
 
     async fn remember(&self, file: &ColdFile, known: &[Known]) -> Result<(), Error> {
-        files::remember(&mut self.session()?.lock().await, file, known).await
+        files::remember(&mut *self.session()?.lock().await, file, known).await
     }
 
     async fn remove(&self, file: &ColdFile, rows: &[Gone]) -> Result<u64, Error> {
