@@ -19,6 +19,10 @@ use super::{ColdFile, Draft, Error, Gone, Known, LOOK, Ledger, Owned, Place, Sea
 /// How long a call waits for the host, which may be writing.
 const BUSY: Duration = Duration::from_secs(10);
 
+/// Rows leave the index by id all over it: 64 MiB of pages in memory, and as many
+/// in the log before they are written where they belong.
+const ROOM: &str = "PRAGMA cache_size = -65536; PRAGMA wal_autocheckpoint = 16384";
+
 /// `floo`: the host's first migration sets it.
 const APPLICATION_ID: i32 = 0x666c_6f6f;
 
@@ -105,7 +109,11 @@ impl Shared {
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         let connection = match writer.take() {
             Some(connection) => connection,
-            None => self.open(OpenFlags::SQLITE_OPEN_READ_WRITE)?,
+            None => {
+                let connection = self.open(OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+                connection.execute_batch(ROOM)?;
+                connection
+            }
         };
         connection.pragma_update(None, "synchronous", synchronous)?;
         connection.execute_batch("BEGIN IMMEDIATE")?;
