@@ -55,14 +55,30 @@ database.execute(
 )
 
 
+def in_its_dialect(sql):
+    """DuckDB has no number for a date, and another name for the numbers of a series."""
+    epoch = "DATE '1970-01-01'"
+    start = f"date_diff('day', {epoch}, $start_date)"
+    return (
+        sql.replace("CAST(CAST($start_date AS INT)", f"({epoch} + CAST({start}")
+        .replace("END AS DATE)", "END AS INT))")
+        .replace("CAST($start_date AS INT)", start)
+        .replace("CAST(day AS INT)", f"date_diff('day', {epoch}, day)")
+        .replace(
+            "generate_series(0, $windows - 1)",
+            "(SELECT unnest(generate_series(0, $windows - 1)) AS value)",
+        )
+    )
+
+
 def ask_duckdb(sql, parameters):
     used = {name: value for name, value in parameters.items() if f"${name}" in sql}
     typed = {
         name: f"CAST(${name} AS DATE)" for name in used if kind(name, used[name]) == "date"
     }
+    sql = in_its_dialect(sql)
     for name, cast in typed.items():
         sql = sql.replace(f"${name}", cast)
-    # DuckDB has no number for a date; the days between two serve as well.
     return database.execute(sql, used).fetchall()
 
 

@@ -40,6 +40,8 @@ impl Mover {
             };
             self.flow(flow, before, &owned, &mut report).await;
         }
+        // An erasure need not wait for what comes now.
+        drop(owned);
         self.tidy(&report).await;
         metrics::histogram!("floodgate_archive_pass_seconds").record(began.elapsed());
         Ok(report)
