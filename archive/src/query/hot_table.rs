@@ -296,6 +296,7 @@ mod tests {
             day: jiff::civil::date(2026, 1, 1),
             path: "events/day=2026-01-01/1.parquet".to_owned(),
             state: State::Moving,
+            replaces: false,
             sealed: Some(Sealed {
                 rows: 1,
                 bytes: 100,
