@@ -70,6 +70,7 @@ missing_packages() {
 start_servers() {
     if [ -z "$(trap -p EXIT)" ]; then trap stop_servers EXIT; fi
     start_redis
+    # shellcheck disable=SC2119 # the options of start_servers are not its own
     start_postgres
 }
 
@@ -97,6 +98,8 @@ start_redis() {
     return 1
 }
 
+# Takes further options of the server.
+# shellcheck disable=SC2120 # a script that is checked by itself gives them
 start_postgres() {
     local port log
     port=$(free_port)
@@ -106,7 +109,7 @@ start_postgres() {
         --auth trust --username postgres --encoding UTF8 --locale C >/dev/null
     if ! as_postgres "$(postgres_program pg_ctl)" start --silent --wait \
         --pgdata "$servers_postgres_directory/data" --log "$log" \
-        --options "-h 127.0.0.1 -p $port -k $servers_postgres_directory"; then
+        --options "-h 127.0.0.1 -p $port -k $servers_postgres_directory $*"; then
         cat "$log" >&2
         return 1
     fi
