@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use tokio_postgres::NoTls;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::latency::{Latency, constant_rate, half_of_p1, ms, note_commits};
+use super::latency::{constant_rate, half_of_p1, ms, note_commits};
 use super::report::Figure;
 use super::site::{Floodgate, Site};
 use super::wrk::{client, post};
