@@ -7,16 +7,17 @@ use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use super::error::Error;
 
-/// Signs and keywords, each of which may be a level: `a OR b OR c` are two. The
-/// longest one that ships has a fifth of it.
+/// Signs and keywords, each of which may be a level: `a OR b OR c` has two. A
+/// name such as `id`, which is a keyword somewhere, is taken for one. The longest
+/// statement that ships has a fifth of it.
 const MOST_STEPS: usize = 1000;
 
 /// Brackets in brackets. The parser tries `CAST(` and its kin in two ways, and
 /// in each of them all that is inside: a level may take it twice as long.
 const DEEPEST: usize = 16;
 
-/// Of every thread that comes to work for a statement. A step has 32 KiB of it:
-/// builds without optimization take up to 20 for one of the parser.
+/// Of every thread that comes to work for a statement: 32 KiB for each step.
+/// Nothing is taken of it that is not needed.
 pub const STACK: usize = 32 << 20;
 
 /// # Errors

@@ -18,7 +18,7 @@ fn each(times: usize, part: impl Fn(usize) -> String) -> String {
 }
 
 const SHAPES: [Shape; 26] = [
-    Shape("or", 490, |n| {
+    Shape("or", 320, |n| {
         let or = each(n, |n| format!(" OR id = 'a{n}'"));
         format!("SELECT count(*) FROM events WHERE id = 'a'{or}")
     }),
@@ -30,7 +30,7 @@ const SHAPES: [Shape; 26] = [
         format!("SELECT seq{} FROM events", " + 1".repeat(n))
     }),
     Shape("constant", 980, |n| format!("SELECT 1{}", "+1".repeat(n))),
-    Shape("text", 980, |n| {
+    Shape("text", 490, |n| {
         format!("SELECT id{} FROM events", "||id".repeat(n))
     }),
     Shape("json", 980, |n| {
@@ -108,7 +108,7 @@ const SHAPES: [Shape; 26] = [
 ];
 
 fn longest(of: fn(usize) -> String) -> String {
-    let mut n = LONGEST;
+    let mut n = LONGEST * 1000 / of(1000).len();
     while of(n).len() > LONGEST {
         n -= n / 50 + 1;
     }
@@ -138,13 +138,7 @@ async fn a_statement_that_goes_far_is_answered_or_refused_and_so_is_the_next() {
         for path in ["/plan", "/query"] {
             let (status, refused) = said(&service, path, &longest).await;
             assert_eq!(status, StatusCode::BAD_REQUEST, "{name}: {refused}");
-            let began = std::time::Instant::now();
             let (status, answer) = said(&service, path, &of(most)).await;
-            eprintln!(
-                "{name} {path} {status} {:?} {}",
-                began.elapsed(),
-                answer.to_string().chars().take(300).collect::<String>()
-            );
             let refused = [StatusCode::BAD_REQUEST, StatusCode::INSUFFICIENT_STORAGE];
             assert!(
                 status == StatusCode::OK || refused.contains(&status),

@@ -51,12 +51,12 @@ impl Ledger for Overtaken {
         Ok(snapshot)
     }
 
-    async fn own(&self) -> Result<Option<Box<dyn Owned>>, Error> {
-        self.ledger.own().await
+    async fn own(&self, patience: Duration) -> Result<Option<Box<dyn Owned>>, Error> {
+        self.ledger.own(patience).await
     }
 
-    async fn days(&self, flow: &str, before: Date) -> Result<Vec<Date>, Error> {
-        self.ledger.days(flow, before).await
+    async fn days(&self, flow: &str, before: Date, most: usize) -> Result<Vec<Date>, Error> {
+        self.ledger.days(flow, before, most).await
     }
 
     async fn day(
@@ -73,6 +73,10 @@ impl Ledger for Overtaken {
         let files = self.ledger.files(flow).await?;
         self.erase(&self.after_files).await;
         Ok(files)
+    }
+
+    async fn number(&self) -> Result<i64, Error> {
+        self.ledger.number().await
     }
 
     async fn begin(&self, draft: &Draft) -> Result<ColdFile, Error> {
@@ -101,6 +105,14 @@ impl Ledger for Overtaken {
 
     async fn forget(&self, file: &ColdFile) -> Result<(), Error> {
         self.ledger.forget(file).await
+    }
+
+    async fn analyze(&self) -> Result<(), Error> {
+        self.ledger.analyze().await
+    }
+
+    async fn vacuum(&self) -> Result<(), Error> {
+        self.ledger.vacuum().await
     }
 
     async fn moved(&self, flow: &str, id: &str) -> Result<Option<i64>, Error> {
