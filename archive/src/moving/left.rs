@@ -35,6 +35,8 @@ impl Mover {
                     })
                 }
                 State::Writing => self.discard(&file).await,
+                // What has its rows may be the file that is stuck.
+                State::Replaced if stuck.contains(&file.flow) => Ok(()),
                 State::Replaced => self.remove(&file).await,
                 State::Cold => Ok(()),
             };
