@@ -71,9 +71,12 @@ impl Mover {
     async fn remove_rows(&self, file: &ColdFile) -> Result<u64, Error> {
         let mut chunks = cold::gone(&self.store, file, self.limits.removed).await?;
         let mut removed = 0;
+        let mut began = Instant::now();
         while let Some(rows) = chunks.next().await {
             removed += self.ledger.remove(file, &rows?).await?;
             self.hook.after(Step::Removed);
+            self.rest(began).await;
+            began = Instant::now();
         }
         Ok(removed)
     }
@@ -84,8 +87,10 @@ impl Mover {
         let mut known = cold::known(&self.store, file).await?;
         known.sort_unstable();
         for some in known.chunks(self.limits.known) {
+            let began = Instant::now();
             self.ledger.remember(file, some).await?;
             self.hook.after(Step::Remembered);
+            self.rest(began).await;
         }
         Ok(())
     }

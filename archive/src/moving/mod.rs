@@ -42,6 +42,8 @@ pub struct Limits {
     pub several: usize,
     /// Files that are made one at a time.
     pub merged: usize,
+    /// So many times as long as it works on a batch a pass rests after it.
+    pub rest: u32,
 }
 
 impl Default for Limits {
@@ -54,6 +56,7 @@ impl Default for Limits {
             small: 64 << 20,
             several: 4,
             merged: 32,
+            rest: 0,
         }
     }
 }

@@ -21,6 +21,9 @@ const NUMBERS: usize = 1000;
 /// Rows that are in the way of queries once they were removed.
 const MANY: u64 = 100_000;
 
+/// Also of a ledger that takes its time.
+const LONGEST_REST: Duration = Duration::from_secs(1);
+
 impl Mover {
     /// Moves what is older than each flow's `hot`. A problem with one flow
     /// keeps no other from being moved.
@@ -201,9 +204,23 @@ impl Mover {
     }
 
     fn heard(&self, rows: SendableRecordBatchStream) -> SendableRecordBatchStream {
-        let (hook, schema) = (self.hook.clone(), rows.schema());
-        let rows = rows.inspect(move |_| hook.after(Step::Read));
+        let schema = rows.schema();
+        let heard = (self.clone(), rows, Instant::now());
+        let rows = futures_util::stream::unfold(heard, |(mover, mut rows, began)| async move {
+            let batch = rows.next().await?;
+            mover.hook.after(Step::Read);
+            mover.rest(began).await;
+            Some((batch, (mover, rows, Instant::now())))
+        });
         Box::pin(RecordBatchStreamAdapter::new(schema, rows))
+    }
+
+    /// After what was begun then.
+    pub(super) async fn rest(&self, began: Instant) {
+        let rest = (began.elapsed() * self.limits.rest).min(LONGEST_REST);
+        if !rest.is_zero() {
+            tokio::time::sleep(rest).await;
+        }
     }
 
     /// A full disk is not left full until the next pass. What cannot be done

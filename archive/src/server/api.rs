@@ -32,6 +32,9 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// No question may hold its memory for longer.
 const LONGEST: Duration = Duration::from_secs(600);
 
+/// What is moved on a schedule is in no hurry, and the ledger has entries to keep.
+const REST: u32 = 4;
+
 /// How long an erasure waits for a pass to end.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -205,7 +208,8 @@ impl Service {
             Ok(Err(error)) => return failed(&error),
             Err(refusal) => return refusal,
         };
-        let mover = self.mover.clone();
+        let mut mover = self.mover.clone();
+        mover.limits.rest = REST;
         let pass = tokio::spawn(async move { mover.run(&flows, Timestamp::now()).await });
         match pass.await {
             Ok(Ok(mut report)) => {

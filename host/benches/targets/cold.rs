@@ -3,7 +3,7 @@
 //! same rows, each with servers of its own.
 
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -39,7 +39,7 @@ const SQL: &str = "SELECT date_trunc('hour', at) AS hour, label_name, count(*) A
     FROM transactions WHERE day >= now() - interval '45 days' GROUP BY ALL ORDER BY hour";
 
 /// Between an answer and the next question.
-const PAUSE: Duration = Duration::from_millis(100);
+const PAUSE: Duration = Duration::from_secs(1);
 
 pub async fn measure(
     duration: Duration,
@@ -106,7 +106,7 @@ async fn start() -> anyhow::Result<Site> {
 struct Archive {
     _cold: TempDir,
     _service: Floodgate,
-    mover: Child,
+    moving: AbortOnDropHandle<anyhow::Result<u16>>,
     _asking: AbortOnDropHandle<anyhow::Result<()>>,
     answers: Arc<AtomicU32>,
     began: Instant,
@@ -128,14 +128,16 @@ impl Archive {
         };
         let listen = ["serve", "--listen", "127.0.0.1:0"];
         let service = Floodgate::start(command(&listen), "listening on")?;
-        let mover = command(&["run", "--once"]).stdout(Stdio::null()).spawn()?;
+        // As a worker does on its schedule.
+        let run = format!("{}/run", service.url);
+        let moving = async move { post(&client(), &run, "{}".into()).await };
         let answers = Arc::new(AtomicU32::new(0));
         let asking = ask(format!("{}/query", service.url), answers.clone());
         Ok(Self {
             _asking: AbortOnDropHandle::new(tokio::spawn(asking)),
             _service: service,
             _cold: cold,
-            mover,
+            moving: AbortOnDropHandle::new(tokio::spawn(moving)),
             answers,
             began: Instant::now(),
             postgres: site.postgres.url(),
@@ -143,24 +145,15 @@ impl Archive {
     }
 
     /// Rows that left the ledger and queries that were answered, per second.
-    async fn done(mut self) -> anyhow::Result<(f64, f64)> {
+    async fn done(self) -> anyhow::Result<(f64, f64)> {
         let seconds = self.began.elapsed().as_secs_f64();
         let answers = f64::from(self.answers.load(Ordering::Relaxed));
-        ensure!(
-            self.mover.try_wait()?.is_none(),
-            "it was done before the load"
-        );
+        ensure!(!self.moving.is_finished(), "it was done before the load");
         let (client, connection) = tokio_postgres::connect(&self.postgres, NoTls).await?;
         tokio::spawn(connection);
         let left = "SELECT count(*) FROM decisions WHERE id LIKE 'old-%'";
         let left: i64 = client.query_one(left, &[]).await?.get(0);
         Ok(((i64::from(OLD) - left) as f64 / seconds, answers / seconds))
-    }
-}
-
-impl Drop for Archive {
-    fn drop(&mut self) {
-        let _ended = self.mover.kill().and_then(|()| self.mover.wait());
     }
 }
 
