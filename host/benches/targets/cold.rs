@@ -35,8 +35,11 @@ const FILL: &str = "
     FROM (SELECT n, now() - interval '40 days' + n * (interval '30 days' / $1::int) AS at
         FROM generate_series(0, $1::int - 1) AS n) AS made";
 
+/// Of three days, which are in the ledger first and in files later.
 const SQL: &str = "SELECT date_trunc('hour', at) AS hour, label_name, count(*) AS decisions
-    FROM transactions WHERE day >= now() - interval '45 days' GROUP BY ALL ORDER BY hour";
+    FROM transactions
+    WHERE day BETWEEN now() - interval '40 days' AND now() - interval '38 days'
+    GROUP BY ALL ORDER BY hour";
 
 /// Between an answer and the next question.
 const PAUSE: Duration = Duration::from_secs(1);
