@@ -16,6 +16,9 @@ const MOST_STEPS: usize = 1000;
 /// in each of them all that is inside: a level may take it twice as long.
 const DEEPEST: usize = 16;
 
+/// Of `->` and `->>` one after the other: a plan takes twice as long with each.
+const MOST_ARROWS: usize = 10;
+
 /// Of every thread that comes to work for a statement: 32 KiB for each step.
 /// Nothing is taken of it that is not needed.
 pub const STACK: usize = 32 << 20;
@@ -23,7 +26,17 @@ pub const STACK: usize = 32 << 20;
 /// # Errors
 /// Where it goes too far.
 pub(super) fn check(tokens: &[TokenWithSpan]) -> Result<(), Error> {
-    let Extent { steps, depth } = Extent::of(tokens);
+    let Extent {
+        steps,
+        depth,
+        arrows,
+    } = Extent::of(tokens);
+    if arrows > MOST_ARROWS {
+        return Err(Error::Statement(format!(
+            "more than {MOST_ARROWS} arrows in a row: json_text(body, 'a.b.c') reaches as deep as \
+             you like"
+        )));
+    }
     if steps > MOST_STEPS {
         return Err(Error::Statement(format!(
             "more than {MOST_STEPS} signs and keywords: ask for many values as id IN ('a', 'b'), \
@@ -42,12 +55,17 @@ pub(super) fn check(tokens: &[TokenWithSpan]) -> Result<(), Error> {
 struct Extent {
     steps: usize,
     depth: usize,
+    arrows: usize,
 }
 
 impl Extent {
     fn of(tokens: &[TokenWithSpan]) -> Self {
-        let mut extent = Self { steps: 0, depth: 0 };
-        let mut open = 0_usize;
+        let mut extent = Self {
+            steps: 0,
+            depth: 0,
+            arrows: 0,
+        };
+        let (mut open, mut arrows) = (0_usize, 0);
         let mut before = &Token::EOF;
         for TokenWithSpan { token, .. } in tokens {
             extent.steps += usize::from(is_step(token, before));
@@ -64,6 +82,12 @@ impl Extent {
                 }
                 _ => {}
             }
+            arrows = match token {
+                Token::Arrow | Token::LongArrow => arrows + 1,
+                token if is_value(token) => arrows,
+                _ => 0,
+            };
+            extent.arrows = extent.arrows.max(arrows);
             extent.depth = extent.depth.max(open);
             before = token;
         }
@@ -104,7 +128,7 @@ mod tests {
 
     fn extent(sql: &str) -> (usize, usize) {
         let tokens = Tokenizer::new(&GenericDialect {}, sql).tokenize_with_location();
-        let Extent { steps, depth } = Extent::of(&tokens.unwrap());
+        let Extent { steps, depth, .. } = Extent::of(&tokens.unwrap());
         (steps, depth)
     }
 
@@ -121,9 +145,19 @@ mod tests {
     }
 
     #[test]
+    fn arrows_in_a_row_are_counted_by_themselves() {
+        let arrows = |sql: &str| {
+            let tokens = Tokenizer::new(&GenericDialect {}, sql).tokenize_with_location();
+            Extent::of(&tokens.unwrap()).arrows
+        };
+        assert_eq!(arrows("SELECT body -> 'a' -> 0 ->> 'b', body -> 'c'"), 3);
+        assert_eq!(arrows("SELECT body ->> 'a' = body ->> 'b'"), 1);
+    }
+
+    #[test]
     fn many_values_are_no_long_way() {
         let values = vec!["'0123456789'"; 4000].join(", ");
-        assert_eq!(extent(&format!("id IN ({values})")), (2, 1));
+        assert_eq!(extent(&format!("user_id IN ({values})")), (2, 1));
     }
 
     #[test]
