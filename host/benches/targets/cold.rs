@@ -38,7 +38,8 @@ const FILL: &str = "
 /// Of three days, which are in the ledger first and in files later.
 const SQL: &str = "SELECT date_trunc('hour', at) AS hour, label_name, count(*) AS decisions
     FROM transactions
-    WHERE day BETWEEN now() - interval '40 days' AND now() - interval '38 days'
+    WHERE day BETWEEN CAST(now() - interval '40 days' AS DATE)
+        AND CAST(now() - interval '38 days' AS DATE)
     GROUP BY ALL ORDER BY hour";
 
 /// Between an answer and the next question.
