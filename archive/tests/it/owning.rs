@@ -1,12 +1,13 @@
 //! Whoever lost the archive to somebody else, and has not heard of it yet, does
 //! nothing more. An embedded ledger is lost with its process only.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use floodgate_archive::ledger::Ledger;
 use floodgate_archive::moving::{Hook, Report, Step};
 use jiff::Timestamp;
 
@@ -37,6 +38,8 @@ struct Waiting {
     reached: Receiver<()>,
     go_on: Sender<()>,
     pass: JoinHandle<Report>,
+    /// Its own.
+    ledger: Arc<dyn Ledger>,
 }
 
 impl Waiting {
@@ -46,6 +49,7 @@ impl Waiting {
         let (go_on, told) = channel();
         let told = Mutex::new(told);
         let mut mover = rig.mover();
+        let ledger = mover.ledger.clone();
         mover.hook = once(step, move || {
             at.send(()).unwrap();
             told.lock().unwrap().recv_timeout(PATIENCE).unwrap();
@@ -59,6 +63,7 @@ impl Waiting {
             reached,
             go_on,
             pass,
+            ledger,
         }
     }
 
@@ -85,6 +90,23 @@ async fn whoever_lost_the_archive_neither_begins_nor_seals_a_file() {
         assert_eq!(ledger.files(None).await.unwrap(), [], "{step:?}");
         assert_eq!(rig.hot_ids().await.len(), 3, "{step:?}");
     }
+}
+
+/// An erasure that comes meanwhile would lend it a lock that it has lost.
+#[tokio::test]
+async fn nobody_owns_the_archive_beside_a_pass_of_the_same_process() {
+    let rig = Rig::new(Kind::Postgres).await;
+    rig.insert(&Entry::of_day("2026-01-02", 3)).await;
+    let pass = Waiting::after(Step::Owned, &rig);
+    pass.reached.recv_timeout(PATIENCE).unwrap();
+    assert_eq!(rig.number(END).await, 1);
+    let ledger = pass.ledger.clone();
+    // Once somebody else had it the lock is free.
+    drop(rig.ledger().own(PATIENCE).await.unwrap().unwrap());
+    assert!(ledger.own(Duration::ZERO).await.unwrap().is_none());
+    let report = pass.end();
+    assert_eq!(report.problems.len(), 1, "{report:?}");
+    assert!(ledger.own(PATIENCE).await.unwrap().is_some());
 }
 
 /// The other one has sealed what the first would read next, and removed

@@ -94,6 +94,17 @@ impl Postgres {
         client.map_err(|error| error::pooled(&self.address, error))
     }
 
+    /// Not while somebody else here believes to be the owner, who may have lost
+    /// the lock and not heard of it yet: that one must not go on in this session.
+    fn is_owned_by(&self, session: &Arc<Session>) -> bool {
+        let mut owner = self.owner.lock().unwrap_or_else(PoisonError::into_inner);
+        let free = owner.strong_count() == 0;
+        if free {
+            *owner = Arc::downgrade(session);
+        }
+        free
+    }
+
     fn session(&self) -> Result<Arc<Session>, Error> {
         let owner = self.owner.lock().unwrap_or_else(PoisonError::into_inner);
         let nobody = || Error::Other("the archive is not owned".to_owned());
@@ -157,20 +168,17 @@ impl Ledger for Postgres {
         client.batch_execute("SET idle_session_timeout = 0").await?;
         let lock = "SELECT pg_try_advisory_lock($1, 0)";
         let lock = client.prepare(lock).await?;
-        while !client
-            .query_one(&lock, &[&OWNER])
-            .await?
-            .try_get::<_, bool>(0)?
-        {
+        let session = Arc::new(Session::new(client));
+        loop {
+            let locked = session.lock().await.query_one(&lock, &[&OWNER]).await?;
+            if locked.try_get(0)? && self.is_owned_by(&session) {
+                return Ok(Some(Box::new(Owner(session))));
+            }
             if began.elapsed() >= patience {
                 return Ok(None);
             }
             tokio::time::sleep(LOOK).await;
         }
-        let session = Arc::new(Session::new(client));
-        let mut owner = self.owner.lock().unwrap_or_else(PoisonError::into_inner);
-        *owner = Arc::downgrade(&session);
-        Ok(Some(Box::new(Owner(session))))
     }
 
     async fn days(&self, flow: &str, before: Date, most: usize) -> Result<Vec<Date>, Error> {
