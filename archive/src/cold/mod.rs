@@ -93,6 +93,21 @@ pub struct Draft {
     pub columns: Vec<Column>,
 }
 
+impl Draft {
+    /// As it is from when the ledger knows of it.
+    pub fn begun(&self) -> ColdFile {
+        ColdFile {
+            number: self.number,
+            flow: self.flow.clone(),
+            day: self.day,
+            path: path(&self.flow, self.day, self.number).to_string(),
+            state: State::Writing,
+            replaces: false,
+            sealed: None,
+        }
+    }
+}
+
 /// What is in a file that was written and verified.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sealed {

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use crate::cold::{self, ColdFile, Draft, Sealed, State};
+use crate::cold::{ColdFile, Draft, Sealed, State};
 use crate::ledger::{Error, Gone, Known, id_hash, stale};
 
 const COLUMNS: &str = "number, flow, day, path, state, replaces, rows, bytes, first_at, last_at";
@@ -68,31 +68,18 @@ pub(super) fn number(db: &Connection) -> Result<i64, Error> {
 }
 
 pub(super) fn begin(db: &Connection, draft: &Draft) -> Result<ColdFile, Error> {
-    let Draft {
-        number,
-        flow,
-        day,
-        columns,
-    } = draft;
-    let columns = serde_json::to_string(columns);
+    let file = draft.begun();
+    let columns = serde_json::to_string(&draft.columns);
     let columns = columns.map_err(|error| Error::Other(error.to_string()))?;
-    let path = cold::path(flow, *day, *number).to_string();
     let insert = "INSERT INTO cold_files (number, flow, day, path, columns, created_at)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
     let now = Timestamp::now().as_millisecond();
+    let day = file.day.to_string();
     db.execute(
         insert,
-        params![number, flow, day.to_string(), path, columns, now],
+        params![file.number, file.flow, day, file.path, columns, now],
     )?;
-    Ok(ColdFile {
-        number: *number,
-        flow: flow.clone(),
-        day: *day,
-        path,
-        state: State::Writing,
-        replaces: false,
-        sealed: None,
-    })
+    Ok(file)
 }
 
 pub(super) fn seal(

@@ -5,7 +5,7 @@ use tokio_postgres::Row;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Json;
 
-use crate::cold::{self, ColdFile, Draft, Sealed, State};
+use crate::cold::{ColdFile, Draft, Sealed, State};
 use crate::ledger::{Error, Gone, Known, id_hash, stale};
 
 /// Held shared by whoever keeps a decision of the flow: whether an id is new is
@@ -79,29 +79,19 @@ pub(super) async fn number(client: &Client) -> Result<i64, Error> {
 
 /// Under the lock: who is at it now may be keeping or erasing what is read next.
 pub(super) async fn begin(client: &mut ClientWrapper, draft: &Draft) -> Result<ColdFile, Error> {
-    let Draft {
-        number,
-        flow,
-        day,
-        columns,
-    } = draft;
-    let path = cold::path(flow, *day, *number).to_string();
-    let transaction = locked(client, flow).await?;
+    let file = draft.begun();
+    let transaction = locked(client, &file.flow).await?;
     let insert = "INSERT INTO cold_files (number, flow, day, path, columns)
          VALUES ($1, $2, $3, $4, $5)";
+    let columns = Json(&draft.columns);
     transaction
-        .execute(insert, &[number, flow, day, &path, &Json(columns)])
+        .execute(
+            insert,
+            &[&file.number, &file.flow, &file.day, &file.path, &columns],
+        )
         .await?;
     transaction.commit().await?;
-    Ok(ColdFile {
-        number: *number,
-        flow: flow.clone(),
-        day: *day,
-        path,
-        state: State::Writing,
-        replaces: false,
-        sealed: None,
-    })
+    Ok(file)
 }
 
 async fn locked<'a>(client: &'a mut ClientWrapper, flow: &str) -> Result<Transaction<'a>, Error> {
