@@ -47,10 +47,15 @@ impl Removals {
         began: Instant,
         report: &mut Report,
     ) -> Result<(), Error> {
-        let ended = match self.under_way.len() < AT_ONCE {
-            true => Ok(()),
-            false => self.end_one(report).await,
-        };
+        let mut ended = Ok(());
+        if self.under_way.len() >= AT_ONCE {
+            ended = self.end_one(report).await;
+            // Ever less often: what the ledger knows of its sizes may be off by
+            // half. The end of the pass looks once more.
+            if report.moved.len().is_power_of_two() {
+                self.mover.analyze().await;
+            }
+        }
         let (mover, owned) = (self.mover.clone(), self.owned.clone());
         let (noting, removing) = (self.noting.clone(), self.removing.clone());
         self.under_way.push_back(tokio::spawn(async move {
@@ -84,10 +89,6 @@ impl Removals {
         let moved = first.await;
         let moved = moved.map_err(|panicked| Error::Left(panicked.to_string()))??;
         report.add(moved);
-        // Ever less often: what the ledger knows of its sizes may be off by half.
-        if report.moved.len().is_power_of_two() {
-            self.mover.analyze().await;
-        }
         Ok(())
     }
 }
