@@ -75,9 +75,7 @@ impl Run {
         #[cfg(debug_assertions)]
         self.trial.change(&mut mover);
         let mut report = mover.run(&flows, Timestamp::now()).await?;
-        // Nobody overlooks that a flow was not moved at all.
-        let broken = broken.iter().map(ToString::to_string);
-        report.problems.extend(broken);
+        report.left_out(&broken);
         let text = match self.json {
             true => serde_json::to_string_pretty(&report)?,
             false => in_words(&report),

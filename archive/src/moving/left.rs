@@ -7,6 +7,7 @@ use futures_util::StreamExt;
 
 use super::{Error, Moved, Mover, Report, Step};
 use crate::cold::{self, ColdFile, State};
+use crate::flows;
 
 impl Mover {
     /// Takes up what was left, of one flow or of all. Flows of which a sealed
@@ -118,6 +119,11 @@ impl Mover {
 }
 
 impl Report {
+    /// Nobody overlooks that the flow of a broken file was not moved at all.
+    pub fn left_out(&mut self, broken: &[flows::Error]) {
+        self.problems.extend(broken.iter().map(ToString::to_string));
+    }
+
     /// Logged and told; the rest of the pass goes on.
     pub(super) fn problem(&mut self, flow: &str, error: &Error) {
         tracing::error!(flow, %error, "not moved");

@@ -213,9 +213,7 @@ impl Service {
         let pass = tokio::spawn(async move { mover.run(&flows, Timestamp::now()).await });
         match pass.await {
             Ok(Ok(mut report)) => {
-                report
-                    .problems
-                    .extend(broken.iter().map(ToString::to_string));
+                report.left_out(&broken);
                 json(StatusCode::OK, &report)
             }
             Ok(Err(error)) => not_moved(&error),
