@@ -107,10 +107,7 @@ impl Store {
             let found = tokio::fs::metadata(root).await;
             return found.map(|_| ()).map_err(|error| self.failed(&error));
         }
-        match self.objects.head(&Path::from("floodgate-ping")).await {
-            Ok(_) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-            Err(error) => Err(self.failed(&error)),
-        }
+        self.has(&Path::from("floodgate-ping")).await.map(|_| ())
     }
 
     /// Whether something lies there.

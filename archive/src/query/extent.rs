@@ -126,9 +126,13 @@ mod tests {
 
     use super::*;
 
-    fn extent(sql: &str) -> (usize, usize) {
+    fn of(sql: &str) -> Extent {
         let tokens = Tokenizer::new(&GenericDialect {}, sql).tokenize_with_location();
-        let Extent { steps, depth, .. } = Extent::of(&tokens.unwrap());
+        Extent::of(&tokens.unwrap())
+    }
+
+    fn extent(sql: &str) -> (usize, usize) {
+        let Extent { steps, depth, .. } = of(sql);
         (steps, depth)
     }
 
@@ -146,10 +150,7 @@ mod tests {
 
     #[test]
     fn arrows_in_a_row_are_counted_by_themselves() {
-        let arrows = |sql: &str| {
-            let tokens = Tokenizer::new(&GenericDialect {}, sql).tokenize_with_location();
-            Extent::of(&tokens.unwrap()).arrows
-        };
+        let arrows = |sql: &str| of(sql).arrows;
         assert_eq!(arrows("SELECT body -> 'a' -> 0 ->> 'b', body -> 'c'"), 3);
         assert_eq!(arrows("SELECT body ->> 'a' = body ->> 'b'"), 1);
     }
