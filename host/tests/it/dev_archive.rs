@@ -38,6 +38,12 @@ async fn started(dir: &Path, number: usize) -> (u32, String) {
     .await
 }
 
+/// PATH, and before it the directory.
+fn path_with(dir: &TempDir) -> String {
+    let path = std::env::var("PATH").unwrap();
+    format!("{}:{path}", dir.path().display())
+}
+
 fn runs(pid: u32) -> bool {
     Path::new(&format!("/proc/{pid}")).exists()
 }
@@ -46,8 +52,7 @@ fn runs(pid: u32) -> bool {
 async fn dev_starts_the_archive_it_finds_and_ends_it_however_it_ends_itself() {
     let archive = Archive::start().await;
     let dir = program(&archive);
-    let path = std::env::var("PATH").unwrap();
-    let path = format!("{}:{path}", dir.path().display());
+    let path = path_with(&dir);
     let site = site(Ground::embedded().await, QUERY);
     let mut host = Host::start_in(site, &[("PATH", &path)]).await;
     let (first, arguments) = started(dir.path(), 0).await;
@@ -88,8 +93,7 @@ async fn dev_starts_the_archive_it_finds_and_ends_it_however_it_ends_itself() {
 async fn what_dev_starts_hears_of_no_other_servers() {
     let archive = Archive::start().await;
     let dir = program(&archive);
-    let path = std::env::var("PATH").unwrap();
-    let path = format!("{}:{path}", dir.path().display());
+    let path = path_with(&dir);
     let others = [
         ("FLOODGATE_COLD", "s3://production/cold"),
         ("FLOODGATE_ARCHIVE_TOKEN_FILE", "/nowhere/token"),
@@ -111,8 +115,7 @@ async fn what_dev_starts_hears_of_no_other_servers() {
 async fn dev_without_one_says_how_to_get_it_and_starts_none_beside_a_named_one() {
     let archive = Archive::start().await;
     let dir = program(&archive);
-    let path = std::env::var("PATH").unwrap();
-    let both = format!("{}:{path}", dir.path().display());
+    let both = path_with(&dir);
     let site = site(Ground::embedded().await, QUERY);
     let said = async |floodgate: &Floodgate| {
         eventually_some(DEADLINE, "it says who answers", async || {

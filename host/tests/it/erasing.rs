@@ -179,10 +179,7 @@ async fn whoever_asks_for_its_fate_is_told_that_it_was_done(ground: Ground) {
 
 async fn what_is_in_the_cold_tier_takes_the_archive(ground: Ground) {
     let host = host(ground, "10ms").await;
-    host.accepted(&told_to(1, "high")).await;
-    host.until_kept(1).await;
-    host.settled().await;
-    let id = id(1);
+    let id = kept(&host).await;
     let hash = hex::encode(floodgate::flow::sha256_16(id.as_bytes()));
     let hash = match host.site.ground {
         Ground::Servers { .. } => format!("'\\x{hash}'"),
@@ -223,16 +220,21 @@ async fn an_id_is_known_in_any_case_that_the_flow_takes_it_in(ground: Ground) {
     );
 }
 
+/// A decision that nothing waits for any more; its id.
+async fn kept(host: &Host) -> String {
+    host.accepted(&told_to(1, "high")).await;
+    host.until_kept(1).await;
+    host.settled().await;
+    id(1)
+}
+
 /// Commands are waited for, and the archive in this process answers meanwhile.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cold_file_is_written_anew_by_the_archive() {
     let archive = Archive::start().await;
     let site = site(Ground::servers().await, "10ms");
     let host = Host::start_in(site, &archive.env()).await;
-    host.accepted(&told_to(1, "high")).await;
-    host.until_kept(1).await;
-    host.settled().await;
-    let id = id(1);
+    let id = kept(&host).await;
     let decision = host.get(&format!("/decisions/transactions/{id}")).await;
     move_to(&host, &archive, &decision).await;
     archive.answers("POST /erase", 503, json!({"detail": "the bucket is away"}));
@@ -254,10 +256,7 @@ async fn a_cold_file_is_written_anew_by_the_archive() {
 async fn the_archive_forgets_its_answers_where_only_the_ledger_had_the_body() {
     let archive = Archive::start().await;
     let host = Host::start_in(site(Ground::embedded().await, "10ms"), &archive.env()).await;
-    host.accepted(&told_to(1, "high")).await;
-    host.until_kept(1).await;
-    host.settled().await;
-    let id = id(1);
+    let id = kept(&host).await;
     archive.answers(
         "POST /forget",
         503,
@@ -288,10 +287,7 @@ async fn a_copy_in_the_stream_is_not_left_because_nobody_told_of_it() {
     let site = site(Ground::servers().await, "10ms");
     let site = site.with_flow("remember = \"10m\"", "remember = \"0s\"");
     let host = Host::start_in(site, &archive.env()).await;
-    host.accepted(&told_to(1, "high")).await;
-    host.until_kept(1).await;
-    host.settled().await;
-    let id = id(1);
+    let id = kept(&host).await;
     let decision = host.get(&format!("/decisions/transactions/{id}")).await;
     move_to(&host, &archive, &decision).await;
     let away = json!({"detail": "the bucket is away"});
