@@ -119,6 +119,14 @@ pub trait Snapshot: Send + Sync {
     /// The files that count, of one flow: `moving` and `cold`, oldest day first.
     async fn files(&self, flow: &str) -> Result<Vec<ColdFile>, Error>;
 
+    /// Whether any row that happened in that time is still in the ledger.
+    async fn any(
+        &self,
+        flow: &str,
+        from: Option<Timestamp>,
+        until: Option<Timestamp>,
+    ) -> Result<bool, Error>;
+
     /// Rows that are still in the ledger.
     async fn hot(&self, scan: Scan) -> Result<SendableRecordBatchStream, Error>;
 }

@@ -14,6 +14,7 @@ use datafusion::datasource::{TableProvider, TableType};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
 use futures_util::{StreamExt, TryStreamExt};
@@ -91,6 +92,11 @@ impl TableProvider for HotTable {
                 wanted.touches(first, last)
             })
         });
+        let (from, until) = (wanted.from.and_then(time), wanted.until.and_then(time));
+        let any = self.snapshot.any(&self.flow, from, until).await;
+        if !any.map_err(|error| DataFusionError::External(Box::new(error)))? {
+            return Ok(Arc::new(EmptyExec::new(projected)));
+        }
         let read = self.read(&projected)?;
         let declared = self.declared.iter();
         let declared = declared.filter(|column| projected.column_with_name(&column.name).is_some());
@@ -98,8 +104,8 @@ impl TableProvider for HotTable {
             scan: Scan {
                 flow: self.flow.clone(),
                 columns: read,
-                from: wanted.from.and_then(time),
-                until: wanted.until.and_then(time),
+                from,
+                until,
                 label: wanted.label,
                 without: Vec::new(),
                 id: wanted.id,
@@ -265,7 +271,7 @@ mod tests {
     use crate::cold::{Sealed, State, Store};
     use crate::ledger;
 
-    /// Has no rows, and keeps what it was asked.
+    /// Gives no rows, and keeps what it was asked.
     #[derive(Default)]
     struct Asked(Mutex<Vec<Scan>>);
 
@@ -273,6 +279,15 @@ mod tests {
     impl Snapshot for Asked {
         async fn files(&self, _: &str) -> Result<Vec<ColdFile>, ledger::Error> {
             Ok(Vec::new())
+        }
+
+        async fn any(
+            &self,
+            _: &str,
+            _: Option<Timestamp>,
+            _: Option<Timestamp>,
+        ) -> Result<bool, ledger::Error> {
+            Ok(true)
         }
 
         async fn hot(&self, scan: Scan) -> Result<SendableRecordBatchStream, ledger::Error> {

@@ -13,6 +13,7 @@ mod functions;
 mod hot_table;
 mod interrupt;
 mod limits;
+mod nothing;
 mod parameters;
 mod rows;
 mod scanned;

@@ -13,9 +13,11 @@ use datafusion::execution::context::SessionState;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::optimizer::{Optimizer, OptimizerRule};
+use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 
 use super::functions;
 use super::interrupt::Rule;
+use super::nothing::WithoutNothing;
 
 const CATALOG: &str = "floodgate";
 const SCHEMA: &str = "archive";
@@ -64,6 +66,7 @@ pub(super) fn base(
         .with_table_factories(Default::default())
         .with_file_formats(Vec::new())
         .with_optimizer_rules(rules(distinct))
+        .with_physical_optimizer_rules(physical_rules())
         .build();
     datafusion_functions_json::register_all(&mut state)?;
     state.register_udf(Arc::new(functions::json_text()))?;
@@ -78,6 +81,13 @@ fn rules(distinct: Distinct) -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     if distinct == Distinct::InMemory {
         rules.retain(|rule| rule.name() != "single_distinct_aggregation_to_group_by");
     }
+    rules
+}
+
+/// What has no rows is left out before anything is made of what is left.
+fn physical_rules() -> Vec<Rule> {
+    let mut rules: Vec<Rule> = vec![Arc::new(WithoutNothing)];
+    rules.extend(PhysicalOptimizer::new().rules);
     rules
 }
 

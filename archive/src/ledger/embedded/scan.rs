@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use datafusion::arrow::array::RecordBatch;
-use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::arrow::datatypes::{Schema, SchemaRef};
 use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
@@ -119,17 +119,27 @@ impl Snapshot for Instant {
         blocking(counting).await
     }
 
+    async fn any(
+        &self,
+        flow: &str,
+        from: Option<Timestamp>,
+        until: Option<Timestamp>,
+    ) -> Result<bool, Error> {
+        let mut select = Select::new(flow, Arc::new(Schema::empty()));
+        select.within(from, until);
+        let db = self.db.clone();
+        let any = move || {
+            let db = db.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut statement = db.prepare_cached(&select.sql())?;
+            select.parameters.push(Value::from(1));
+            Ok(statement.exists(params_from_iter(select.parameters))?)
+        };
+        blocking(any).await
+    }
+
     async fn hot(&self, scan: Scan) -> Result<SendableRecordBatchStream, Error> {
         let mut select = Select::new(&scan.flow, scan.columns);
-        if let Some(from) = scan.from {
-            select.with("at >= ?", from.as_millisecond());
-        }
-        if let Some(until) = scan.until {
-            // Times are whole milliseconds: before a part of one is its beginning, too.
-            let whole = until.as_nanosecond().rem_euclid(1_000_000) == 0;
-            let until = until.as_millisecond();
-            select.with(if whole { "at < ?" } else { "at <= ?" }, until);
-        }
+        select.within(scan.from, scan.until);
         if let Some(label) = scan.label {
             select.with("label = ?", label);
         }
@@ -167,6 +177,18 @@ impl Select {
     fn with(&mut self, condition: &str, parameter: impl Into<Value>) {
         self.conditions.push(condition.to_owned());
         self.parameters.push(parameter.into());
+    }
+
+    fn within(&mut self, from: Option<Timestamp>, until: Option<Timestamp>) {
+        if let Some(from) = from {
+            self.with("at >= ?", from.as_millisecond());
+        }
+        if let Some(until) = until {
+            // Times are whole milliseconds: before a part of one is its beginning, too.
+            let whole = until.as_nanosecond().rem_euclid(1_000_000) == 0;
+            let until = until.as_millisecond();
+            self.with(if whole { "at < ?" } else { "at <= ?" }, until);
+        }
     }
 
     fn sql(&self) -> String {

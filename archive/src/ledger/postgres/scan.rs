@@ -2,11 +2,12 @@
 
 use std::error::Error as StdError;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use async_stream::try_stream;
 use async_trait::async_trait;
 use datafusion::arrow::array::RecordBatch;
-use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::arrow::datatypes::{Schema, SchemaRef};
 use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
@@ -88,6 +89,15 @@ impl Select {
     fn with(&mut self, condition: &str, parameter: impl ToSql + Sync + Send + 'static) {
         self.parameters.push(Box::new(parameter));
         let _ = write!(self.sql, " AND {condition}${}", self.parameters.len());
+    }
+
+    fn within(&mut self, from: Option<Timestamp>, until: Option<Timestamp>) {
+        if let Some(from) = from {
+            self.with("at >= ", from.max(FIRST));
+        }
+        if let Some(until) = until {
+            self.with("at < ", until.max(FIRST));
+        }
     }
 
     fn limit(&mut self, most: usize) {
@@ -174,6 +184,23 @@ impl Snapshot for Instant {
         files::counting(self.held.client()?, flow).await
     }
 
+    async fn any(
+        &self,
+        flow: &str,
+        from: Option<Timestamp>,
+        until: Option<Timestamp>,
+    ) -> Result<bool, Error> {
+        let mut select = Select::new(flow, &Arc::new(Schema::empty()), false);
+        select.within(from, until);
+        // In the order of the index, so that it is used whatever is believed of the rows.
+        let _ = write!(select.sql, " ORDER BY at");
+        select.limit(1);
+        let client = self.held.client()?;
+        let row = client.query_raw(&select.sql, select.parameters).await?;
+        pin_mut!(row);
+        Ok(row.next().await.transpose()?.is_some())
+    }
+
     async fn hot(&self, scan: Scan) -> Result<SendableRecordBatchStream, Error> {
         let client = self.pool.get().await;
         let client = client.map_err(|error| error::pooled(&self.address, error))?;
@@ -187,12 +214,7 @@ async fn hot(lent: Lent, scan: Scan) -> Result<SendableRecordBatchStream, Error>
     let delivers = needs_deliveries && delivers(lent.client()?, &scan.flow).await?;
     let without = Without::new(scan.without);
     let mut select = Select::new(&scan.flow, &scan.columns, delivers);
-    if let Some(from) = scan.from {
-        select.with("at >= ", from.max(FIRST));
-    }
-    if let Some(until) = scan.until {
-        select.with("at < ", until.max(FIRST));
-    }
+    select.within(scan.from, scan.until);
     if let Some(label) = scan.label {
         select.with("label = ", label);
     }
