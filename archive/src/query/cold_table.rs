@@ -29,8 +29,9 @@ use datafusion::physical_plan::union::UnionExec;
 use super::error::Error;
 use super::files::{Files, Unread, overtaken};
 use super::scanned::Tally;
+use super::shares::ByDay;
 use super::wanted::{Known, Wanted};
-use super::{functions, table};
+use super::{functions, shares, table};
 use crate::cold::ColdFile;
 use crate::flows::Column;
 use crate::ledger::Ledger;
@@ -248,31 +249,55 @@ impl Scan<'_> {
             .with_parquet_file_reader_factory(Arc::new(CachedParquetFileReaderFactory::new(
                 store, footers,
             )));
-        let (mut rows, mut bytes) = (0, 0);
-        let mut parts = Vec::with_capacity(files.len());
-        for file in &files {
-            let part = part(file, &in_files)?;
-            rows += file
-                .sealed
-                .as_ref()
-                .map_or(0, |sealed| sealed.rows as usize);
-            bytes += file
-                .sealed
-                .as_ref()
-                .map_or(0, |sealed| sealed.bytes as usize);
-            parts.push(part);
+        let (groups, by_day) = self.shared(&files, &in_files)?;
+        let mut config = FileScanConfigBuilder::new(self.table.store.clone(), Arc::new(source))
+            .with_file_groups(groups)
+            .with_statistics(self.statistics(&files))
+            .with_limit(self.limit)
+            .with_projection_indices(Some(columns))?;
+        if let Some(ByDay {
+            order,
+            partitioning,
+        }) = by_day
+        {
+            config = config
+                .with_output_partitioning(Some(partitioning))
+                .with_output_ordering(vec![order]);
         }
+        Ok(DataSourceExec::from_data_source(config.build()))
+    }
+
+    /// For each core what it reads.
+    fn shared(
+        &self,
+        files: &[ColdFile],
+        in_files: &Schema,
+    ) -> Result<(Vec<FileGroup>, Option<ByDay>)> {
+        let cores = self.state.config().target_partitions();
+        let group = |files: &[ColdFile]| {
+            let parts = files.iter().map(|file| part(file, in_files));
+            Ok(FileGroup::new(parts.collect::<Result<_>>()?))
+        };
+        match shares::by_day(files, cores) {
+            Some(shares) => {
+                let groups = shares.iter().map(|share| group(share));
+                let groups = groups.collect::<Result<Vec<_>>>()?;
+                let day = in_files.fields().len();
+                let by_day = ByDay::of(&groups, day)?;
+                Ok((groups, by_day))
+            }
+            None => Ok((group(files)?.split_files(cores), None)),
+        }
+    }
+
+    fn statistics(&self, files: &[ColdFile]) -> Statistics {
+        let sealed = || files.iter().filter_map(|file| file.sealed.as_ref());
+        let rows = sealed().map(|sealed| sealed.rows as usize).sum();
+        let bytes = sealed().map(|sealed| sealed.bytes as usize).sum();
         let mut statistics = Statistics::new_unknown(&self.table.schema);
         statistics.num_rows = Precision::Exact(rows);
         statistics.total_byte_size = Precision::Inexact(bytes);
-        let partitions = self.state.config().target_partitions();
-        let config = FileScanConfigBuilder::new(self.table.store.clone(), Arc::new(source))
-            .with_file_groups(FileGroup::new(parts).split_files(partitions))
-            .with_statistics(statistics)
-            .with_limit(self.limit)
-            .with_projection_indices(Some(columns))?
-            .build();
-        Ok(DataSourceExec::from_data_source(config))
+        statistics
     }
 }
 

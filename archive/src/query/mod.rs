@@ -18,6 +18,7 @@ mod parameters;
 mod rows;
 mod scanned;
 mod session;
+mod shares;
 mod statement;
 mod table;
 mod wanted;

@@ -6,4 +6,5 @@ mod long;
 mod overtaken;
 mod rig;
 mod service;
+mod shares;
 mod statistics;
