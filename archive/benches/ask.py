@@ -88,6 +88,10 @@ def in_ms(ask, *arguments):
     return (time.perf_counter() - began) * 1000, rows
 
 
+def in_any_order(rows):
+    return sorted(tuple(map(str, row)) for row in rows)
+
+
 result = {}
 for name, (file, parameters) in QUESTIONS.items():
     sql = (pathlib.Path(flows) / "stats" / f"{file}.sql").read_text()
@@ -98,7 +102,7 @@ for name, (file, parameters) in QUESTIONS.items():
         try:
             elapsed, others = in_ms(ask_duckdb, sql, parameters)
             theirs.append(elapsed)
-            differ = len(rows) != len(others)
+            differ = in_any_order(rows) != in_any_order(others)
         except duckdb.Error as error:
             differ = f"DuckDB does not take it: {str(error).splitlines()[0]}"
     result[name] = {
