@@ -19,7 +19,7 @@ use super::cold_table::ColdTable;
 use super::error::{Error, Failure};
 use super::files::{Files, overtaken};
 use super::hot_table::HotTable;
-use super::interrupt::Rule;
+use super::rewrite::Rule;
 use super::rows::{self, Rows};
 use super::scanned::Tally;
 use super::{session, statement, table};

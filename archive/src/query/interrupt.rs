@@ -9,20 +9,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use datafusion::arrow::datatypes::{DataType, Schema};
 use datafusion::arrow::record_batch::RecordBatch;
-use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::common::{Result, exec_err};
 use datafusion::logical_expr::ColumnarValue;
 use datafusion::physical_expr::PhysicalExpr;
-use datafusion::physical_optimizer::PhysicalOptimizerRule;
-use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::coop::CooperativeExec;
 use datafusion::physical_plan::joins::utils::JoinFilter;
 use datafusion::physical_plan::joins::{
     CrossJoinExec, HashJoinExec, NestedLoopJoinExec, SortMergeJoinExec,
 };
 
-pub(super) type Rule = Arc<dyn PhysicalOptimizerRule + Send + Sync>;
+use super::rewrite::{Plan, Rule, rule};
 
 /// Whoever waits for a query holds it, outside of the task that computes: that
 /// one cannot look.
@@ -31,7 +27,8 @@ pub(super) struct Waiting(Arc<AtomicBool>);
 
 impl Waiting {
     pub fn rule(&self) -> Rule {
-        Arc::new(Interruptible(self.0.clone()))
+        let joins = Joins(self.0.clone());
+        rule("interruptible_joins", move |plan| joins.interruptible(plan))
     }
 }
 
@@ -41,36 +38,11 @@ impl Drop for Waiting {
     }
 }
 
-#[derive(Debug)]
-struct Interruptible(Arc<AtomicBool>);
+/// Of a query that is over once this says so.
+struct Joins(Arc<AtomicBool>);
 
-impl PhysicalOptimizerRule for Interruptible {
-    fn optimize(
-        &self,
-        plan: Arc<dyn ExecutionPlan>,
-        _: &ConfigOptions,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        plan.transform_up(|plan| match self.interruptible(&plan)? {
-            Some(plan) => Ok(Transformed::yes(plan)),
-            None => Ok(Transformed::no(plan)),
-        })
-        .data()
-    }
-
-    fn name(&self) -> &str {
-        "interruptible_joins"
-    }
-
-    fn schema_check(&self) -> bool {
-        true
-    }
-}
-
-impl Interruptible {
-    fn interruptible(
-        &self,
-        plan: &Arc<dyn ExecutionPlan>,
-    ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+impl Joins {
+    fn interruptible(&self, plan: &Plan) -> Result<Option<Plan>> {
         if let Some(join) = plan.downcast_ref::<NestedLoopJoinExec>() {
             let join = NestedLoopJoinExec::try_new(
                 join.left().clone(),

@@ -16,8 +16,8 @@ use datafusion::optimizer::{Optimizer, OptimizerRule};
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 
 use super::functions;
-use super::interrupt::Rule;
-use super::nothing::WithoutNothing;
+use super::nothing;
+use super::rewrite::Rule;
 
 const CATALOG: &str = "floodgate";
 const SCHEMA: &str = "archive";
@@ -86,7 +86,7 @@ fn rules(distinct: Distinct) -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
 
 /// What has no rows is left out before anything is made of what is left.
 fn physical_rules() -> Vec<Rule> {
-    let mut rules: Vec<Rule> = vec![Arc::new(WithoutNothing)];
+    let mut rules: Vec<Rule> = vec![nothing::left_out()];
     rules.extend(PhysicalOptimizer::new().rules);
     rules
 }
