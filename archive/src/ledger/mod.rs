@@ -44,15 +44,21 @@ pub struct Scan {
     pub flow: String,
     /// The base columns asked for.
     pub columns: SchemaRef,
-    /// Happened at this time or later.
-    pub from: Option<Timestamp>,
-    /// Happened before this time.
-    pub until: Option<Timestamp>,
+    pub during: During,
     pub label: Option<String>,
     pub id: Option<String>,
     /// These are in a file that counts already.
     pub without: Vec<i64>,
     pub limit: Option<usize>,
+}
+
+/// When something happened.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct During {
+    /// At this time or later.
+    pub from: Option<Timestamp>,
+    /// Before this time.
+    pub until: Option<Timestamp>,
 }
 
 /// Where in a day a row stands: its time, in microseconds, and its number.
@@ -120,12 +126,7 @@ pub trait Snapshot: Send + Sync {
     async fn files(&self, flow: &str) -> Result<Vec<ColdFile>, Error>;
 
     /// Whether any row that happened in that time is still in the ledger.
-    async fn any(
-        &self,
-        flow: &str,
-        from: Option<Timestamp>,
-        until: Option<Timestamp>,
-    ) -> Result<bool, Error>;
+    async fn any(&self, flow: &str, during: During) -> Result<bool, Error>;
 
     /// Rows that are still in the ledger.
     async fn hot(&self, scan: Scan) -> Result<SendableRecordBatchStream, Error>;

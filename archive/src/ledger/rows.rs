@@ -138,6 +138,8 @@ impl Without {
 }
 
 /// Into the error of a stream, where it can be found again.
-pub(super) fn external(error: Error) -> DataFusionError {
-    DataFusionError::External(Box::new(error))
+impl From<Error> for DataFusionError {
+    fn from(error: Error) -> Self {
+        Self::External(Box::new(error))
+    }
 }

@@ -126,15 +126,7 @@ impl ColdTable {
         let mut files = self.counting.clone();
         // A statement may name its table twice.
         files.retain(|file| !self.tally.has_skipped(file));
-        files.retain(|file| {
-            file.sealed.as_ref().is_some_and(|sealed| {
-                let (first, last) = (
-                    sealed.first_at.as_microsecond(),
-                    sealed.last_at.as_microsecond(),
-                );
-                wanted.touches(first, last)
-            })
-        });
+        files.retain(|file| wanted.is_in(file));
         let mut readable: BTreeMap<Differing, Vec<ColdFile>> = BTreeMap::new();
         for (file, columns) in self.files.look(files).await {
             self.tally.looks_at(&file);
@@ -161,10 +153,8 @@ impl ColdTable {
     }
 
     async fn still_counts(&self, file: &ColdFile) -> Result<bool> {
-        let overtaken = overtaken(&*self.ledger, &file.flow, std::slice::from_ref(file)).await;
-        overtaken
-            .map(|overtaken| !overtaken)
-            .map_err(|error| DataFusionError::External(Box::new(error)))
+        let files = std::slice::from_ref(file);
+        Ok(!overtaken(&*self.ledger, &file.flow, files).await?)
     }
 
     fn differing(&self, written: &[Column], projection: &[usize]) -> Differing {
@@ -284,7 +274,7 @@ impl Scan<'_> {
                 let groups = groups.collect::<Result<Vec<_>>>()?;
                 let day = in_files.fields().len();
                 let by_day = ByDay::of(&groups, day)?;
-                Ok((groups, by_day))
+                Ok((groups, Some(by_day)))
             }
             None => Ok((group(files)?.split_files(cores), None)),
         }

@@ -18,7 +18,6 @@ use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
 use futures_util::{StreamExt, TryStreamExt};
-use jiff::Timestamp;
 
 use super::files::Files;
 use super::scanned::Tally;
@@ -82,21 +81,12 @@ impl TableProvider for HotTable {
             None => self.schema.clone(),
         };
         let wanted = Wanted::of(filters);
-        let mut moving = self.moving.clone();
-        moving.retain(|file| {
-            file.sealed.as_ref().is_some_and(|sealed| {
-                let (first, last) = (
-                    sealed.first_at.as_microsecond(),
-                    sealed.last_at.as_microsecond(),
-                );
-                wanted.touches(first, last)
-            })
-        });
-        let (from, until) = (wanted.from.and_then(time), wanted.until.and_then(time));
-        let any = self.snapshot.any(&self.flow, from, until).await;
-        if !any.map_err(|error| DataFusionError::External(Box::new(error)))? {
+        let during = wanted.during();
+        if !self.snapshot.any(&self.flow, during).await? {
             return Ok(Arc::new(EmptyExec::new(projected)));
         }
+        let mut moving = self.moving.clone();
+        moving.retain(|file| wanted.is_in(file));
         let read = self.read(&projected)?;
         let declared = self.declared.iter();
         let declared = declared.filter(|column| projected.column_with_name(&column.name).is_some());
@@ -104,8 +94,7 @@ impl TableProvider for HotTable {
             scan: Scan {
                 flow: self.flow.clone(),
                 columns: read,
-                from,
-                until,
+                during,
                 label: wanted.label,
                 without: Vec::new(),
                 id: wanted.id,
@@ -122,11 +111,6 @@ impl TableProvider for HotTable {
         let exec = StreamingTableExec::try_new(projected, vec![rows], None, [], false, limit)?;
         Ok(Arc::new(exec))
     }
-}
-
-/// Beyond what a timestamp can say no row is left out.
-fn time(microseconds: i64) -> Option<Timestamp> {
-    Timestamp::from_microsecond(microseconds).ok()
 }
 
 impl HotTable {
@@ -191,8 +175,7 @@ impl PartitionStream for HotRows {
             // Of what the cold scan left out, the ledger's rows count.
             moving.retain(|file| !tally.has_skipped(file));
             scan.without = files.seqs(&moving).await?;
-            let batches = shape.snapshot.hot(scan).await;
-            let batches = batches.map_err(|error| DataFusionError::External(Box::new(error)))?;
+            let batches = shape.snapshot.hot(scan).await?;
             Ok::<_, DataFusionError>(batches.map(move |batch| shape.shaped(&batch?)))
         };
         let batches = futures_util::stream::once(batches).try_flatten();
@@ -264,12 +247,13 @@ mod tests {
     use datafusion::execution::runtime_env::RuntimeEnv;
     use datafusion::physical_plan::EmptyRecordBatchStream;
     use datafusion::prelude::SessionContext;
+    use jiff::Timestamp;
 
     use super::super::files::Fault;
     use super::super::table;
     use super::*;
     use crate::cold::{Sealed, State, Store};
-    use crate::ledger;
+    use crate::ledger::{self, During};
 
     /// Gives no rows, and keeps what it was asked.
     #[derive(Default)]
@@ -281,12 +265,7 @@ mod tests {
             Ok(Vec::new())
         }
 
-        async fn any(
-            &self,
-            _: &str,
-            _: Option<Timestamp>,
-            _: Option<Timestamp>,
-        ) -> Result<bool, ledger::Error> {
+        async fn any(&self, _: &str, _: During) -> Result<bool, ledger::Error> {
             Ok(true)
         }
 

@@ -49,21 +49,19 @@ pub(super) struct ByDay {
 }
 
 impl ByDay {
-    /// `day` is the place of its column. `None` where there are no columns.
-    pub fn of(groups: &[FileGroup], day: usize) -> Result<Option<Self>> {
+    /// `day` is the place of its column.
+    pub fn of(groups: &[FileGroup], day: usize) -> Result<Self> {
         let column = Arc::new(Column::new(DAY, day));
         let by_day = PhysicalSortExpr::new(column, SortOptions::new(false, false));
-        let Some(order) = LexOrdering::new([by_day]) else {
-            return Ok(None);
-        };
+        let order = LexOrdering::from([by_day]);
         let starts = groups.iter().skip(1);
         let starts = starts.filter_map(|group| group.files().first());
         let starts = starts.map(|file| SplitPoint::new(file.partition_values.clone()));
         let range = RangePartitioning::try_new(order.clone(), starts.collect())?;
-        Ok(Some(Self {
+        Ok(Self {
             order,
             partitioning: Partitioning::Range(range),
-        }))
+        })
     }
 }
 

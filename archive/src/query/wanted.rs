@@ -6,6 +6,10 @@ use datafusion::arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{BinaryExpr, Expr, Operator};
+use jiff::Timestamp;
+
+use crate::cold::ColdFile;
+use crate::ledger::During;
 
 /// The last column of every table: the UTC day of `at`. Files have it in their
 /// path, so whole files are left out by it and nothing is read for it.
@@ -17,9 +21,9 @@ const MICROSECONDS_OF_A_DAY: i64 = 86_400_000_000;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Wanted {
     /// At this time or later.
-    pub from: Option<i64>,
+    from: Option<i64>,
     /// Before this time.
-    pub until: Option<i64>,
+    until: Option<i64>,
     pub label: Option<String>,
     pub id: Option<String>,
 }
@@ -55,8 +59,25 @@ impl Wanted {
         }
     }
 
+    pub fn during(&self) -> During {
+        // Beyond what a timestamp can say no row is left out.
+        let time = |at| Timestamp::from_microsecond(at).ok();
+        During {
+            from: self.from.and_then(time),
+            until: self.until.and_then(time),
+        }
+    }
+
+    /// Whether a finished file has rows of that time.
+    pub fn is_in(&self, file: &ColdFile) -> bool {
+        file.sealed.as_ref().is_some_and(|sealed| {
+            let (first, last) = (sealed.first_at, sealed.last_at);
+            self.touches(first.as_microsecond(), last.as_microsecond())
+        })
+    }
+
     /// Whether a span of time, both ends included, has any of it.
-    pub fn touches(&self, first: i64, last: i64) -> bool {
+    fn touches(&self, first: i64, last: i64) -> bool {
         self.from.is_none_or(|from| last >= from) && self.until.is_none_or(|until| first < until)
     }
 

@@ -6,7 +6,7 @@ use datafusion::arrow::compute::concat_batches;
 use datafusion::arrow::datatypes::{Int64Type, TimestampMicrosecondType};
 use floodgate_archive::cold::{self, State};
 use floodgate_archive::columns;
-use floodgate_archive::ledger::Scan;
+use floodgate_archive::ledger::{During, Scan};
 use floodgate_archive::moving::{Error, Report};
 use futures_util::{StreamExt, TryStreamExt};
 use jiff::Timestamp;
@@ -323,8 +323,10 @@ async fn hot_rows_are_those_that_were_asked_for(rig: Rig) {
     assert_eq!(all.len(), 9000);
     let at = |time: &str| Some(time.parse().unwrap());
     let some = Scan {
-        from: at("2026-01-02T00:00:10.125Z"),
-        until: at("2026-01-02T00:00:20.125Z"),
+        during: During {
+            from: at("2026-01-02T00:00:10.125Z"),
+            until: at("2026-01-02T00:00:20.125Z"),
+        },
         ..scan.clone()
     };
     assert_eq!(ids_of(some.clone()).await, all[10..20]);

@@ -21,8 +21,8 @@ use tokio::sync::mpsc;
 use super::{blocking, files};
 use crate::cold::ColdFile;
 use crate::columns;
-use crate::ledger::rows::{Column, Rows, Without, external};
-use crate::ledger::{BATCH, Error, Place, Scan, Snapshot, bounds};
+use crate::ledger::rows::{Column, Rows, Without};
+use crate::ledger::{BATCH, During, Error, Place, Scan, Snapshot, bounds};
 
 /// Batches that are read before somebody asks for them.
 const AHEAD: usize = 2;
@@ -119,14 +119,9 @@ impl Snapshot for Instant {
         blocking(counting).await
     }
 
-    async fn any(
-        &self,
-        flow: &str,
-        from: Option<Timestamp>,
-        until: Option<Timestamp>,
-    ) -> Result<bool, Error> {
+    async fn any(&self, flow: &str, during: During) -> Result<bool, Error> {
         let mut select = Select::new(flow, Arc::new(Schema::empty()));
-        select.within(from, until);
+        select.during(during);
         let db = self.db.clone();
         let any = move || {
             let db = db.lock().unwrap_or_else(PoisonError::into_inner);
@@ -139,7 +134,7 @@ impl Snapshot for Instant {
 
     async fn hot(&self, scan: Scan) -> Result<SendableRecordBatchStream, Error> {
         let mut select = Select::new(&scan.flow, scan.columns);
-        select.within(scan.from, scan.until);
+        select.during(scan.during);
         if let Some(label) = scan.label {
             select.with("label = ?", label);
         }
@@ -179,7 +174,7 @@ impl Select {
         self.parameters.push(parameter.into());
     }
 
-    fn within(&mut self, from: Option<Timestamp>, until: Option<Timestamp>) {
+    fn during(&mut self, During { from, until }: During) {
         if let Some(from) = from {
             self.with("at >= ?", from.as_millisecond());
         }
@@ -215,7 +210,7 @@ impl Select {
         batches: &Arc<Batches>,
         db: &mut Connection,
     ) -> Result<Option<RecordBatch>, DataFusionError> {
-        let failed = |error: rusqlite::Error| external(error.into());
+        let failed = |error: rusqlite::Error| DataFusionError::from(Error::from(error));
         // The connection may outlive the stream, which ends with its last sender.
         let batches = Arc::downgrade(batches);
         let left = move || batches.upgrade().is_none_or(|batches| batches.is_closed());
@@ -228,7 +223,7 @@ impl Select {
 
     /// `None` where there is no more.
     fn next(&mut self, db: &Connection) -> Result<Option<RecordBatch>, DataFusionError> {
-        let read = |error: rusqlite::Error| external(error.into());
+        let read = |error: rusqlite::Error| DataFusionError::from(Error::from(error));
         let mut filling = Rows::new(self.schema.clone());
         while self.left > 0 {
             let mut parameters = self.parameters.clone();
@@ -246,7 +241,7 @@ impl Select {
                 && let Some(row) = rows.next().map_err(read)?
             {
                 more = true;
-                self.add(&mut filling, row).map_err(external)?;
+                self.add(&mut filling, row)?;
             }
             // One that was left out altogether says nothing of the next.
             if !more || filling.is_full() {

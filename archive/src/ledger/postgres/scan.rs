@@ -23,8 +23,8 @@ use super::lent::Lent;
 use super::{error, files};
 use crate::cold::ColdFile;
 use crate::columns;
-use crate::ledger::rows::{Column, Rows, Without, external};
-use crate::ledger::{Error, Place, Scan, Snapshot, bounds};
+use crate::ledger::rows::{Column, Rows, Without};
+use crate::ledger::{During, Error, Place, Scan, Snapshot, bounds};
 
 /// Microseconds from 1970 to 2000, where Postgres counts from.
 const EPOCH: i64 = 946_684_800_000_000;
@@ -91,7 +91,7 @@ impl Select {
         let _ = write!(self.sql, " AND {condition}${}", self.parameters.len());
     }
 
-    fn within(&mut self, from: Option<Timestamp>, until: Option<Timestamp>) {
+    fn during(&mut self, During { from, until }: During) {
         if let Some(from) = from {
             self.with("at >= ", from.max(FIRST));
         }
@@ -184,14 +184,9 @@ impl Snapshot for Instant {
         files::counting(self.held.client()?, flow).await
     }
 
-    async fn any(
-        &self,
-        flow: &str,
-        from: Option<Timestamp>,
-        until: Option<Timestamp>,
-    ) -> Result<bool, Error> {
+    async fn any(&self, flow: &str, during: During) -> Result<bool, Error> {
         let mut select = Select::new(flow, &Arc::new(Schema::empty()), false);
-        select.within(from, until);
+        select.during(during);
         // In the order of the index, so that it is used whatever is believed of the rows.
         let _ = write!(select.sql, " ORDER BY at");
         select.limit(1);
@@ -214,7 +209,7 @@ async fn hot(lent: Lent, scan: Scan) -> Result<SendableRecordBatchStream, Error>
     let delivers = needs_deliveries && delivers(lent.client()?, &scan.flow).await?;
     let without = Without::new(scan.without);
     let mut select = Select::new(&scan.flow, &scan.columns, delivers);
-    select.within(scan.from, scan.until);
+    select.during(scan.during);
     if let Some(label) = scan.label {
         select.with("label = ", label);
     }
@@ -267,8 +262,8 @@ fn batches(
             let Some(row) = rows.next().await else {
                 break;
             };
-            let row = row.map_err(|error| external(error.into()))?;
-            if !add(&mut filling, &row, &without).map_err(external)? {
+            let row = row.map_err(|error| DataFusionError::from(Error::from(error)))?;
+            if !add(&mut filling, &row, &without)? {
                 continue;
             }
             left -= 1;

@@ -10,7 +10,7 @@ use datafusion::arrow::datatypes::Int64Type;
 use floodgate_archive::cold::{self, State, Store};
 use floodgate_archive::columns;
 use floodgate_archive::flows::{Column, Flow, Kind as Type};
-use floodgate_archive::ledger::{Embedded, Ledger, Postgres, Scan};
+use floodgate_archive::ledger::{During, Embedded, Ledger, Postgres, Scan};
 use floodgate_archive::moving::Mover;
 use futures_util::{StreamExt, TryStreamExt, pin_mut};
 use jiff::Timestamp;
@@ -306,8 +306,7 @@ pub fn all_hot() -> Scan {
     Scan {
         flow: "events".to_owned(),
         columns: columns::base(),
-        from: None,
-        until: None,
+        during: During::default(),
         label: None,
         id: None,
         without: Vec::new(),
