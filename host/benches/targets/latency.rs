@@ -2,6 +2,7 @@
 //! arrive at a constant rate whatever became of those before: each is measured
 //! from when it was to be sent, so none is left out because another was late.
 
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -29,9 +30,10 @@ const WARM_UP: Duration = Duration::from_secs(1);
 
 /// What is sent: the n-th transaction at `begun` + n / `rate`.
 struct Schedule {
-    address: String,
     per_second: f64,
     begun: Instant,
+    /// The same moment, by the clock that Postgres goes by.
+    begun_at: Duration,
     /// The first that is measured.
     first: u32,
     count: u32,
@@ -49,21 +51,28 @@ pub struct Latency {
     pub stored: Histogram<u64>,
 }
 
-pub async fn measure(duration: Duration, plot: Option<&Path>) -> anyhow::Result<Vec<Figure>> {
+pub async fn measure(
+    duration: Duration,
+    rate: Option<f64>,
+    plot: Option<&Path>,
+) -> anyhow::Result<Vec<Figure>> {
     let mut site = Site::start("transactions", "uniform-risk", &[]).await?;
     note_commits(&mut site).await?;
-    let half = half_of_p1(&site, duration).await?;
+    let rate = match rate {
+        Some(rate) => rate,
+        None => half_of_p1(&site, duration).await?,
+    };
     let host = site.serve("all")?;
     host.until_ready("/transactions").await?;
     site.until_empty().await?;
-    let latency = constant_rate(&host, half, duration, &site).await?;
+    let latency = constant_rate(&host, rate, duration, &site).await?;
     if let Some(path) = plot {
-        plot::draw(&latency, half, path)?;
+        plot::draw(&latency, rate, path)?;
     }
     let (fast, slow) = (Target::AtMost(10.0), Target::AtMost(50.0));
     let Latency { accepted, stored } = &latency;
     Ok(vec![
-        Figure::told("P6", "arriving at a constant rate", half, "/s"),
+        Figure::told("P6", "arriving at a constant rate", rate, "/s"),
         Figure::told("P6", "answered, p50", ms(accepted, 0.5), "ms"),
         Figure::of("P6", "answered, p99", ms(accepted, 0.99), "ms", fast),
         Figure::told("P6", "answered, p99.9", ms(accepted, 0.999), "ms"),
@@ -104,6 +113,28 @@ pub async fn constant_rate(
     site: &Site,
 ) -> anyhow::Result<Latency> {
     let address = host.url.strip_prefix("http://").context("its address")?;
+    let address = address.to_owned();
+    // On a thread of its own: what the load costs is paid from the same cores
+    // as what it measures, and a task that changes threads costs more.
+    let load = tokio::task::spawn_blocking(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        runtime.block_on(arrive(&address, per_second, duration))
+    });
+    let (schedule, accepted) = load.await??;
+    site.until_empty().await?;
+    Ok(Latency {
+        accepted,
+        stored: stored(site, &schedule).await?,
+    })
+}
+
+async fn arrive(
+    address: &str,
+    per_second: f64,
+    duration: Duration,
+) -> anyhow::Result<(Arc<Schedule>, Histogram<u64>)> {
     // Connected before anything is due: a thousand at once are more than a
     // listener takes without asking some to come back a second later.
     let mut streams = Vec::new();
@@ -112,34 +143,30 @@ pub async fn constant_rate(
         stream.set_nodelay(true)?;
         streams.push(stream);
     }
-    let begun = Instant::now();
-    let begun_at = SystemTime::now().duration_since(UNIX_EPOCH)?;
     let schedule = Arc::new(Schedule {
-        address: address.to_owned(),
         per_second,
-        begun,
+        begun: Instant::now(),
+        begun_at: SystemTime::now().duration_since(UNIX_EPOCH)?,
         first: (per_second * WARM_UP.as_secs_f64()) as u32,
         count: (per_second * (WARM_UP + duration).as_secs_f64()) as u32,
     });
     let mut connections = JoinSet::new();
     for (first, stream) in (0..).zip(streams) {
-        connections.spawn(send(schedule.clone(), stream, first));
+        let request = Request::to(address)?;
+        connections.spawn(send(schedule.clone(), stream, request, first));
     }
     let mut accepted = Histogram::new(3)?;
     while let Some(seen) = connections.join_next().await {
         accepted.add(seen??)?;
     }
-    site.until_empty().await?;
-    Ok(Latency {
-        accepted,
-        stored: stored(site, &schedule, begun_at).await?,
-    })
+    Ok((schedule, accepted))
 }
 
 /// Every so many-th of the schedule, on one connection, in turn.
 async fn send(
     schedule: Arc<Schedule>,
     mut stream: TcpStream,
+    mut request: Request,
     first: u32,
 ) -> anyhow::Result<Histogram<u64>> {
     let mut latency = Histogram::new(3)?;
@@ -147,9 +174,7 @@ async fn send(
     for number in (first..schedule.count).step_by(CONNECTIONS as usize) {
         let at = schedule.at(number);
         sleep_until(at).await;
-        stream
-            .write_all(request(&schedule.address, number).as_bytes())
-            .await?;
+        stream.write_all(request.of(number)).await?;
         read_answer(&mut stream, &mut answer).await?;
         if number >= schedule.first {
             latency.record(at.elapsed().as_micros() as u64)?;
@@ -158,13 +183,34 @@ async fn send(
     Ok(latency)
 }
 
-fn request(host: &str, number: u32) -> String {
-    let body = transaction(number.into()).body;
-    let body = String::from_utf8_lossy(&body);
-    let length = body.len();
-    format!(
-        "POST /transactions HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
-    )
+/// As it is written; of two only the end of the hash is different, as in
+/// `scripts/lib/transactions.lua`.
+struct Request {
+    bytes: Vec<u8>,
+    number: Range<usize>,
+}
+
+impl Request {
+    fn to(host: &str) -> anyhow::Result<Self> {
+        let first = transaction(0);
+        let body = std::str::from_utf8(&first.body)?;
+        let length = body.len();
+        let request = format!(
+            "POST /transactions HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+        );
+        let hash = request.find(&*first.id).context("its hash")?;
+        let end = hash + first.id.len();
+        Ok(Self {
+            bytes: request.into_bytes(),
+            number: end - 8..end,
+        })
+    }
+
+    fn of(&mut self, number: u32) -> &[u8] {
+        let digits = format!("{number:08x}");
+        self.bytes[self.number.clone()].copy_from_slice(digits.as_bytes());
+        &self.bytes
+    }
 }
 
 /// Answers are short; the next one is asked for when this one is whole.
@@ -191,11 +237,7 @@ async fn read_answer(stream: &mut TcpStream, buffer: &mut [u8]) -> anyhow::Resul
 }
 
 /// From when each was to be sent until its decision was committed.
-async fn stored(
-    site: &Site,
-    schedule: &Schedule,
-    begun_at: Duration,
-) -> anyhow::Result<Histogram<u64>> {
+async fn stored(site: &Site, schedule: &Schedule) -> anyhow::Result<Histogram<u64>> {
     let (client, connection) = tokio_postgres::connect(&site.postgres.url(), NoTls).await?;
     tokio::spawn(connection);
     let of_this_load = "SELECT id, extract(epoch FROM pg_xact_commit_timestamp(xmin))::float8
@@ -207,7 +249,7 @@ async fn stored(
         if number < schedule.first {
             continue;
         }
-        let sent = begun_at.as_secs_f64() + f64::from(number) / schedule.per_second;
+        let sent = schedule.begun_at.as_secs_f64() + f64::from(number) / schedule.per_second;
         latency.record(((committed - sent).max(0.0) * 1e6) as u64)?;
     }
     ensure!(!latency.is_empty(), "nothing was kept");

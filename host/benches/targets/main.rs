@@ -54,8 +54,8 @@ struct Arguments {
     /// Instead: P6 alone, and while this floodgate-archive moves and answers
     #[arg(long, value_name = "PROGRAM")]
     archive: Option<PathBuf>,
-    /// Transactions a second for --archive; half of P1 by default
-    #[arg(long, requires = "archive")]
+    /// Transactions a second for P6 and --archive; half of P1 by default
+    #[arg(long)]
     rate: Option<f64>,
     /// Instead: what an entry costs with more of a backlog, readers, bytes, connections
     #[arg(long)]
@@ -116,7 +116,7 @@ async fn main() -> anyhow::Result<ExitCode> {
         }
         if wanted("P6") {
             let plot = arguments.plot.as_deref().filter(|_| round == 1);
-            add(latency::measure(seconds, plot).await?);
+            add(latency::measure(seconds, arguments.rate, plot).await?);
         }
         if wanted("P7") && round == 1 {
             add(memory::measure(arguments.soak).await?);
