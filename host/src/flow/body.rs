@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
@@ -26,12 +28,36 @@ impl From<serde_json::Error> for NotJson {
 /// database refuses: an object with the same key twice, and an escaped NUL
 /// (in keys too). Depth is limited by serde_json, numbers to the range of f64.
 pub fn parse(body: &[u8]) -> Result<Value, NotJson> {
-    let mut deserializer = serde_json::Deserializer::from_slice(body);
-    let value = Strict.deserialize(&mut deserializer)?;
+    read(body, Strict)
+}
+
+/// Whether [`parse`] would take it; it costs a third, because nothing is built.
+///
+/// # Errors
+/// The same as of [`parse`].
+pub fn check(body: &[u8]) -> Result<(), NotJson> {
+    read(body, Checked)
+}
+
+fn read<'de, S: DeserializeSeed<'de>>(body: &'de [u8], seed: S) -> Result<S::Value, NotJson> {
+    // Looked at whole is cheaper than string by string, which tells where it is not UTF-8.
+    match std::str::from_utf8(body) {
+        Ok(text) => read_with(serde_json::Deserializer::from_str(text), seed),
+        Err(_) => read_with(serde_json::Deserializer::from_slice(body), seed),
+    }
+}
+
+fn read_with<'de, R: serde_json::de::Read<'de>, S: DeserializeSeed<'de>>(
+    mut deserializer: serde_json::Deserializer<R>,
+    seed: S,
+) -> Result<S::Value, NotJson> {
+    let value = seed.deserialize(&mut deserializer)?;
     deserializer.end()?;
     Ok(value)
 }
 
+const TWICE: &str = "an object has the same key twice";
+const OUT_OF_RANGE: &str = "number out of range";
 const NUL: &str = "a string holds an escaped NUL, which no database stores";
 
 struct Strict;
@@ -70,11 +96,15 @@ impl<'de> Visitor<'de> for Strict {
     fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Value, E> {
         Number::from_f64(value)
             .map(Value::Number)
-            .ok_or_else(|| E::custom("number out of range"))
+            .ok_or_else(|| E::custom(OUT_OF_RANGE))
+    }
+
+    fn visit_borrowed_str<E: serde::de::Error>(self, value: &'de str) -> Result<Value, E> {
+        Text.visit_borrowed_str(value).map(from_text)
     }
 
     fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<Value, E> {
-        Text.visit_str(value).map(Value::String)
+        Text.visit_str(value).map(from_text)
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
@@ -88,11 +118,80 @@ impl<'de> Visitor<'de> for Strict {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
         let mut members = Map::new();
         while let Some(key) = map.next_key_seed(Text)? {
-            if members.insert(key, map.next_value_seed(Strict)?).is_some() {
-                return Err(A::Error::custom("an object has the same key twice"));
+            let value = map.next_value_seed(Strict)?;
+            if members.insert(key.into_owned(), value).is_some() {
+                return Err(A::Error::custom(TWICE));
             }
         }
         Ok(Value::Object(members))
+    }
+}
+
+fn from_text(text: Cow<'_, str>) -> Value {
+    Value::String(text.into_owned())
+}
+
+/// As [`Strict`], of what is not kept.
+struct Checked;
+
+impl<'de> DeserializeSeed<'de> for Checked {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Checked {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Strict.expecting(f)
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<(), E> {
+        let in_range = value.is_finite().then_some(());
+        in_range.ok_or_else(|| E::custom(OUT_OF_RANGE))
+    }
+
+    fn visit_borrowed_str<E: serde::de::Error>(self, value: &'de str) -> Result<(), E> {
+        Text.visit_borrowed_str(value).map(drop)
+    }
+
+    fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<(), E> {
+        without_nul(value).map(drop)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        while seq.next_element_seed(Checked)?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let mut keys = BTreeSet::new();
+        while let Some(key) = map.next_key_seed(Text)? {
+            map.next_value_seed(Checked)?;
+            if !keys.insert(key) {
+                return Err(A::Error::custom(TWICE));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -100,34 +199,76 @@ impl<'de> Visitor<'de> for Strict {
 struct Text;
 
 impl<'de> DeserializeSeed<'de> for Text {
-    type Value = String;
+    type Value = Cow<'de, str>;
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<String, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_str(self)
     }
 }
 
-impl Visitor<'_> for Text {
-    type Value = String;
+impl<'de> Visitor<'de> for Text {
+    type Value = Cow<'de, str>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a string")
     }
 
-    fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<String, E> {
-        if value.as_bytes().contains(&0) {
-            return Err(E::custom(NUL));
-        }
-        Ok(value.to_owned())
+    /// Borrowed is what holds no escape, and an unescaped NUL is not JSON.
+    fn visit_borrowed_str<E>(self, value: &'de str) -> Result<Self::Value, E> {
+        Ok(Cow::Borrowed(value))
+    }
+
+    fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<Self::Value, E> {
+        without_nul(value).map(|value| Cow::Owned(value.to_owned()))
+    }
+}
+
+fn without_nul<E: serde::de::Error>(value: &str) -> Result<&str, E> {
+    match value.as_bytes().contains(&0) {
+        true => Err(E::custom(NUL)),
+        false => Ok(value),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
+    /// What both say of it.
     fn refusal(body: &str) -> String {
-        parse(body.as_bytes()).unwrap_err().to_string()
+        let refusal = parse(body.as_bytes()).unwrap_err().to_string();
+        assert_eq!(check(body.as_bytes()).unwrap_err().to_string(), refusal);
+        refusal
+    }
+
+    fn nearly_json() -> impl Strategy<Value = String> {
+        let leaf = prop_oneof![
+            Just("null".to_owned()),
+            "-?[0-9]{1,3}(\\.[0-9]{1,3})?(e[0-9]{1,3})?",
+            r#""[ab]{0,2}(\\u000[01]|\\n|\\)?""#,
+            "[\\[\\]{},:\"a\u{0}]{1,2}",
+        ];
+        leaf.prop_recursive(3, 24, 4, |inner| {
+            let member = (r#""[ab]{1,2}(\\u0061)?""#, inner.clone());
+            let member = member.prop_map(|(key, value)| format!("{key}:{value}"));
+            let members = proptest::collection::vec(member, 0..4);
+            prop_oneof![
+                proptest::collection::vec(inner, 0..4)
+                    .prop_map(|all| format!("[{}]", all.join(","))),
+                members.prop_map(|all| format!("{{{}}}", all.join(","))),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn checking_refuses_what_parsing_refuses_in_the_same_words(body in nearly_json()) {
+            let parsed = parse(body.as_bytes()).map(drop).map_err(|error| error.to_string());
+            let checked = check(body.as_bytes()).map_err(|error| error.to_string());
+            prop_assert_eq!(checked, parsed);
+        }
     }
 
     #[test]

@@ -49,7 +49,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::admit::{Admit, Admitted, Identity, Inadmissible, Reply};
-pub use self::body::{NotJson, parse as parse_body};
+pub use self::body::{NotJson, check as check_body, parse as parse_body};
 pub use self::columns::{Column, ColumnKind, Table};
 pub use self::decision::{Decision, Judged, Outcome, Verdict};
 pub use self::digest::{Digest, NotADigest};
