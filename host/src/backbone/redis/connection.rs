@@ -3,7 +3,8 @@ use std::time::Duration;
 use deadpool::Runtime;
 use deadpool::managed::{PoolError, QueueMode, Timeouts};
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, ErrorKind, RedisError, ServerErrorKind};
+use redis::io::tcp::TcpSettings;
+use redis::{AsyncConnectionConfig, ErrorKind, IntoConnectionInfo, RedisError, ServerErrorKind};
 
 use super::pool::{Connection, Manager, Pool};
 use super::{Error, leave};
@@ -32,11 +33,16 @@ impl Server {
             backbone: format!("Redis at {}", without_password(url)),
             cause: source.into(),
         };
-        let client = redis::Client::open(url).map_err(invalid)?;
+        // A group of entries fills several segments, of which the last would
+        // wait for the receipt of those before.
+        let settings = TcpSettings::default().set_nodelay(true);
+        let info = url.into_connection_info().map_err(invalid)?;
+        let info = info.set_tcp_settings(settings);
+        let client = redis::Client::open(info.clone()).map_err(invalid)?;
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_TIMEOUT))
             .set_response_timeout(Some(RESPONSE_TIMEOUT));
-        let manager = Manager::new(url, config).map_err(invalid)?;
+        let manager = Manager::new(info, config).map_err(invalid)?;
         let pool = Pool::builder(manager)
             .max_size(POOL)
             .queue_mode(QueueMode::Lifo)

@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 
 use deadpool::managed::{self, Metrics, RecycleResult};
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, RedisError, RedisResult};
+use redis::{AsyncConnectionConfig, ConnectionInfo, RedisError, RedisResult};
 
 /// A connection that was used so lately is used again without a question.
 const TRUST: Duration = Duration::from_secs(1);
@@ -21,9 +21,9 @@ pub(super) type Pool = managed::Pool<Manager>;
 pub(super) type Connection = managed::Object<Manager>;
 
 impl Manager {
-    pub fn new(url: &str, config: AsyncConnectionConfig) -> RedisResult<Self> {
+    pub fn new(info: ConnectionInfo, config: AsyncConnectionConfig) -> RedisResult<Self> {
         Ok(Self {
-            inner: deadpool_redis::Manager::new_with_config(url, config)?,
+            inner: deadpool_redis::Manager::new_with_config(info, config)?,
             doubted: Mutex::new(None),
         })
     }
