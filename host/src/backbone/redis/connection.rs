@@ -7,6 +7,7 @@ use redis::io::tcp::TcpSettings;
 use redis::{AsyncConnectionConfig, ErrorKind, IntoConnectionInfo, RedisError, ServerErrorKind};
 
 use super::pool::{Connection, Manager, Pool};
+use super::script::Call;
 use super::{Error, leave};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -102,6 +103,23 @@ impl Server {
             Err(error) if is_no_group(&error) => {
                 leave::recreate_group(self, keys).await?;
                 call.invoke_async(&mut *connection).await
+            }
+            answer => answer,
+        }
+        .map_err(|source| self.error(source))
+    }
+
+    /// As [`Self::run`], of a script with many arguments.
+    pub async fn call<T: redis::FromRedisValue>(
+        &self,
+        call: &Call<'_>,
+        keys: &super::Keys,
+    ) -> Result<T, Error> {
+        let mut connection = self.connection().await?;
+        match call.run(&mut *connection).await {
+            Err(error) if is_no_group(&error) => {
+                leave::recreate_group(self, keys).await?;
+                call.run(&mut *connection).await
             }
             answer => answer,
         }

@@ -5,6 +5,7 @@ use redis::Script;
 use tracing::error;
 
 use super::connection::Server;
+use super::script::Call;
 use super::{DEAD_FOR, GROUP, Keys};
 use crate::backbone::{Error, Outcomes, Partition};
 use crate::ledger::Stored;
@@ -15,6 +16,10 @@ static TRIM: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/t
 
 /// Entries per script: a longer one stalls everybody.
 const GROUP_SIZE: usize = 256;
+
+/// About what an entry adds to the command, in bytes: the key of its id, its
+/// stream id.
+const PER_ENTRY: usize = 100;
 
 #[derive(Clone, Copy)]
 pub(super) enum As<'o> {
@@ -37,22 +42,25 @@ pub(super) async fn settle(
     };
     let outcome = |stream_id| outcomes?.get(stream_id);
     for group in stored.entries().chunks(GROUP_SIZE) {
-        let mut call = SETTLE.prepare_invoke();
-        call.key(&keys.stream)
-            .key(&keys.open)
-            .key(&keys.faults)
-            .key(&keys.due)
-            .key(match how {
+        let (number_of_keys, args) = (5 + group.len(), 8 + 3 * group.len());
+        let mut call = Call::of(&SETTLE, number_of_keys, args, PER_ENTRY * group.len());
+        call.arg(&keys.stream)
+            .arg(&keys.open)
+            .arg(&keys.faults)
+            .arg(&keys.due)
+            .arg(match how {
                 As::Decided { .. } => &keys.decided,
                 As::Dead => &keys.dead,
             });
+        for (_, id) in group {
+            call.arg(keys.id(id));
+        }
         call.arg(GROUP).arg(state).arg(known_for.as_millis() as u64);
-        for (stream_id, id) in group {
-            call.key(keys.id(id))
-                .arg(stream_id.to_string())
+        for (stream_id, _) in group {
+            call.arg(stream_id.to_string())
                 .arg(outcome(stream_id).map_or("", String::as_str));
         }
-        let _still_open: u64 = server.run(&call, keys).await?;
+        let _still_open: u64 = server.call(&call, keys).await?;
     }
     Ok(())
 }
