@@ -8,7 +8,7 @@ use redis::{AsyncConnectionConfig, ErrorKind, IntoConnectionInfo, RedisError, Se
 
 use super::pool::{Connection, Manager, Pool};
 use super::script::Call;
-use super::{Error, leave};
+use super::{Error, leave, raw_reply};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -77,7 +77,8 @@ impl Server {
         })
     }
 
-    /// A connection of its own for a read that blocks for up to `block`.
+    /// A connection of its own for a read that blocks for up to `block`; its
+    /// replies come as [`raw_reply`] hands them on.
     pub async fn blocking_connection(
         &self,
         block: Duration,
@@ -85,9 +86,10 @@ impl Server {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_TIMEOUT))
             .set_response_timeout(Some(block + RESPONSE_TIMEOUT));
-        self.client
-            .get_multiplexed_async_connection_with_config(&config)
+        let connecting = raw_reply::connect(self.client.get_connection_info(), config);
+        tokio::time::timeout(CONNECT_TIMEOUT, connecting)
             .await
+            .unwrap_or_else(|elapsed| Err(io(std::io::ErrorKind::TimedOut, elapsed.to_string())))
             .map_err(|source| self.error(source))
     }
 

@@ -134,7 +134,7 @@ pub(super) async fn claim(
                 .map_err(|_| server.unexpected("claim", &stream_id))?;
             Ok(Delivery {
                 stream_id,
-                payload: parse::payload(stream_id, fields),
+                payload: parse::payload(stream_id, parse::fields(fields)),
                 redelivered: true,
                 deliveries,
                 attempts,

@@ -118,7 +118,7 @@ fn pending_of(
     let payload = entry
         .into_iter()
         .next()
-        .map(|(_, fields)| parse::payload(stream_id, fields));
+        .map(|(_, fields)| parse::payload(stream_id, parse::fields(fields)));
     Ok(Pending {
         partition: partition.index,
         stream_id,

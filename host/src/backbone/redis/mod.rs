@@ -16,6 +16,7 @@ mod memory;
 mod parse;
 mod pool;
 mod rate;
+mod raw_reply;
 mod read;
 mod reports;
 mod script;

@@ -3,61 +3,75 @@ use std::sync::Arc;
 use bytes::Bytes;
 use redis::Value;
 
+use super::raw_reply::Reply;
 use crate::backbone::{FaultRecord, Payload, StreamId};
-use crate::flow::{Entry, EntryFault, parse_body};
+use crate::flow::{Entry, EntryFault, check_body};
 
 /// Longest id, as in `flow`; what is longer was not admitted by us.
 const LONGEST_ID: usize = 256;
 
-/// The fields of a stream entry, whoever wrote it. Bodies are moved, not copied.
-pub(super) fn payload(stream_id: StreamId, fields: Value) -> Payload {
-    let Value::Array(fields) = fields else {
-        return malformed(Vec::new(), "it was trimmed or deleted");
+/// Names and values of a stream entry, in turn. `None`: it was deleted while it
+/// was pending.
+pub(super) type Fields = Option<Vec<Bytes>>;
+
+/// From what the client made of them.
+pub(super) fn fields(value: Value) -> Fields {
+    let Value::Array(fields) = value else {
+        return None;
+    };
+    let text = |field| match field {
+        Value::BulkString(text) => Some(Bytes::from(text)),
+        _ => None,
+    };
+    Some(fields.into_iter().map_while(text).collect())
+}
+
+/// The fields of a stream entry, whoever wrote it. Bodies are not copied.
+pub(super) fn payload(stream_id: StreamId, fields: Fields) -> Payload {
+    let Some(fields) = fields else {
+        return malformed(Bytes::new(), "it was trimmed or deleted");
     };
     let (mut id, mut body, mut attributes) = (None, None, Vec::new());
     let mut fields = fields.into_iter();
-    while let (Some(Value::BulkString(name)), Some(Value::BulkString(value))) =
-        (fields.next(), fields.next())
-    {
+    while let (Some(name), Some(value)) = (fields.next(), fields.next()) {
         match &name[..] {
             b"id" => id = Some(value),
             b"body" => body = Some(value),
             // An entry of a group in which only others have it.
             _ if value.is_empty() => {}
-            _ => attributes.push((lossy(name), lossy(value))),
+            _ => attributes.push((lossy(&name), lossy(&value))),
         }
     }
     let (Some(id), Some(body)) = (id, body) else {
-        let raw = format!("{attributes:?}").into_bytes();
+        let raw = format!("{attributes:?}").into();
         return malformed(raw, "it has no field id or no field body");
     };
-    let id = match String::from_utf8(id) {
+    let id = match std::str::from_utf8(&id) {
         Ok(id) if (1..=LONGEST_ID).contains(&id.len()) && !id.contains('\0') => id,
         _ => return malformed(body, "its id is not text of 1 to 256 bytes"),
     };
     // As strictly as at admission: what is nested too deep for a database, or
     // is no text, must not come as far as one.
-    if let Err(error) = parse_body(&body) {
+    if let Err(error) = check_body(&body) {
         return malformed(body, &format!("its body is {error}"));
     }
     Payload::Entry(Entry {
         id: Arc::from(id),
-        body: Bytes::from(body),
+        body,
         received_at: stream_id.ms,
         attributes: attributes.into(),
     })
 }
 
-fn malformed(raw: Vec<u8>, why: &str) -> Payload {
+fn malformed(raw: Bytes, why: &str) -> Payload {
     Payload::Malformed {
-        raw: Bytes::from(raw),
+        raw,
         error: format!("not an entry that Floodgate appended: {why}"),
     }
 }
 
-fn lossy(bytes: Vec<u8>) -> String {
-    String::from_utf8(bytes)
-        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+fn lossy(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }
 
 pub(super) fn fault_to_json(fault: &EntryFault) -> String {
@@ -77,33 +91,31 @@ pub(super) fn fault_record(record: &str) -> Option<FaultRecord> {
     })
 }
 
-/// A reply of XREADGROUP for one stream: (stream id, fields) in order.
-/// `None` for the entry's fields where it was deleted while pending.
-pub(super) fn stream_entries(reply: Value) -> Option<Vec<(StreamId, Value)>> {
-    let streams = match reply {
+/// A reply of XREADGROUP for one stream, as [`super::raw_reply`] hands it on.
+/// `None`: it is something else.
+pub(super) fn stream_entries(reply: Value) -> Option<Vec<(StreamId, Fields)>> {
+    let mut reply = match reply {
         Value::Nil => return Some(Vec::new()),
-        Value::Array(streams) => streams,
+        Value::BulkString(reply) => Reply::of(reply.into()),
         _ => return None,
     };
-    let Some(Value::Array(stream)) = streams.into_iter().next() else {
+    if reply.array()?? == 0 {
         return Some(Vec::new());
-    };
-    let Some(Value::Array(entries)) = stream.into_iter().nth(1) else {
-        return None;
-    };
-    entries.into_iter().map(entry).collect()
+    }
+    let (_parts, _stream) = (reply.array()??, reply.string()?);
+    let count = reply.array()??;
+    (0..count).map(|_| entry(&mut reply)).collect()
 }
 
-fn entry(entry: Value) -> Option<(StreamId, Value)> {
-    let Value::Array(parts) = entry else {
-        return None;
-    };
-    let mut parts = parts.into_iter();
-    let Some(Value::BulkString(id)) = parts.next() else {
-        return None;
-    };
+fn entry(reply: &mut Reply) -> Option<(StreamId, Fields)> {
+    let _parts = reply.array()??;
+    let id = reply.string()?;
     let id = std::str::from_utf8(&id).ok()?.parse().ok()?;
-    Some((id, parts.next()?))
+    let fields = match reply.array()? {
+        None => None,
+        Some(count) => Some((0..count).map(|_| reply.string()).collect::<Option<_>>()?),
+    };
+    Some((id, fields))
 }
 
 #[cfg(test)]
@@ -134,8 +146,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_somebody_wrote_is_an_entry_or_malformed(fields in value()) {
-            match payload(StreamId { ms: 1, seq: 1 }, fields) {
+        fn whatever_somebody_wrote_is_an_entry_or_malformed(written in value()) {
+            match payload(StreamId { ms: 1, seq: 1 }, fields(written)) {
                 Payload::Entry(entry) => {
                     prop_assert!((1..=LONGEST_ID).contains(&entry.id.len()));
                     prop_assert!(std::str::from_utf8(&entry.body).is_ok());
@@ -152,10 +164,34 @@ mod tests {
         }
 
         #[test]
+        fn a_reply_that_is_cut_or_damaged_is_refused(at in 0..REPLY.len(), damage in any::<u8>()) {
+            let cut = REPLY.as_bytes()[..at].to_vec();
+            prop_assert_eq!(stream_entries(Value::BulkString(cut)), None);
+            let mut damaged = REPLY.as_bytes().to_vec();
+            damaged[at] = damage;
+            let _read = stream_entries(Value::BulkString(damaged));
+        }
+
+        #[test]
         fn a_fault_record_of_any_text_is_read_or_not(text in "\\PC{0,80}") {
             if let Some(record) = fault_record(&text) {
                 prop_assert!(text.contains(&record.attempts.to_string()));
             }
         }
+    }
+
+    /// Of XREADGROUP: an entry, and one that was deleted while it was pending.
+    const REPLY: &str = "*1\r\n*2\r\n$6\r\nstream\r\n*2\r\n\
+        *2\r\n$3\r\n7-1\r\n*4\r\n$2\r\nid\r\n$1\r\na\r\n$4\r\nbody\r\n$2\r\n{}\r\n\
+        *2\r\n$3\r\n7-2\r\n*-1\r\n";
+
+    #[test]
+    fn a_read_has_entries_and_gaps_in_their_order() {
+        let text = |text: &'static str| Bytes::from_static(text.as_bytes());
+        let whole = ["id", "a", "body", "{}"].map(text).to_vec();
+        let read = stream_entries(Value::BulkString(REPLY.as_bytes().to_vec()));
+        let (first, second) = (StreamId { ms: 7, seq: 1 }, StreamId { ms: 7, seq: 2 });
+        assert_eq!(read, Some(vec![(first, Some(whole)), (second, None)]));
+        assert_eq!(stream_entries(Value::Nil), Some(Vec::new()));
     }
 }

@@ -6,6 +6,7 @@ use redis::aio::MultiplexedConnection;
 use tracing::{info, warn};
 
 use super::connection::{Server, is_no_group};
+use super::parse::Fields;
 use super::{GROUP, Keys, leave, parse};
 use crate::backbone::{Delivery, Error, Reader, StreamId};
 
@@ -54,7 +55,11 @@ impl StreamReader {
         Ok(connection)
     }
 
-    async fn read_from(&mut self, from: &str, max: usize) -> Result<Vec<(StreamId, Value)>, Error> {
+    async fn read_from(
+        &mut self,
+        from: &str,
+        max: usize,
+    ) -> Result<Vec<(StreamId, Fields)>, Error> {
         let mut connection = self.connect().await?;
         let reply: Result<Value, _> = redis::cmd("XREADGROUP")
             .arg("GROUP")
@@ -105,10 +110,10 @@ impl Reader for StreamReader {
 
 /// Without what was trimmed while it was pending: there is nothing to judge,
 /// and `claim` counts it as lost when its lease has run out.
-fn deliveries(entries: Vec<(StreamId, Value)>, redelivered: bool) -> Vec<Delivery> {
+fn deliveries(entries: Vec<(StreamId, Fields)>, redelivered: bool) -> Vec<Delivery> {
     entries
         .into_iter()
-        .filter(|(_, fields)| *fields != Value::Nil)
+        .filter(|(_, fields)| fields.is_some())
         .map(|(stream_id, fields)| Delivery {
             stream_id,
             payload: parse::payload(stream_id, fields),

@@ -1,0 +1,346 @@
+//! A reply of thousands of values as the bytes it came in.
+//!
+//! What XREADGROUP answers are ten values for each entry, and the client
+//! makes each with an allocation and 150 ns of its own. Between it and the
+//! socket such a reply is wrapped into a single string, whose parts are
+//! then found where they are.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, Bytes, BytesMut};
+use redis::aio::MultiplexedConnection;
+use redis::{
+    AsyncConnectionConfig, ConnectionAddr, ConnectionInfo, ErrorKind, RedisConnectionInfo,
+    RedisError,
+};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+use tokio_util::io::poll_read_buf;
+
+/// As much as is asked of the socket at a time.
+const READ: usize = 64 << 10;
+
+/// A connection whose replies that are arrays come as bulk strings.
+pub(super) async fn connect(
+    info: &ConnectionInfo,
+    config: AsyncConnectionConfig,
+) -> Result<MultiplexedConnection, RedisError> {
+    let settings = info.redis_settings();
+    match info.addr() {
+        ConnectionAddr::Tcp(host, port) => {
+            let socket = TcpStream::connect((&**host, *port)).await?;
+            socket.set_nodelay(true)?;
+            over(socket, settings, config).await
+        }
+        ConnectionAddr::Unix(path) => {
+            over(UnixStream::connect(path).await?, settings, config).await
+        }
+        _ => Err(RedisError::from((
+            ErrorKind::InvalidClientConfig,
+            "an address that is neither TCP nor a Unix socket",
+        ))),
+    }
+}
+
+async fn over<S>(
+    socket: S,
+    settings: &RedisConnectionInfo,
+    config: AsyncConnectionConfig,
+) -> Result<MultiplexedConnection, RedisError>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let replies = RawReplies::of(socket);
+    let connecting = MultiplexedConnection::new_with_config(settings, replies, config);
+    let (connection, driver) = connecting.await?;
+    // It ends with the last handle to the connection.
+    tokio::spawn(driver);
+    Ok(connection)
+}
+
+/// What comes from a socket: a reply that is an array as one bulk string of its
+/// RESP2 bytes, and any other as it is.
+struct RawReplies<S> {
+    socket: S,
+    arrived: BytesMut,
+    scanner: Scanner,
+    /// What the client has not taken yet.
+    ready: BytesMut,
+    /// It speaks something else: the client says what is wrong with it.
+    strange: bool,
+}
+
+impl<S> RawReplies<S> {
+    fn of(socket: S) -> Self {
+        Self {
+            socket,
+            arrived: BytesMut::new(),
+            scanner: Scanner::default(),
+            ready: BytesMut::new(),
+            strange: false,
+        }
+    }
+
+    /// Makes ready what has arrived whole.
+    fn wrap(&mut self) {
+        while !self.strange {
+            match self.scanner.end(&self.arrived) {
+                Ok(None) => return,
+                Ok(Some(end)) => {
+                    let reply = self.arrived.split_to(end);
+                    if reply.starts_with(b"*") && !reply.starts_with(b"*-") {
+                        self.ready.reserve(end + 32);
+                        let length = format!("${end}\r\n");
+                        self.ready.extend_from_slice(length.as_bytes());
+                        self.ready.extend_from_slice(&reply);
+                        self.ready.extend_from_slice(b"\r\n");
+                    } else {
+                        self.ready.extend_from_slice(&reply);
+                    }
+                }
+                Err(Strange) => self.strange = true,
+            }
+        }
+        self.ready.unsplit(self.arrived.split());
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for RawReplies<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        while this.ready.is_empty() {
+            this.arrived.reserve(READ);
+            let socket = Pin::new(&mut this.socket);
+            if ready!(poll_read_buf(socket, context, &mut this.arrived))? == 0 {
+                return Poll::Ready(Ok(()));
+            }
+            this.wrap();
+        }
+        let taken = this.ready.len().min(buffer.remaining());
+        buffer.put_slice(&this.ready[..taken]);
+        this.ready.advance(taken);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for RawReplies<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.socket).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_shutdown(context)
+    }
+}
+
+/// Not RESP2.
+#[derive(Debug)]
+struct Strange;
+
+/// Looks for the end of a reply, going on where it was when more arrives.
+struct Scanner {
+    at: usize,
+    /// Values that the reply still lacks.
+    open: u64,
+}
+
+impl Default for Scanner {
+    fn default() -> Self {
+        Self { at: 0, open: 1 }
+    }
+}
+
+impl Scanner {
+    fn end(&mut self, bytes: &[u8]) -> Result<Option<usize>, Strange> {
+        while self.open > 0 {
+            let mut parts = Parts::at(bytes, self.at);
+            match parts.next()? {
+                None => return Ok(None),
+                Some(Part::Array(length)) => self.open += length.unwrap_or(0),
+                Some(Part::String(_) | Part::Line) => {}
+            }
+            self.open -= 1;
+            self.at = parts.at;
+        }
+        let Self { at, .. } = std::mem::take(self);
+        Ok(Some(at))
+    }
+}
+
+/// <https://redis.io/docs/latest/develop/reference/protocol-spec/>
+enum Part<'b> {
+    /// How many values follow; none where it is null.
+    Array(Option<u64>),
+    /// None where it is null.
+    String(Option<&'b [u8]>),
+    /// A simple string, an error or an integer.
+    Line,
+}
+
+struct Parts<'b> {
+    bytes: &'b [u8],
+    at: usize,
+}
+
+impl<'b> Parts<'b> {
+    fn at(bytes: &'b [u8], at: usize) -> Self {
+        Self { bytes, at }
+    }
+
+    /// `None` where the next one has not arrived whole.
+    fn next(&mut self) -> Result<Option<Part<'b>>, Strange> {
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        let Some(end) = rest.windows(2).position(|two| two == b"\r\n") else {
+            return Ok(None);
+        };
+        let (&kind, line) = rest[..end].split_first().ok_or(Strange)?;
+        let begins = self.at + end + 2;
+        let (part, at) = match kind {
+            b'+' | b'-' | b':' => (Part::Line, begins),
+            b'*' => (Part::Array(length(line)?), begins),
+            b'$' => match length(line)? {
+                None => (Part::String(None), begins),
+                Some(length) => {
+                    let length = usize::try_from(length).map_err(|_| Strange)?;
+                    let end = begins.checked_add(length).ok_or(Strange)?;
+                    // The line break behind it belongs to it.
+                    if self.bytes.len() < end.checked_add(2).ok_or(Strange)? {
+                        return Ok(None);
+                    }
+                    (Part::String(Some(&self.bytes[begins..end])), end + 2)
+                }
+            },
+            _ => return Err(Strange),
+        };
+        self.at = at;
+        Ok(Some(part))
+    }
+}
+
+fn length(line: &[u8]) -> Result<Option<u64>, Strange> {
+    let text = std::str::from_utf8(line).map_err(|_| Strange)?;
+    match text {
+        "-1" => Ok(None),
+        text => text.parse().map(Some).map_err(|_| Strange),
+    }
+}
+
+/// Takes a whole reply apart. `None` of anything: it is not what was expected.
+pub(super) struct Reply {
+    bytes: Bytes,
+    at: usize,
+}
+
+impl Reply {
+    pub fn of(bytes: Bytes) -> Self {
+        Self { bytes, at: 0 }
+    }
+
+    /// How many values follow; `Some(None)` where it is null.
+    pub fn array(&mut self) -> Option<Option<u64>> {
+        let mut parts = Parts::at(&self.bytes, self.at);
+        let Ok(Some(Part::Array(length))) = parts.next() else {
+            return None;
+        };
+        self.at = parts.at;
+        Some(length)
+    }
+
+    /// In the reply's own memory.
+    pub fn string(&mut self) -> Option<Bytes> {
+        let mut parts = Parts::at(&self.bytes, self.at);
+        let Ok(Some(Part::String(Some(string)))) = parts.next() else {
+            return None;
+        };
+        let string = self.bytes.slice_ref(string);
+        self.at = parts.at;
+        Some(string)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use tokio::io::AsyncReadExt;
+    use tokio_util::io::StreamReader;
+
+    use super::*;
+
+    fn reply() -> impl Strategy<Value = Vec<u8>> {
+        let text = proptest::collection::vec(any::<u8>(), 0..40);
+        let leaf = prop_oneof![
+            Just(b"+OK\r\n".to_vec()),
+            Just(b"-ERR it is not so\r\n".to_vec()),
+            Just(b"$-1\r\n".to_vec()),
+            Just(b"*-1\r\n".to_vec()),
+            any::<i64>().prop_map(|number| format!(":{number}\r\n").into_bytes()),
+            text.prop_map(
+                |text| [format!("${}\r\n", text.len()).as_bytes(), &text, b"\r\n"].concat()
+            ),
+        ];
+        leaf.prop_recursive(3, 32, 6, |inner| {
+            proptest::collection::vec(inner, 0..6).prop_map(|values| {
+                let head = format!("*{}\r\n", values.len()).into_bytes();
+                [head, values.concat()].concat()
+            })
+        })
+    }
+
+    fn read(arriving: &[u8], at_a_time: usize) -> Vec<u8> {
+        let chunks = arriving.chunks(at_a_time).map(Ok::<_, io::Error>);
+        let socket = StreamReader::new(futures_util::stream::iter(chunks));
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        let mut read = Vec::new();
+        let reading = async { RawReplies::of(socket).read_to_end(&mut read).await };
+        runtime.unwrap().block_on(reading).unwrap();
+        read
+    }
+
+    proptest! {
+        #[test]
+        fn an_array_comes_as_a_string_and_the_rest_as_it_is(
+            replies in proptest::collection::vec(reply(), 0..5),
+            at_a_time in 1..60_usize,
+        ) {
+            let expected = replies.iter().map(|reply| match reply.starts_with(b"*") {
+                true if reply != b"*-1\r\n" => {
+                    [format!("${}\r\n", reply.len()).as_bytes(), reply, b"\r\n"].concat()
+                }
+                _ => reply.clone(),
+            });
+            let expected: Vec<Vec<u8>> = expected.collect();
+            prop_assert_eq!(read(&replies.concat(), at_a_time), expected.concat());
+        }
+
+        #[test]
+        fn whatever_is_not_resp2_is_handed_on_as_it_is(
+            first in "[%~#,_a-z][ -~]{0,20}\r\n",
+            then in reply(),
+            at_a_time in 1..20_usize,
+        ) {
+            let arriving = [first.as_bytes(), &then].concat();
+            prop_assert_eq!(read(&arriving, at_a_time), arriving);
+        }
+
+        #[test]
+        fn a_reply_of_any_bytes_is_taken_apart_or_refused(bytes in "[*$:+][-0-9]{0,20}(\r\n)?[a*$]{0,9}") {
+            let mut reply = Reply::of(bytes.into_bytes().into());
+            let _length = reply.array();
+            let _string = reply.string();
+        }
+    }
+}
