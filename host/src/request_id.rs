@@ -19,8 +19,15 @@ pub(crate) fn request_id(headers: &HeaderMap) -> Arc<str> {
     let given = headers.get(&X_REQUEST_ID).and_then(|id| id.to_str().ok());
     match given.filter(|id| is_usable(id)) {
         Some(id) => Arc::from(id),
-        None => Arc::from(format!("{:016x}", rand::random::<u64>())),
+        None => new(),
     }
+}
+
+fn new() -> Arc<str> {
+    let mut digits = [0; 16];
+    // It fails only where there is no room for two digits of each byte.
+    let _encoded = hex::encode_to_slice(rand::random::<[u8; 8]>(), &mut digits);
+    Arc::from(String::from_utf8_lossy(&digits))
 }
 
 fn is_usable(id: &str) -> bool {

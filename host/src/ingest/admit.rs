@@ -1,13 +1,14 @@
 //! From a request to entries in the backbone.
 
 use std::net::IpAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
+use hyper::StatusCode;
 use hyper::body::Incoming;
-use hyper::header::{HeaderName, HeaderValue};
-use hyper::{Request, StatusCode};
+use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 use tokio::sync::Semaphore;
 use tracing::Instrument;
@@ -75,26 +76,30 @@ impl Admission {
     /// traces.
     pub async fn answer(
         &self,
-        request: Request<Incoming>,
+        headers: &HeaderMap,
+        body: Incoming,
         request_id: &Arc<str>,
         peer: IpAddr,
         body_timeout: Duration,
     ) -> Result<Response, Refusal> {
         let began = Instant::now();
-        let span = traces::request(request.headers(), &self.flow, request_id);
+        let span = traces::request(headers, &self.flow, request_id);
         let origin = Origin {
             request_id: Arc::clone(request_id),
             key: None,
             traceparent: traces::traceparent(&span),
         };
-        let answer = self.answer_by_limits(request, origin, peer, body_timeout);
-        let answer = answer.instrument(span.clone()).await;
-        if !span.is_disabled() {
-            let status = answer
-                .as_ref()
-                .map_or_else(Refusal::status, Response::status);
-            traces::answered(&span, status);
-        }
+        let mut answer = pin!(self.answer_by_limits(headers, body, origin, peer, body_timeout));
+        let answer = match span.is_disabled() {
+            true => answer.await,
+            false => {
+                let answer = answer.as_mut().instrument(span.clone()).await;
+                let status = answer.as_ref();
+                let status = status.map_or_else(Refusal::status, Response::status);
+                traces::answered(&span, status);
+                answer
+            }
+        };
         self.meter.answered(began.elapsed());
         answer.inspect_err(|refusal| self.meter.refused(refusal))
     }
@@ -102,15 +107,16 @@ impl Admission {
     /// Answers a request that may come in.
     async fn answer_by_limits(
         &self,
-        request: Request<Incoming>,
+        headers: &HeaderMap,
+        body: Incoming,
         mut origin: Origin,
         peer: IpAddr,
         body_timeout: Duration,
     ) -> Result<Response, Refusal> {
-        let key = self.caller(request.headers())?;
+        let key = self.caller(headers)?;
         origin.key.clone_from(&key);
         let request_id = Arc::clone(&origin.request_id);
-        let answer = self.admit(request, origin, body_timeout);
+        let answer = pin!(self.admit(headers, body, origin, body_timeout));
         let refused = |refusal: &Refusal| self.meter.refused(refusal);
         self.limited(key.as_deref(), peer, &request_id, answer, refused)
             .await
@@ -119,19 +125,20 @@ impl Admission {
     /// Answers with the flow's reply once the entry, or the batch, is durable.
     async fn admit(
         &self,
-        request: Request<Incoming>,
+        headers: &HeaderMap,
+        body: Incoming,
         origin: Origin,
         body_timeout: Duration,
     ) -> Result<Response, Refusal> {
-        check_media_type(request.headers())?;
+        check_media_type(headers)?;
         if let Some(component) = &*self.waits_for.load() {
             return Err(Refusal::Waiting(component.to_string()));
         }
-        let idempotency_key = IdempotencyKey::of(request.headers(), origin.key.as_deref())?;
+        let idempotency_key = IdempotencyKey::of(headers, origin.key.as_deref())?;
         let max_body = self.flow.admit.max_body;
-        let body = receive(request.into_body(), max_body, body_timeout).await?;
+        let body = receive(body, max_body, body_timeout).await?;
         if self.flow.admit.batch {
-            return self.admit_batch(body, origin).await;
+            return Box::pin(self.admit_batch(body, origin)).await;
         }
         let admitted = self.flow.admit.admit(body);
         let admitted = admitted.map_err(|inadmissible| self.refusal(inadmissible))?;

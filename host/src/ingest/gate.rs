@@ -1,6 +1,7 @@
 //! Who may come in, and how often: looked at before the body is read.
 
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use hyper::HeaderMap;
@@ -36,7 +37,7 @@ impl Admission {
         caller: Option<&str>,
         peer: IpAddr,
         request_id: &str,
-        answer: impl Future<Output = Result<Response, Refusal>>,
+        answer: Pin<&mut impl Future<Output = Result<Response, Refusal>>>,
         refused: impl FnOnce(&Refusal),
     ) -> Result<Response, Refusal> {
         let Some((rate, tokens)) = self.token(caller, peer).await? else {

@@ -5,11 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::HeaderMap;
+use hyper::header::HeaderName;
 
 use super::Refusal;
 use super::admit::Admission;
 use crate::backbone::Partition;
 use crate::flow::{BodyHash, MAX_ID};
+
+static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// How long a key is remembered at least.
 const REMEMBER: Duration = Duration::from_secs(24 * 3600);
@@ -21,7 +24,7 @@ impl IdempotencyKey {
     /// # Errors
     /// Where it is not 1 to 256 visible ASCII characters.
     pub fn of(headers: &HeaderMap, caller: Option<&str>) -> Result<Option<Self>, Refusal> {
-        let Some(key) = headers.get("idempotency-key") else {
+        let Some(key) = headers.get(&IDEMPOTENCY_KEY) else {
             return Ok(None);
         };
         let key = key.to_str().map_err(|_| Refusal::BadIdempotencyKey)?;

@@ -2,6 +2,7 @@
 //! floodgate-archive finds the rows; here is who may ask, and for what.
 
 use std::net::IpAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -64,7 +65,7 @@ impl Querying {
         peer: IpAddr,
     ) -> Result<Response, Refusal> {
         let caller = self.admission.caller(headers)?;
-        let answer = self.ask(uri.query().unwrap_or_default());
+        let answer = pin!(self.ask(uri.query().unwrap_or_default()));
         let refused = |refusal: &Refusal| self.meter.ended(refusal.code());
         self.admission
             .limited(caller.as_deref(), peer, request_id, answer, refused)

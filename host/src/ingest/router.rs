@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use hyper::body::Incoming;
 use hyper::header::{ALLOW, CACHE_CONTROL, HeaderValue};
+use hyper::http::request::Parts;
 use hyper::{Method, Request, StatusCode, Uri};
 use percent_encoding::percent_decode_str;
 use tracing::error;
@@ -162,8 +163,12 @@ impl Ingest {
         peer: IpAddr,
         body_timeout: Duration,
     ) -> Response {
-        let request_id = request_id(request.headers());
-        let answer = self.route(request, &request_id, peer, body_timeout).await;
+        // Taken apart here: what is handed on by value is copied at each step.
+        let (head, body) = request.into_parts();
+        let request_id = request_id(&head.headers);
+        let answer = self
+            .route(&head, body, &request_id, peer, body_timeout)
+            .await;
         let mut response = answer.unwrap_or_else(|refusal| refusal.answer(&request_id));
         tell_request_id(&mut response, &request_id);
         response
@@ -171,27 +176,29 @@ impl Ingest {
 
     async fn route(
         &self,
-        request: Request<Incoming>,
+        head: &Parts,
+        body: Incoming,
         request_id: &Arc<str>,
         peer: IpAddr,
         body_timeout: Duration,
     ) -> Result<Response, Refusal> {
         let routes = self.routes.load_full();
-        let path = request.uri().path();
+        let path = head.uri.path();
         let path = path.strip_suffix('/').unwrap_or(path);
         let found = routes.paths.at(path).map_err(|_| Refusal::NotFound)?;
         let route = found.value;
-        match (request.method(), &route.post, &route.get) {
+        match (&head.method, &route.post, &route.get) {
             (&Method::POST, Some(admission), _) => {
-                let answer = admission.answer(request, request_id, peer, body_timeout);
+                let answer = admission.answer(&head.headers, body, request_id, peer, body_timeout);
                 answer.await
             }
+            // Those below are few, and would make the one above larger.
             (&Method::GET | &Method::HEAD, _, Some(Get::Query(querying))) => {
-                let (headers, uri) = (request.headers(), request.uri());
-                querying.answer(headers, uri, request_id, peer).await
+                let answer = querying.answer(&head.headers, &head.uri, request_id, peer);
+                Box::pin(answer).await
             }
             (&Method::GET | &Method::HEAD, _, Some(get)) => {
-                self.get(get, &found.params, request.uri()).await
+                Box::pin(self.get(get, &found.params, &head.uri)).await
             }
             (method, ..) => other_method(method, route.allow()),
         }
