@@ -190,7 +190,6 @@ fn decided(number: u64) -> Decided {
             ms: 1_766_700_000_123,
             seq: number,
         },
-        body_hash: BodyHash::of(&entry.body),
         at: 1_766_700_000_123,
         entry,
         decision: Decision {

@@ -34,12 +34,19 @@ pub use self::proof::{Kept, Stored};
 pub struct Decided {
     pub stream_id: StreamId,
     pub entry: Entry,
-    pub body_hash: BodyHash,
     /// When it happened, in Unix milliseconds: between the years 1 and 9999.
     pub at: i64,
     pub decision: Decision,
     /// Whether the flow keeps it; what is not kept is proven as it is.
     pub keep: bool,
+}
+
+impl Decided {
+    /// Computed when it is asked for: most decisions are not kept, and of those
+    /// nobody asks.
+    pub fn body_hash(&self) -> BodyHash {
+        BodyHash::of(&self.entry.body)
+    }
 }
 
 /// What the rows of one batch have in common.

@@ -44,7 +44,7 @@ pub(super) fn prove(batch: &[Decided], hashes: &Hashes) -> Result<Kept, Error> {
         let id = &decided.entry.id;
         match hashes.get(&**id) {
             _ if !decided.keep => proven.push((decided.stream_id, id.clone())),
-            Some(hash) if hash[..] == decided.body_hash.0 => {
+            Some(hash) if hash[..] == decided.body_hash().0 => {
                 proven.push((decided.stream_id, id.clone()));
             }
             Some(_) => conflicts.push(decided.stream_id),

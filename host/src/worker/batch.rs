@@ -110,7 +110,6 @@ impl PartitionWorker {
         Decided {
             stream_id,
             entry: entry.clone(),
-            body_hash: BodyHash::of(&entry.body),
             at: happened_at(&entry.body, time, entry.received_at),
             keep: is_kept(self.flow.keep, &decision),
             decision,
@@ -169,13 +168,12 @@ impl PartitionWorker {
     /// Without those that another worker may have taken over: it may have
     /// decided otherwise, by another oracle.
     fn still_held<'r>(&self, lease: &Lease, rows: &'r [Decided]) -> Cow<'r, [Decided]> {
-        let is_held = |row: &&Decided| lease.holds(row.stream_id);
-        let held = rows.iter().filter(is_held).count();
-        if held == rows.len() {
+        let lost = lease.lost(rows.iter().map(|row| row.stream_id));
+        if lost.is_empty() {
             return Cow::Borrowed(rows);
         }
-        let lost = rows.len() - held;
-        warn!(flow = %self.flow.name, lost, "lease ran out, leaving entries to others");
+        warn!(flow = %self.flow.name, lost = lost.len(), "lease ran out, leaving entries to others");
+        let is_held = |row: &&Decided| !lost.contains(&row.stream_id);
         rows.iter().filter(is_held).cloned().collect()
     }
 

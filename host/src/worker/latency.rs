@@ -48,13 +48,13 @@ impl FlowLatency {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// One of `milliseconds` for each entry that was settled.
-    pub fn record(&self, milliseconds: impl Iterator<Item = u64>) {
+    /// Milliseconds, and how many entries took as long to settle.
+    pub fn record(&self, took: impl Iterator<Item = (u64, usize)>) {
         let mut turns = self.turns();
         let mut turn = turns.front_mut();
-        for ms in milliseconds {
+        for (ms, entries) in took {
             if let Some(turn) = &mut turn {
-                turn.saturating_record(ms);
+                turn.saturating_record_n(ms, u32::try_from(entries).unwrap_or(u32::MAX));
             }
         }
     }
@@ -88,7 +88,7 @@ mod tests {
         let latencies = Latencies::default();
         let flow = FlowName::new("transactions");
         let latency = latencies.of(&flow);
-        latency.record([5_000, 5_000, 0].into_iter());
+        latency.record([(5_000, 2), (0, 1)].into_iter());
         for _ in 0..TURNS {
             let counts = latencies.take_turn();
             let [(none, 1), (five, 2)] = counts["transactions"][..] else {

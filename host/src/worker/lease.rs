@@ -1,6 +1,6 @@
 //! What this worker holds, and until when it may rely on it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -74,10 +74,12 @@ pub(super) struct Lease {
 }
 
 impl Lease {
-    /// Whether nobody can have taken over this entry yet.
-    pub fn holds(&self, id: StreamId) -> bool {
+    /// Those that somebody else may have taken over by now.
+    pub fn lost(&self, ids: impl Iterator<Item = StreamId>) -> HashSet<StreamId> {
         let soon = BootTime::now().plus(MARGIN);
-        self.held.lock().get(&id).is_some_and(|until| soon < *until)
+        let map = self.held.lock();
+        ids.filter(|id| map.get(id).is_none_or(|until| *until <= soon))
+            .collect()
     }
 }
 
@@ -110,13 +112,17 @@ mod tests {
         }
     }
 
+    fn lost(lease: &Lease, of: &[Delivery]) -> HashSet<StreamId> {
+        lease.lost(of.iter().map(|delivery| delivery.stream_id))
+    }
+
     #[test]
     fn an_entry_is_held_once_until_its_lease_is_dropped() {
         let held = Arc::new(Held::default());
         let (lease, first) = held.take(vec![delivery(1), delivery(2)], BootTime::now());
         let (_other, second) = held.take(vec![delivery(2), delivery(3)], BootTime::now());
         assert_eq!((first.len(), second.len()), (2, 1));
-        assert!(lease.holds(first[0].stream_id));
+        assert!(lost(&lease, &first).is_empty());
         drop(lease);
         let (_lease, again) = held.take(vec![delivery(1), delivery(3)], BootTime::now());
         assert_eq!(again.len(), 1, "3 is still held by the second lease");
@@ -127,7 +133,7 @@ mod tests {
         let held = Arc::new(Held::default());
         let long_ago = BootTime::now().minus(LEASE);
         let (lease, taken) = held.take(vec![delivery(1)], long_ago);
-        assert!(!lease.holds(taken[0].stream_id));
+        assert_eq!(lost(&lease, &taken), [taken[0].stream_id].into());
     }
 
     #[test]
@@ -136,8 +142,7 @@ mod tests {
         let (lease, taken) = held.take(vec![delivery(1), delivery(2)], BootTime::now());
         let ids: Vec<StreamId> = taken.iter().map(|d| d.stream_id).collect();
         held.renewed(BootTime::now(), &ids, &ids[1..]);
-        assert!(!lease.holds(ids[0]));
-        assert!(lease.holds(ids[1]));
+        assert_eq!(lost(&lease, &taken), [ids[0]].into());
     }
 
     #[test]

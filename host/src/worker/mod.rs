@@ -150,11 +150,15 @@ impl Live {
     /// From received to settled, for the metrics and for the worker's report.
     fn settled(&self, entries: &[(StreamId, Arc<str>)]) {
         let now = now_ms();
-        self.latency.record(entries.iter().map(|(received, _)| {
+        // They are in their order, and many were received at the same time.
+        let together = entries.chunk_by(|(one, _), (next, _)| one.ms == next.ms);
+        self.latency.record(together.map(|together| {
+            let (received, _) = together[0];
             // The clocks of backbone and worker may differ.
             let ms = now.saturating_sub(received.ms);
-            self.meter.decided_after.record(Duration::from_millis(ms));
-            ms
+            let after = Duration::from_millis(ms);
+            self.meter.decided_after.record_many(after, together.len());
+            (ms, together.len())
         }));
     }
 }

@@ -36,13 +36,14 @@ pub(super) fn store(db: &Connection, by: &DecidedBy, rows: &[Decided]) -> rusqli
     let mut hashes = Hashes::new();
     for row in rows {
         let id = &*row.entry.id;
-        if insert(db, by, row)? {
+        let hash = row.body_hash();
+        if insert(db, by, row, hash)? {
             // Only the letter of this body: one buried as a conflict tells of another.
             db.prepare_cached(
                 "DELETE FROM dead_letters WHERE flow = ?1 AND id = ?2 AND body_hash = ?3",
             )?
-            .execute(params![by.flow.as_str(), id, row.body_hash.0])?;
-            hashes.insert(id.to_owned(), row.body_hash.0.to_vec());
+            .execute(params![by.flow.as_str(), id, hash.0])?;
+            hashes.insert(id.to_owned(), hash.0.to_vec());
         } else if let Some(known) = body_hash(db, &by.flow, id)? {
             hashes.insert(id.to_owned(), known);
         }
@@ -59,7 +60,12 @@ const INSERT: &str = "INSERT INTO decisions (
     ON CONFLICT (flow, id) DO NOTHING";
 
 /// Whether it was not stored before; with its outbox.
-fn insert(db: &Connection, by: &DecidedBy, row: &Decided) -> rusqlite::Result<bool> {
+fn insert(
+    db: &Connection,
+    by: &DecidedBy,
+    row: &Decided,
+    body_hash: BodyHash,
+) -> rusqlite::Result<bool> {
     let (entry, decision, flow) = (&row.entry, &row.decision, by.flow.as_str());
     let now = now();
     let inserted = db.prepare_cached(INSERT)?.execute(params![
@@ -68,7 +74,7 @@ fn insert(db: &Connection, by: &DecidedBy, row: &Decided) -> rusqlite::Result<bo
         by.settings_digest.as_ref().map(Digest::to_string),
         entry.id,
         entry.body_str(),
-        row.body_hash.0,
+        body_hash.0,
         decision.score,
         decision.label.map(Label::as_str),
         decision.label_name,

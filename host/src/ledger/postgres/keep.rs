@@ -65,7 +65,8 @@ async fn insert(
         |take: fn(&Decided) -> Option<&str>| rows.iter().map(|row| take(row)).collect::<Vec<_>>();
     let scores: Vec<_> = rows.iter().map(|row| row.decision.score).collect();
     let number = |take: fn(&Decided) -> f64| rows.iter().map(|row| take(row)).collect::<Vec<_>>();
-    let hashes: Vec<&[u8]> = rows.iter().map(|row| &row.body_hash.0[..]).collect();
+    let hashes: Vec<_> = rows.iter().map(|row| row.body_hash()).collect();
+    let hashes: Vec<&[u8]> = hashes.iter().map(|hash| &hash.0[..]).collect();
     let stream_ids: Vec<_> = rows.iter().map(|row| row.stream_id.to_string()).collect();
     let downstreams: Vec<&str> = by.deliver.iter().map(|to| &*to.name).collect();
     let only_high = by.deliver.iter().map(|to| to.when == DeliverWhen::High);

@@ -45,7 +45,7 @@ async fn a_decision_comes_back_as_it_was_made_and_the_body_byte_for_byte(rig: Ri
         (body, "1766700000123-7")
     );
     assert_eq!(listed.received_at, 1_766_700_000_123);
-    assert_eq!(decision.body_hash, made.body_hash);
+    assert_eq!(decision.body_hash, made.body_hash());
     assert_eq!(listed.attributes, made.entry.attributes);
     assert_eq!(
         (decision.threshold, decision.flow_digest),

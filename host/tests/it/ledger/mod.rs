@@ -51,7 +51,6 @@ pub fn decided(seq: u64, id: &str, body: &str) -> Decided {
             received_at: 1_766_700_000_123,
             attributes: Arc::default(),
         },
-        body_hash: BodyHash::of(body.as_bytes()),
         at: 1_766_700_000_123,
         decision: Decision {
             score: Some(0.93),
