@@ -4,8 +4,7 @@
 -- KEYS  1 stream, 2 floor, 3 open counter, 4 born
 -- ARGV  1 group
 -- Reply {1 created | 0 it was there, how many open entries are gone}
--- Cost  O(1); O(entries behind the floor) where a group is created on a stream
---       that has entries
+-- Cost  O(1); O(entries behind the floor) where a group was there and is gone
 --
 -- What is behind the floor is delivered once more, so all of it counts as open
 -- again, decided or not: settling it lowers the counter once more, too.
@@ -28,14 +27,19 @@ if created.err then
   end
   return created
 end
-local open, from = 0, floor or '-'
-repeat
-  local entries = redis.call('XRANGE', KEYS[1], from, '+', 'COUNT', 1000)
-  open = open + #entries
-  if #entries > 0 then
-    from = '(' .. entries[#entries][1]
-  end
-until #entries == 0
+local open, from = 0, floor
+if floor then
+  repeat
+    local entries = redis.call('XRANGE', KEYS[1], from, '+', 'COUNT', 1000)
+    open = open + #entries
+    if #entries > 0 then
+      from = '(' .. entries[#entries][1]
+    end
+  until #entries == 0
+else
+  -- Nothing was trimmed yet: to count a million would stop Redis for seconds.
+  open = redis.call('XLEN', KEYS[1])
+end
 local before = tonumber(redis.call('GET', KEYS[3]) or '0')
 redis.call('SET', KEYS[3], open)
 return { 1, math.max(0, before - open) }
