@@ -4,11 +4,14 @@ use deadpool::Runtime;
 use deadpool::managed::{PoolError, QueueMode, Timeouts};
 use redis::aio::MultiplexedConnection;
 use redis::io::tcp::TcpSettings;
-use redis::{AsyncConnectionConfig, ErrorKind, IntoConnectionInfo, RedisError, ServerErrorKind};
+use redis::{
+    AsyncConnectionConfig, ErrorKind, IntoConnectionInfo, ProtocolVersion, RedisError,
+    ServerErrorKind,
+};
 
 use super::pool::{Connection, Manager, Pool};
 use super::script::Call;
-use super::{Error, leave, raw_reply};
+use super::{Error, leave, raw_entry};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -38,7 +41,9 @@ impl Server {
         // wait for the receipt of those before.
         let settings = TcpSettings::default().set_nodelay(true);
         let info = url.into_connection_info().map_err(invalid)?;
-        let info = info.set_tcp_settings(settings);
+        let resp2 = info.redis_settings().clone();
+        let resp2 = resp2.set_protocol(ProtocolVersion::RESP2);
+        let info = info.set_redis_settings(resp2).set_tcp_settings(settings);
         let client = redis::Client::open(info.clone()).map_err(invalid)?;
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_TIMEOUT))
@@ -78,7 +83,7 @@ impl Server {
     }
 
     /// A connection of its own for a read that blocks for up to `block`; its
-    /// replies come as [`raw_reply`] hands them on.
+    /// replies come as [`raw_entry`] hands them on.
     pub async fn blocking_connection(
         &self,
         block: Duration,
@@ -86,7 +91,7 @@ impl Server {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_TIMEOUT))
             .set_response_timeout(Some(block + RESPONSE_TIMEOUT));
-        let connecting = raw_reply::connect(self.client.get_connection_info(), config);
+        let connecting = raw_entry::connect(self.client.get_connection_info(), config);
         tokio::time::timeout(CONNECT_TIMEOUT, connecting)
             .await
             .unwrap_or_else(|elapsed| Err(io(std::io::ErrorKind::TimedOut, elapsed.to_string())))

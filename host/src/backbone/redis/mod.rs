@@ -16,7 +16,7 @@ mod memory;
 mod parse;
 mod pool;
 mod rate;
-mod raw_reply;
+mod raw_entry;
 mod read;
 mod reports;
 mod script;

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use redis::Value;
 
-use super::raw_reply::Reply;
+use super::raw_entry::RawEntry;
 use crate::backbone::{FaultRecord, Payload, StreamId};
 use crate::flow::{Entry, EntryFault, check_body};
 
@@ -91,29 +91,34 @@ pub(super) fn fault_record(record: &str) -> Option<FaultRecord> {
     })
 }
 
-/// A reply of XREADGROUP for one stream, as [`super::raw_reply`] hands it on.
+/// An answer of XREADGROUP for one stream, as [`super::raw_entry`] hands it on.
 /// `None`: it is something else.
-pub(super) fn stream_entries(reply: Value) -> Option<Vec<(StreamId, Fields)>> {
-    let mut reply = match reply {
+pub(super) fn stream_entries(answer: Value) -> Option<Vec<(StreamId, Fields)>> {
+    let streams = match answer {
         Value::Nil => return Some(Vec::new()),
-        Value::BulkString(reply) => Reply::of(reply.into()),
+        Value::Array(streams) => streams,
         _ => return None,
     };
-    if reply.array()?? == 0 {
+    let Some(Value::Array(stream)) = streams.into_iter().next() else {
         return Some(Vec::new());
-    }
-    let (_parts, _stream) = (reply.array()??, reply.string()?);
-    let count = reply.array()??;
-    (0..count).map(|_| entry(&mut reply)).collect()
+    };
+    let Some(Value::Array(entries)) = stream.into_iter().nth(1) else {
+        return None;
+    };
+    entries.into_iter().map(entry).collect()
 }
 
-fn entry(reply: &mut Reply) -> Option<(StreamId, Fields)> {
-    let _parts = reply.array()??;
-    let id = reply.string()?;
+fn entry(entry: Value) -> Option<(StreamId, Fields)> {
+    let Value::BulkString(entry) = entry else {
+        return None;
+    };
+    let mut entry = RawEntry::of(entry.into());
+    let _parts = entry.array()??;
+    let id = entry.string()?;
     let id = std::str::from_utf8(&id).ok()?.parse().ok()?;
-    let fields = match reply.array()? {
+    let fields = match entry.array()? {
         None => None,
-        Some(count) => Some((0..count).map(|_| reply.string()).collect::<Option<_>>()?),
+        Some(count) => Some((0..count).map(|_| entry.string()).collect::<Option<_>>()?),
     };
     Some((id, fields))
 }
@@ -164,12 +169,12 @@ mod tests {
         }
 
         #[test]
-        fn a_reply_that_is_cut_or_damaged_is_refused(at in 0..REPLY.len(), damage in any::<u8>()) {
-            let cut = REPLY.as_bytes()[..at].to_vec();
-            prop_assert_eq!(stream_entries(Value::BulkString(cut)), None);
-            let mut damaged = REPLY.as_bytes().to_vec();
+        fn an_entry_that_is_cut_or_damaged_is_refused(at in 0..ENTRY.len(), damage in any::<u8>()) {
+            let cut = ENTRY.as_bytes()[..at].to_vec();
+            prop_assert_eq!(entry(Value::BulkString(cut)), None);
+            let mut damaged = ENTRY.as_bytes().to_vec();
             damaged[at] = damage;
-            let _read = stream_entries(Value::BulkString(damaged));
+            let _read = entry(Value::BulkString(damaged));
         }
 
         #[test]
@@ -180,16 +185,19 @@ mod tests {
         }
     }
 
-    /// Of XREADGROUP: an entry, and one that was deleted while it was pending.
-    const REPLY: &str = "*1\r\n*2\r\n$6\r\nstream\r\n*2\r\n\
-        *2\r\n$3\r\n7-1\r\n*4\r\n$2\r\nid\r\n$1\r\na\r\n$4\r\nbody\r\n$2\r\n{}\r\n\
-        *2\r\n$3\r\n7-2\r\n*-1\r\n";
+    const ENTRY: &str =
+        "*2\r\n$3\r\n7-1\r\n*4\r\n$2\r\nid\r\n$1\r\na\r\n$4\r\nbody\r\n$2\r\n{}\r\n";
+
+    /// It was deleted while it was pending.
+    const GAP: &str = "*2\r\n$3\r\n7-2\r\n*-1\r\n";
 
     #[test]
     fn a_read_has_entries_and_gaps_in_their_order() {
+        let raw = |entry: &str| Value::BulkString(entry.as_bytes().to_vec());
+        let stream = vec![raw("stream"), Value::Array(vec![raw(ENTRY), raw(GAP)])];
+        let read = stream_entries(Value::Array(vec![Value::Array(stream)]));
         let text = |text: &'static str| Bytes::from_static(text.as_bytes());
         let whole = ["id", "a", "body", "{}"].map(text).to_vec();
-        let read = stream_entries(Value::BulkString(REPLY.as_bytes().to_vec()));
         let (first, second) = (StreamId { ms: 7, seq: 1 }, StreamId { ms: 7, seq: 2 });
         assert_eq!(read, Some(vec![(first, Some(whole)), (second, None)]));
         assert_eq!(stream_entries(Value::Nil), Some(Vec::new()));

@@ -75,8 +75,11 @@ impl StreamReader {
             .query_async(&mut connection)
             .await;
         match reply {
-            Ok(reply) => parse::stream_entries(reply)
-                .ok_or_else(|| self.server.unexpected("XREADGROUP", "not stream entries")),
+            Ok(reply) => parse::stream_entries(reply).ok_or_else(|| {
+                // What it delivered is read again.
+                self.connection = None;
+                self.server.unexpected("XREADGROUP", "not stream entries")
+            }),
             Err(error) if is_no_group(&error) => {
                 warn!(
                     stream = self.keys.stream,

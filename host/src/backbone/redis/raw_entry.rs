@@ -1,15 +1,16 @@
-//! A reply of thousands of values as the bytes it came in.
+//! Entries of a stream as the bytes they came in.
 //!
-//! What XREADGROUP answers are ten values for each entry, and the client
-//! makes each with an allocation and 150 ns of its own. Between it and the
-//! socket such a reply is wrapped into a single string, whose parts are
-//! then found where they are.
+//! What XREADGROUP answers are ten values for each entry, and the client makes
+//! each of them in 150 ns, with an allocation. Between it and the socket each
+//! entry is wrapped into a single string, whose parts are then found where they
+//! are.
 
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes, BytesMut};
+use futures_util::future::select_ok;
 use redis::aio::MultiplexedConnection;
 use redis::{
     AsyncConnectionConfig, ConnectionAddr, ConnectionInfo, ErrorKind, RedisConnectionInfo,
@@ -22,7 +23,11 @@ use tokio_util::io::poll_read_buf;
 /// As much as is asked of the socket at a time.
 const READ: usize = 64 << 10;
 
-/// A connection whose replies that are arrays come as bulk strings.
+/// How deep an entry is in an answer of XREADGROUP: within its stream's
+/// entries, within the stream, within the answer.
+const ENTRY: usize = 3;
+
+/// A connection whose answers have each array as deep as an entry as a string.
 pub(super) async fn connect(
     info: &ConnectionInfo,
     config: AsyncConnectionConfig,
@@ -30,7 +35,7 @@ pub(super) async fn connect(
     let settings = info.redis_settings();
     match info.addr() {
         ConnectionAddr::Tcp(host, port) => {
-            let socket = TcpStream::connect((&**host, *port)).await?;
+            let socket = first_to_connect(host, *port).await?;
             socket.set_nodelay(true)?;
             over(socket, settings, config).await
         }
@@ -44,6 +49,18 @@ pub(super) async fn connect(
     }
 }
 
+/// Of the addresses of a name some may lead nowhere.
+async fn first_to_connect(host: &str, port: u16) -> io::Result<TcpStream> {
+    let addresses = tokio::net::lookup_host((host, port)).await?;
+    let connecting = addresses.map(|address| Box::pin(TcpStream::connect(address)));
+    let connecting: Vec<_> = connecting.collect();
+    if connecting.is_empty() {
+        return Err(io::Error::other(format!("{host} has no address")));
+    }
+    let (socket, _others) = select_ok(connecting).await?;
+    Ok(socket)
+}
+
 async fn over<S>(
     socket: S,
     settings: &RedisConnectionInfo,
@@ -52,19 +69,21 @@ async fn over<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let replies = RawReplies::of(socket);
-    let connecting = MultiplexedConnection::new_with_config(settings, replies, config);
+    let entries = RawEntries::of(socket);
+    let connecting = MultiplexedConnection::new_with_config(settings, entries, config);
     let (connection, driver) = connecting.await?;
     // It ends with the last handle to the connection.
     tokio::spawn(driver);
     Ok(connection)
 }
 
-/// What comes from a socket: a reply that is an array as one bulk string of its
-/// RESP2 bytes, and any other as it is.
-struct RawReplies<S> {
+/// What comes from a socket: each array that is as deep as an entry as one bulk
+/// string of its RESP2 bytes, and all else as it is.
+struct RawEntries<S> {
     socket: S,
     arrived: BytesMut,
+    /// Values that the arrays still lack in which the next one is.
+    within: Vec<u64>,
     scanner: Scanner,
     /// What the client has not taken yet.
     ready: BytesMut,
@@ -72,11 +91,12 @@ struct RawReplies<S> {
     strange: bool,
 }
 
-impl<S> RawReplies<S> {
+impl<S> RawEntries<S> {
     fn of(socket: S) -> Self {
         Self {
             socket,
             arrived: BytesMut::new(),
+            within: Vec::new(),
             scanner: Scanner::default(),
             ready: BytesMut::new(),
             strange: false,
@@ -86,28 +106,59 @@ impl<S> RawReplies<S> {
     /// Makes ready what has arrived whole.
     fn wrap(&mut self) {
         while !self.strange {
-            match self.scanner.end(&self.arrived) {
-                Ok(None) => return,
-                Ok(Some(end)) => {
-                    let reply = self.arrived.split_to(end);
-                    if reply.starts_with(b"*") && !reply.starts_with(b"*-") {
-                        self.ready.reserve(end + 32);
-                        let length = format!("${end}\r\n");
-                        self.ready.extend_from_slice(length.as_bytes());
-                        self.ready.extend_from_slice(&reply);
-                        self.ready.extend_from_slice(b"\r\n");
-                    } else {
-                        self.ready.extend_from_slice(&reply);
-                    }
-                }
+            match self.next() {
+                Ok(true) => {}
+                Ok(false) => return,
                 Err(Strange) => self.strange = true,
             }
         }
         self.ready.unsplit(self.arrived.split());
     }
+
+    /// False where the next value has not arrived whole.
+    fn next(&mut self) -> Result<bool, Strange> {
+        if self.within.len() == ENTRY && self.arrived.starts_with(b"*") {
+            let Some(end) = self.scanner.end(&self.arrived)? else {
+                return Ok(false);
+            };
+            let entry = self.arrived.split_to(end);
+            let length = format!("${end}\r\n");
+            for part in [length.as_bytes(), &entry, b"\r\n"] {
+                self.ready.extend_from_slice(part);
+            }
+            self.is_whole();
+            return Ok(true);
+        }
+        let mut parts = Parts::at(&self.arrived, 0);
+        let Some(part) = parts.next()? else {
+            return Ok(false);
+        };
+        let length = match part {
+            Part::Array(length) => length.unwrap_or(0),
+            Part::String(_) | Part::Line => 0,
+        };
+        let end = parts.at;
+        self.ready.extend_from_slice(&self.arrived.split_to(end));
+        match length {
+            0 => self.is_whole(),
+            length => self.within.push(length),
+        }
+        Ok(true)
+    }
+
+    /// A value is, and so may be the arrays in which it was the last.
+    fn is_whole(&mut self) {
+        while let Some(lacking) = self.within.last_mut() {
+            *lacking -= 1;
+            if *lacking > 0 {
+                return;
+            }
+            self.within.pop();
+        }
+    }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for RawReplies<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for RawEntries<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -129,7 +180,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for RawReplies<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for RawReplies<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for RawEntries<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -151,10 +202,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for RawReplies<S> {
 #[derive(Debug)]
 struct Strange;
 
-/// Looks for the end of a reply, going on where it was when more arrives.
+/// Looks for the end of a value, going on where it was when more arrives.
 struct Scanner {
     at: usize,
-    /// Values that the reply still lacks.
+    /// Values that it still lacks.
     open: u64,
 }
 
@@ -170,7 +221,10 @@ impl Scanner {
             let mut parts = Parts::at(bytes, self.at);
             match parts.next()? {
                 None => return Ok(None),
-                Some(Part::Array(length)) => self.open += length.unwrap_or(0),
+                Some(Part::Array(length)) => {
+                    let length = length.unwrap_or(0);
+                    self.open = self.open.checked_add(length).ok_or(Strange)?;
+                }
                 Some(Part::String(_) | Part::Line) => {}
             }
             self.open -= 1;
@@ -239,13 +293,13 @@ fn length(line: &[u8]) -> Result<Option<u64>, Strange> {
     }
 }
 
-/// Takes a whole reply apart. `None` of anything: it is not what was expected.
-pub(super) struct Reply {
+/// Takes an entry apart. `None` of anything: it is not what was expected.
+pub(super) struct RawEntry {
     bytes: Bytes,
     at: usize,
 }
 
-impl Reply {
+impl RawEntry {
     pub fn of(bytes: Bytes) -> Self {
         Self { bytes, at: 0 }
     }
@@ -253,14 +307,16 @@ impl Reply {
     /// How many values follow; `Some(None)` where it is null.
     pub fn array(&mut self) -> Option<Option<u64>> {
         let mut parts = Parts::at(&self.bytes, self.at);
-        let Ok(Some(Part::Array(length))) = parts.next() else {
-            return None;
+        let length = match parts.next() {
+            Ok(Some(Part::Array(length))) => length,
+            Ok(Some(Part::String(None))) => None,
+            _ => return None,
         };
         self.at = parts.at;
         Some(length)
     }
 
-    /// In the reply's own memory.
+    /// In the entry's own memory.
     pub fn string(&mut self) -> Option<Bytes> {
         let mut parts = Parts::at(&self.bytes, self.at);
         let Ok(Some(Part::String(Some(string)))) = parts.next() else {
@@ -280,7 +336,7 @@ mod tests {
 
     use super::*;
 
-    fn reply() -> impl Strategy<Value = Vec<u8>> {
+    fn value() -> impl Strategy<Value = Vec<u8>> {
         let text = proptest::collection::vec(any::<u8>(), 0..40);
         let leaf = prop_oneof![
             Just(b"+OK\r\n".to_vec()),
@@ -288,16 +344,25 @@ mod tests {
             Just(b"$-1\r\n".to_vec()),
             Just(b"*-1\r\n".to_vec()),
             any::<i64>().prop_map(|number| format!(":{number}\r\n").into_bytes()),
-            text.prop_map(
-                |text| [format!("${}\r\n", text.len()).as_bytes(), &text, b"\r\n"].concat()
-            ),
+            text.prop_map(|text| string(&text)),
         ];
         leaf.prop_recursive(3, 32, 6, |inner| {
-            proptest::collection::vec(inner, 0..6).prop_map(|values| {
-                let head = format!("*{}\r\n", values.len()).into_bytes();
-                [head, values.concat()].concat()
-            })
+            proptest::collection::vec(inner, 0..6).prop_map(|values| array(&values))
         })
+    }
+
+    fn string(text: &[u8]) -> Vec<u8> {
+        [format!("${}\r\n", text.len()).as_bytes(), text, b"\r\n"].concat()
+    }
+
+    fn array(values: &[Vec<u8>]) -> Vec<u8> {
+        let head = format!("*{}\r\n", values.len()).into_bytes();
+        [head, values.concat()].concat()
+    }
+
+    /// An answer with these as its entries.
+    fn answer(entries: &[Vec<u8>]) -> Vec<u8> {
+        array(&[array(&[string(b"stream"), array(entries)])])
     }
 
     fn read(arriving: &[u8], at_a_time: usize) -> Vec<u8> {
@@ -305,42 +370,54 @@ mod tests {
         let socket = StreamReader::new(futures_util::stream::iter(chunks));
         let runtime = tokio::runtime::Builder::new_current_thread().build();
         let mut read = Vec::new();
-        let reading = async { RawReplies::of(socket).read_to_end(&mut read).await };
+        let reading = async { RawEntries::of(socket).read_to_end(&mut read).await };
         runtime.unwrap().block_on(reading).unwrap();
         read
     }
 
     proptest! {
         #[test]
-        fn an_array_comes_as_a_string_and_the_rest_as_it_is(
-            replies in proptest::collection::vec(reply(), 0..5),
+        fn an_entry_comes_as_a_string_and_the_rest_as_it_is(
+            answers in proptest::collection::vec(proptest::collection::vec(value(), 0..5), 0..4),
+            between in "[+:-][0-9]{1,9}\r\n",
             at_a_time in 1..60_usize,
         ) {
-            let expected = replies.iter().map(|reply| match reply.starts_with(b"*") {
-                true if reply != b"*-1\r\n" => {
-                    [format!("${}\r\n", reply.len()).as_bytes(), reply, b"\r\n"].concat()
-                }
-                _ => reply.clone(),
-            });
-            let expected: Vec<Vec<u8>> = expected.collect();
-            prop_assert_eq!(read(&replies.concat(), at_a_time), expected.concat());
+            let wrapped = |entry: &Vec<u8>| match entry.starts_with(b"*") {
+                true => string(entry),
+                false => entry.clone(),
+            };
+            let (mut arriving, mut expected) = (Vec::new(), Vec::new());
+            for entries in answers {
+                arriving.extend([&*answer(&entries), between.as_bytes()].concat());
+                let entries: Vec<Vec<u8>> = entries.iter().map(wrapped).collect();
+                expected.extend([&*answer(&entries), between.as_bytes()].concat());
+            }
+            prop_assert_eq!(read(&arriving, at_a_time), expected);
         }
 
         #[test]
         fn whatever_is_not_resp2_is_handed_on_as_it_is(
             first in "[%~#,_a-z][ -~]{0,20}\r\n",
-            then in reply(),
+            then in value(),
             at_a_time in 1..20_usize,
         ) {
-            let arriving = [first.as_bytes(), &then].concat();
+            let arriving = [first.as_bytes(), &answer(&[then])].concat();
             prop_assert_eq!(read(&arriving, at_a_time), arriving);
         }
 
         #[test]
-        fn a_reply_of_any_bytes_is_taken_apart_or_refused(bytes in "[*$:+][-0-9]{0,20}(\r\n)?[a*$]{0,9}") {
-            let mut reply = Reply::of(bytes.into_bytes().into());
-            let _length = reply.array();
-            let _string = reply.string();
+        fn an_entry_of_any_bytes_is_taken_apart_or_refused(
+            bytes in "[*$:+][-0-9]{0,20}(\r\n)?[a*$]{0,9}",
+        ) {
+            let mut entry = RawEntry::of(bytes.into_bytes().into());
+            let _length = entry.array();
+            let _string = entry.string();
         }
+    }
+
+    #[test]
+    fn more_values_than_can_be_counted_are_no_entry() {
+        let arriving = b"*1\r\n*1\r\n*1\r\n*2\r\n*18446744073709551615\r\n";
+        assert_eq!(read(arriving, 7), arriving);
     }
 }
