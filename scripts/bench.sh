@@ -3,7 +3,7 @@
 # figure against its own limit in the same run. Takes about ten minutes, and
 # as long again for the build.
 #
-#   scripts/bench.sh [--rounds 3] [--seconds 8s] [--only P1,P6] [--plot docs/latency.svg]
+#   scripts/bench.sh [--rounds 3] [--seconds 8s] [--only P1,P6] [--rate 20000] [--plot docs/latency.svg]
 #   scripts/bench.sh --growth   what an entry costs with more of everything
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
