@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hdrhistogram::Histogram;
 
+use crate::backbone::StreamId;
 use crate::flow::FlowName;
 
 /// Turns that count, of a second each: enough entries for a p99 that does not
@@ -73,6 +74,17 @@ impl FlowLatency {
     }
 }
 
+/// Milliseconds from received to `now`, and how many entries took as long: they
+/// are in their order, and many were received at the same time.
+pub(super) fn took(
+    entries: &[(StreamId, Arc<str>)],
+    now: u64,
+) -> impl Iterator<Item = (u64, usize)> {
+    let together = entries.chunk_by(|(one, _), (next, _)| one.ms == next.ms);
+    // The clocks of backbone and worker may differ.
+    together.map(move |together| (now.saturating_sub(together[0].0.ms), together.len()))
+}
+
 /// Two digits are as much as a person reads. `None` never comes: these bounds
 /// are allowed.
 fn turn() -> Option<Histogram<u32>> {
@@ -82,6 +94,19 @@ fn turn() -> Option<Histogram<u32>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_entry_counts_by_when_it_was_received() {
+        let received = |ms, seq| (StreamId { ms, seq }, Arc::from("id"));
+        let entries = [
+            received(7, 0),
+            received(7, 1),
+            received(9, 0),
+            received(12, 0),
+        ];
+        let took: Vec<_> = took(&entries, 10).collect();
+        assert_eq!(took, [(3, 2), (1, 1), (0, 1)]);
+    }
 
     #[test]
     fn what_was_settled_counts_for_ten_turns_and_is_forgotten() {

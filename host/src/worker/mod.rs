@@ -149,16 +149,10 @@ impl Live {
 
     /// From received to settled, for the metrics and for the worker's report.
     fn settled(&self, entries: &[(StreamId, Arc<str>)]) {
-        let now = now_ms();
-        // They are in their order, and many were received at the same time.
-        let together = entries.chunk_by(|(one, _), (next, _)| one.ms == next.ms);
-        self.latency.record(together.map(|together| {
-            let (received, _) = together[0];
-            // The clocks of backbone and worker may differ.
-            let ms = now.saturating_sub(received.ms);
-            let after = Duration::from_millis(ms);
-            self.meter.decided_after.record_many(after, together.len());
-            (ms, together.len())
+        let took = latency::took(entries, now_ms());
+        self.latency.record(took.inspect(|(ms, entries)| {
+            let after = Duration::from_millis(*ms);
+            self.meter.decided_after.record_many(after, *entries);
         }));
     }
 }
