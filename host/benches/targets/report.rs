@@ -164,10 +164,11 @@ impl Report {
         }
         println!("\n{table}");
         println!(
-            "{} cores; load average before {}, after {}",
+            "{} cores; load average before {}, after {}; kernel.sched_autogroup_enabled {}",
             cores(),
             self.load,
-            load_average()
+            load_average(),
+            autogroup()
         );
     }
 
@@ -186,7 +187,7 @@ impl Report {
         });
         let report = json!({
             "cores": cores(), "load_average_before": self.load,
-            "load_average_after": load_average(), "figures": rows.collect::<Vec<Value>>(),
+            "load_average_after": load_average(), "autogroup": autogroup(), "figures": rows.collect::<Vec<Value>>(),
         });
         std::fs::write(path, serde_json::to_string_pretty(&report)?)?;
         Ok(())
@@ -208,4 +209,11 @@ fn cores() -> usize {
 fn load_average() -> String {
     let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     text.split(' ').take(3).collect::<Vec<_>>().join(" ")
+}
+
+/// Whether the kernel gives each session the same share, whatever its processes'
+/// priorities: 1 where it does.
+fn autogroup() -> String {
+    let text = std::fs::read_to_string("/proc/sys/kernel/sched_autogroup_enabled");
+    text.map_or_else(|_| "unknown".to_owned(), |text| text.trim().to_owned())
 }
