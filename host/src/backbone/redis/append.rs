@@ -6,7 +6,7 @@ use redis::{RedisError, Script};
 use super::Keys;
 use super::connection::Server;
 use super::memory::Memory;
-use super::script::Call;
+use super::script::{Call, Invoke};
 use crate::backbone::{AppendLimits, Appended, Error, NewEntry, Requeue};
 use crate::flow::{BodyHash, TRACEPARENT};
 
@@ -86,7 +86,7 @@ async fn append_with(
     }
     let mut connection = server.connection().await?;
     let outcome: String = call
-        .run(&mut *connection)
+        .invoke(&mut connection)
         .await
         .map_err(|source| server.error(source))?;
     let appended: Option<Vec<_>> = outcome

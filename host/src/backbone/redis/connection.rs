@@ -10,7 +10,7 @@ use redis::{
 };
 
 use super::pool::{Connection, Manager, Pool};
-use super::script::Call;
+use super::script::Invoke;
 use super::{Error, leave, raw_entry};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -102,31 +102,14 @@ impl Server {
     /// empty file) creates it anew and runs the script once more.
     pub async fn run<T: redis::FromRedisValue>(
         &self,
-        call: &redis::ScriptInvocation<'_>,
+        call: &impl Invoke,
         keys: &super::Keys,
     ) -> Result<T, Error> {
         let mut connection = self.connection().await?;
-        match call.invoke_async(&mut *connection).await {
+        match call.invoke(&mut connection).await {
             Err(error) if is_no_group(&error) => {
                 leave::recreate_group(self, keys).await?;
-                call.invoke_async(&mut *connection).await
-            }
-            answer => answer,
-        }
-        .map_err(|source| self.error(source))
-    }
-
-    /// As [`Self::run`], of a script with many arguments.
-    pub async fn call<T: redis::FromRedisValue>(
-        &self,
-        call: &Call<'_>,
-        keys: &super::Keys,
-    ) -> Result<T, Error> {
-        let mut connection = self.connection().await?;
-        match call.run(&mut *connection).await {
-            Err(error) if is_no_group(&error) => {
-                leave::recreate_group(self, keys).await?;
-                call.run(&mut *connection).await
+                call.invoke(&mut connection).await
             }
             answer => answer,
         }

@@ -1,5 +1,25 @@
-use redis::aio::ConnectionLike;
-use redis::{Cmd, ErrorKind, FromRedisValue, RedisResult, Script, ServerErrorKind, ToRedisArgs};
+use redis::aio::MultiplexedConnection;
+use redis::{
+    Cmd, ErrorKind, FromRedisValue, RedisResult, Script, ScriptInvocation, ServerErrorKind,
+    ToRedisArgs,
+};
+
+/// A script with its arguments; it may be run more than once.
+pub(super) trait Invoke {
+    async fn invoke<T: FromRedisValue>(
+        &self,
+        connection: &mut MultiplexedConnection,
+    ) -> RedisResult<T>;
+}
+
+impl Invoke for ScriptInvocation<'_> {
+    async fn invoke<T: FromRedisValue>(
+        &self,
+        connection: &mut MultiplexedConnection,
+    ) -> RedisResult<T> {
+        self.invoke_async(connection).await
+    }
+}
 
 /// A call of a script with hundreds of arguments: a `ScriptInvocation` keeps
 /// each in an allocation of its own and copies them all when it is sent.
@@ -21,10 +41,12 @@ impl<'s> Call<'s> {
         self.command.arg(arg);
         self
     }
+}
 
-    pub async fn run<T: FromRedisValue>(
+impl Invoke for Call<'_> {
+    async fn invoke<T: FromRedisValue>(
         &self,
-        connection: &mut impl ConnectionLike,
+        connection: &mut MultiplexedConnection,
     ) -> RedisResult<T> {
         match self.command.query_async(connection).await {
             Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {

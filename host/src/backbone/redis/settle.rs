@@ -60,7 +60,7 @@ pub(super) async fn settle(
             call.arg(stream_id.to_string())
                 .arg(outcome(stream_id).map_or("", String::as_str));
         }
-        let _still_open: u64 = server.call(&call, keys).await?;
+        let _still_open: u64 = server.run(&call, keys).await?;
     }
     Ok(())
 }
