@@ -19,6 +19,7 @@ mod rate;
 mod raw_entry;
 mod read;
 mod reports;
+mod resp2;
 mod script;
 mod settle;
 mod suspects;
