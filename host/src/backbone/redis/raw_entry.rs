@@ -38,7 +38,7 @@ pub(super) async fn connect(
     match info.addr() {
         ConnectionAddr::Tcp(host, port) => {
             let socket = first_to_connect(host, *port).await?;
-            socket.set_nodelay(true)?;
+            socket.set_nodelay(info.tcp_settings().nodelay())?;
             over(socket, settings, config).await
         }
         ConnectionAddr::Unix(path) => {
