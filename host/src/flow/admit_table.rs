@@ -6,8 +6,7 @@ use std::time::Duration;
 use super::file::{Found, Section};
 use super::identity::Normalise;
 use super::load::Claim;
-use super::resolve::{SIZE, duration};
-use super::{Admit, Identity, Place, Pointer, Rate, Reply, Schema, Template};
+use super::{Admit, Identity, Place, Pointer, Rate, Reply, Schema, Template, bounds};
 
 const PATH: &str =
     "write a path such as \"/transactions\": without a slash at its end, query or spaces";
@@ -29,12 +28,14 @@ pub(super) fn read(mut table: Section, dir: Option<&Path>, claim: Claim) -> Opti
         .and_then(|found| schema(&found, dir));
     let id = id(&mut table);
     let batch = batch(&mut table, id.as_ref());
-    let max_body = table.optional("max_body").and_then(|found| size(&found));
+    let max_body = table
+        .optional("max_body")
+        .and_then(|found| usize::try_from(found.size(1..=MAX_BODY)?).ok());
     let keys = table
         .optional("keys")
         .and_then(|found| found.read("write true or false"));
     let rate = table.optional("rate").and_then(|found| rate(&found));
-    let remember = duration(&mut table, "remember");
+    let remember = table.duration("remember", bounds::KEPT);
     let normalise = normalise(table.section("normalise"));
     let errors = errors(table.section("errors"));
     let place = if batch {
@@ -136,7 +137,7 @@ fn errors(table: Section) -> Vec<(Pointer, u16)> {
     table
         .entries()
         .filter_map(|(key, found)| {
-            let status = found.check("write 400 to 499", |status| (400..=499).contains(status));
+            let status = found.number(400..=499);
             let pointer = Pointer::parse(&key)
                 .map_err(|error| found.report(error, POINTER))
                 .ok();
@@ -152,18 +153,6 @@ fn pointer(found: &Found) -> Option<Pointer> {
         return None;
     }
     Some(pointer)
-}
-
-fn size(found: &Found) -> Option<usize> {
-    let size = found.parse(SIZE, str::parse::<bytesize::ByteSize>)?;
-    if !(1..=MAX_BODY).contains(&size.as_u64()) {
-        found.report(
-            format_args!("{size} is not possible here"),
-            "write 1B to 16MiB",
-        );
-        return None;
-    }
-    usize::try_from(size.as_u64()).ok()
 }
 
 fn normalise(table: Section) -> Vec<(Pointer, Normalise)> {
@@ -182,7 +171,7 @@ fn normalise(table: Section) -> Vec<(Pointer, Normalise)> {
 fn reply(mut table: Section, place: Place) -> Option<Reply> {
     let status = table
         .optional("status")
-        .and_then(|found| found.check("write 200 to 299", |status| (200..=299).contains(status)));
+        .and_then(|found| found.number(200..=299));
     let body = match table.optional("body") {
         Some(found) => template(&found, place),
         None => Some(Template::accepted(place)),

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::file::{Found, Section};
-use super::resolve::{DURATION, duration, is_name, retry};
-use super::{DeliverWhen, Downstream, EntryUrl, OracleUse, Retry};
+use super::resolve::{is_name, retry};
+use super::{DeliverWhen, Downstream, EntryUrl, OracleUse, Retry, bounds};
 
 const NAME: &str = "write a name of a to z, 0 to 9, - and _";
 const URL: &str = "write a URL such as \"http://localhost:8080/transactions\"";
@@ -62,19 +62,11 @@ fn downstream(
         }
         Some(exists)
     });
-    let timeout = table.optional("timeout").and_then(|found| {
-        let timeout = found.parse(DURATION, humantime::parse_duration)?;
-        if timeout.is_zero() {
-            found.report("a request needs some time", DURATION);
-        }
-        Some(timeout)
-    });
-    let quiet = duration(&mut table, "quiet");
-    let concurrency = table.optional("concurrency").and_then(|found| {
-        found.check("write 1 to 1024", |concurrency| {
-            (1..=1024).contains(concurrency)
-        })
-    });
+    let timeout = table.duration("timeout", bounds::TIMEOUT);
+    let quiet = table.duration("quiet", bounds::PAUSE);
+    let concurrency = table
+        .optional("concurrency")
+        .and_then(|found| found.number(1..=1024));
     let retry = retry(table.section("retry"), DEFAULT_RETRY);
     table.finish();
     Some(Downstream {

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use super::columns::{Column, ColumnKind, Table};
 use super::file::{Found, Section};
-use super::resolve::DURATION;
-use super::{Downstream, Keep, OracleUse, Pointer};
+use super::{Downstream, Keep, OracleUse, Pointer, bounds};
 
 const WHEN: &str = "write \"high\", \"always\" or \"never\"";
 const TIME: &str = "write a JSON Pointer such as \"/occurred_at\"";
@@ -84,7 +83,7 @@ fn hot(table: &mut Section, keep: Keep) -> Option<Duration> {
         let what = "a flow that keeps nothing has nothing to move";
         found.report(what, "remove it, or keep something");
     }
-    found.parse(DURATION, humantime::parse_duration)
+    found.duration(bounds::HOT)
 }
 
 fn pointer(found: &Found, remedy: &str) -> Option<Pointer> {

@@ -5,6 +5,9 @@
 mod admit;
 mod admit_table;
 mod body;
+mod bounds;
+#[cfg(test)]
+mod bounds_tests;
 mod columns;
 mod decision;
 mod deliver_table;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::file::{Found, Section};
-use super::resolve::{DURATION, SIZE, is_name};
-use super::{Digest, OracleLimits, OracleSettings, OracleUse};
+use super::resolve::is_name;
+use super::{Digest, OracleLimits, OracleSettings, OracleUse, bounds};
 
 const COMPONENT: &str =
     "name a file of the oracle directory without .wasm, such as \"mempool-risk\"";
@@ -22,23 +22,10 @@ fn oracle(mut table: Section) -> Option<OracleUse> {
         .and_then(|found| found.check(COMPONENT, |name: &String| is_name(name)));
     let settings = oracle_settings(table.section("settings"));
     let memory = table.optional("memory").and_then(|found| {
-        let size = found.parse(SIZE, str::parse::<bytesize::ByteSize>)?;
-        let sound = (MEBIBYTE..=4096 * MEBIBYTE).contains(&size.as_u64());
-        if !sound {
-            found.report(
-                format_args!("{size} is not possible here"),
-                "write 1MiB to 4GiB",
-            );
-        }
-        sound.then(|| usize::try_from(size.as_u64()).ok()).flatten()
+        let size = found.size(MEBIBYTE..=4096 * MEBIBYTE)?;
+        usize::try_from(size).ok()
     });
-    let timeout = table.optional("timeout").and_then(|found| {
-        let timeout = found.parse(DURATION, humantime::parse_duration)?;
-        if timeout.is_zero() {
-            found.report("an oracle needs some time", DURATION);
-        }
-        Some(timeout)
-    });
+    let timeout = table.duration("timeout", bounds::TIMEOUT);
     table.finish();
     Some(OracleUse {
         component: component?.into(),

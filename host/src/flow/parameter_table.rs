@@ -15,7 +15,6 @@ const NAME: &str = "use a to z, 0 to 9 and _, beginning with a letter; rows is t
 const TYPE: &str = "write type = \"date\", \"time\", \"integer\", \"number\", \"text\", \"choice\", \"boolean\" or \"segment\"";
 const CHOICES: &str = "write words that are different, such as of = [\"daily\", \"weekly\"]";
 const FIELDS: &str = "write fields such as [\"event_type\", \"properties.*\"]";
-const LENGTH: &str = "write a number of characters from 1 to 4096";
 const NOT_BEFORE: &str = "name another parameter of the same type: date, time, integer or number";
 
 #[derive(Clone, Copy, Debug, serde::Deserialize)]
@@ -97,7 +96,7 @@ fn of_type(kind: Type, table: &mut Section) -> Option<ParameterKind> {
         }
         Type::Text => {
             let max_length = match table.optional("max_length") {
-                Some(found) => found.check(LENGTH, |length| (1..=4096).contains(length))?,
+                Some(found) => found.number(1..=4096)?,
                 None => 256,
             };
             ParameterKind::Text { max_length }

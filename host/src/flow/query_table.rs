@@ -12,7 +12,7 @@ use super::parameter::{Parameter, ParameterKind};
 use super::parameter_table;
 use super::resolve::is_name;
 use super::sql::parameters_of;
-use super::{Absent, Digest, Name, Place, Query, Statement, Statements, Template};
+use super::{Absent, Digest, Name, Place, Query, Statement, Statements, Template, bounds};
 
 const PATH: &str =
     "write a path such as \"/stats/daily\": without a slash at its end, query or spaces";
@@ -20,8 +20,6 @@ const SQL: &str =
     "name a file of SQL beside this one, or in a directory beside it, such as \"stats/daily.sql\"";
 const CHOICE: &str =
     "write {name} of one parameter of type choice that is required or has a default";
-const CACHE: &str = "write a duration from \"1s\" to \"1day\"";
-const TIMEOUT: &str = "write a duration from \"1ms\" to \"5m\"";
 
 /// What a flow file names that is only worked off has no files beside it, and
 /// answers nothing.
@@ -45,8 +43,8 @@ fn query(mut table: Section, dir: &Path, claim: Claim) -> Option<Query> {
     let statements = table
         .required("sql", SQL)
         .and_then(|found| statements(&found, dir, parameters.as_deref()));
-    let cache = duration(&mut table, "cache", CACHE, 1_000, 86_400_000);
-    let timeout = duration(&mut table, "timeout", TIMEOUT, 1, 300_000);
+    let cache = table.duration("cache", bounds::CACHE);
+    let timeout = table.duration("timeout", bounds::QUERY_TIMEOUT);
     let reply = match (table.optional("reply"), &parameters) {
         (None, _) => Some(Template::rows()),
         (Some(found), Some(parameters)) => reply(&found, parameters),
@@ -63,22 +61,6 @@ fn query(mut table: Section, dir: &Path, claim: Claim) -> Option<Query> {
         timeout: timeout.unwrap_or(Duration::from_secs(10)),
         digest,
     })
-}
-
-fn duration(
-    table: &mut Section,
-    key: &'static str,
-    remedy: &str,
-    min: u128,
-    max: u128,
-) -> Option<Duration> {
-    let found = table.optional(key)?;
-    let duration = found.parse(remedy, humantime::parse_duration)?;
-    if !(min..=max).contains(&duration.as_millis()) {
-        found.report(format_args!("{duration:?} is not possible here"), remedy);
-        return None;
-    }
-    Some(duration)
 }
 
 fn reply(found: &Found, parameters: &[Parameter]) -> Option<Template> {

@@ -209,7 +209,7 @@ fn every_mistake_is_told_with_its_remedy() {
         (
             "cache = \"30s\"",
             "timeout = \"1h\"",
-            "query[1].timeout: 3600s is not possible here",
+            "query[1].timeout: 1h is not possible here",
         ),
         ("cache = \"30s\"", "cached = \"30s\"", "did you mean cache?"),
         (

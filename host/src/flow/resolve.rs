@@ -7,12 +7,9 @@ use std::time::Duration;
 use super::file::{File, Section};
 use super::load::Claim;
 use super::{
-    Combine, Decide, Digest, Flow, FlowName, Retry, StreamSettings, Unjudged, admit_table,
+    Combine, Decide, Digest, Flow, FlowName, Retry, StreamSettings, Unjudged, admit_table, bounds,
     deliver_table, keep_table, oracle_table, query_table, track_table,
 };
-
-pub(super) const DURATION: &str = "write a duration such as \"500ms\", \"30s\" or \"10m\"";
-pub(super) const SIZE: &str = "write a size such as \"64KiB\" or \"1MiB\"";
 
 /// Names end up in Redis keys, file names and metrics.
 pub(super) fn is_name(text: &str) -> bool {
@@ -104,15 +101,13 @@ const DEFAULT_RETRY: Retry = Retry {
 pub(super) fn retry(mut table: Section, default: Retry) -> Retry {
     let attempts = table
         .optional("attempts")
-        .and_then(|found| found.check("write 1 to 1000", |attempts| (1..=1000).contains(attempts)));
+        .and_then(|found| found.number(1..=1000));
     let mut backoff = table.section("backoff");
-    let first = duration(&mut backoff, "first");
-    let factor = backoff.optional("factor").and_then(|found| {
-        found.check("write 1.0 or more", |factor: &f64| {
-            factor.is_finite() && *factor >= 1.0
-        })
-    });
-    let max = duration(&mut backoff, "max");
+    let first = backoff.duration("first", bounds::PAUSE);
+    let factor = backoff
+        .optional("factor")
+        .and_then(|found| found.number(bounds::FACTOR));
+    let max = backoff.duration("max", bounds::PAUSE);
     backoff.finish();
     table.finish();
     Retry {
@@ -124,25 +119,17 @@ pub(super) fn retry(mut table: Section, default: Retry) -> Retry {
 }
 
 fn stream(mut table: Section) -> StreamSettings {
-    let partitions = table.optional("partitions").and_then(|found| {
-        found.check("write 1 to 256", |partitions| {
-            (1..=256).contains(partitions)
-        })
-    });
+    let partitions = table
+        .optional("partitions")
+        .and_then(|found| found.number(1..=256));
     let max_backlog = table
         .optional("max_backlog")
-        .and_then(|found| found.check("write a number of entries above 0", |max| *max > 0));
-    let retain = duration(&mut table, "retain");
+        .and_then(|found| found.number(bounds::BACKLOG));
+    let retain = table.duration("retain", bounds::KEPT);
     table.finish();
     StreamSettings {
         partitions: partitions.unwrap_or(1),
         max_backlog: max_backlog.unwrap_or(1_000_000),
         retain: retain.unwrap_or_default(),
     }
-}
-
-pub(super) fn duration(table: &mut Section, key: &'static str) -> Option<Duration> {
-    table
-        .optional(key)
-        .and_then(|found| found.parse(DURATION, humantime::parse_duration))
 }

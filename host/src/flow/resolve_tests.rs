@@ -225,7 +225,7 @@ fn every_bad_value_names_line_key_and_remedy() {
         (
             "[[oracle]]",
             "timeout = \"0s\"",
-            "8: oracle[1].timeout: an oracle needs some time; write a duration",
+            "8: oracle[1].timeout: 0s is not possible here; write a duration",
         ),
         (
             "[[oracle]]",
@@ -265,7 +265,7 @@ fn every_bad_value_names_line_key_and_remedy() {
         (
             "[retry]",
             "backoff = { factor = 0.5 }",
-            "11: retry.backoff.factor: 0.5 is not possible here; write 1.0",
+            "11: retry.backoff.factor: 0.5 is not possible here; write 1.0 to 1000.0",
         ),
         (
             "[stream]",

@@ -6,8 +6,7 @@ use std::time::Duration;
 use super::admit_table::{is_path, template};
 use super::file::{Found, Section};
 use super::load::Claim;
-use super::resolve::duration;
-use super::{HealthPage, Keep, Place, State, States, Template, Track, TrackPath};
+use super::{HealthPage, Keep, Place, State, States, Template, Track, TrackPath, bounds};
 
 const PATH: &str =
     "write a path with one segment {id}, such as \"/transactions/{id}\", or a path and id_query";
@@ -21,7 +20,7 @@ const WORD: &str = "write a word that is not empty";
 pub(super) fn track(root: &mut Section, keep: Keep, claim: Claim) -> Option<Track> {
     let mut table = root.optional("track")?.section()?;
     let path = path(&mut table, claim);
-    let keep_for = duration(&mut table, "keep");
+    let keep_for = table.duration("keep", bounds::KEPT);
     let states = states(table.section("states"));
     let unknown = word(&mut table, "unknown");
     let place = Place::Track {
