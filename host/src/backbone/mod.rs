@@ -20,8 +20,8 @@ pub use self::redis::Redis;
 pub use self::stream_id::{NotAStreamId, StreamId};
 pub use self::types::{
     AppendLimits, Appended, ByDeliveries, Cause, Delivery, Depth, Error, Failed, Fate, FaultRecord,
-    Landmark, MemoryUse, NewEntry, OpenEntry, Origin, Outcomes, Partition, Payload, Pending,
-    Recorded, Requeue, Tokens, Trace, partitions,
+    Landmark, MemoryUse, NewEntry, OpenEntry, Origin, Outcomes, OwnerHash, Partition, Payload,
+    Pending, Recorded, Requeue, Tokens, Trace, partitions,
 };
 
 /// How long a worker's hold on an entry lasts without being renewed.

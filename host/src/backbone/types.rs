@@ -9,7 +9,8 @@ use bytes::Bytes;
 
 use super::StreamId;
 use crate::flow::{
-    Attributes, BodyHash, Entry, EntryFault, Flow, FlowName, REQUEST_ID, TRACEPARENT,
+    Attributes, BodyHash, Entry, EntryFault, Flow, FlowName, OWNER, REQUEST_ID, TRACEPARENT,
+    sha256_16,
 };
 
 /// One partition of a flow's stream.
@@ -37,12 +38,27 @@ pub struct NewEntry {
     pub origin: Origin,
 }
 
+/// Tells the owner of an id from every other one, without the owner's name. An
+/// operator chooses the names of owners, so nobody looks for two that collide.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct OwnerHash(pub(super) [u8; 8]);
+
+impl OwnerHash {
+    /// Returns the first 8 bytes of the SHA-256 of the name.
+    pub fn of(owner: &str) -> Self {
+        let [hash @ .., _, _, _, _, _, _, _, _] = sha256_16(owner.as_bytes());
+        Self(hash)
+    }
+}
+
 /// The request that an entry came with; it becomes the entry's attributes.
 #[derive(Clone, Debug, Default)]
 pub struct Origin {
     pub request_id: Arc<str>,
     /// The name of the API key.
     pub key: Option<Arc<str>>,
+    /// Whose the entry is. Its [`OwnerHash`] is remembered with the id.
+    pub owner: Option<Arc<str>>,
     /// Where the request is traced.
     pub traceparent: Option<Arc<str>>,
 }
@@ -52,9 +68,15 @@ impl Origin {
     pub fn attributes(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let request_id = Some((REQUEST_ID, &*self.request_id));
         let key = self.key.as_deref().map(|key| ("key", key));
+        let owner = self.owner.as_deref().map(|owner| (OWNER, owner));
         let traceparent = self.traceparent.as_deref();
         let traceparent = traceparent.map(|traceparent| (TRACEPARENT, traceparent));
-        [request_id, key, traceparent].into_iter().flatten()
+        [request_id, key, owner, traceparent].into_iter().flatten()
+    }
+
+    /// Returns what is remembered with the id.
+    pub fn owner_hash(&self) -> Option<OwnerHash> {
+        self.owner.as_deref().map(OwnerHash::of)
     }
 }
 
@@ -64,7 +86,11 @@ pub enum Appended {
     /// Durable, and it will be judged.
     New(StreamId),
     /// The same id with the same body was appended before, as this: nothing was added.
-    Replayed(StreamId),
+    Replayed {
+        stream_id: StreamId,
+        /// Whose it was then; `None` where the entry had no owner.
+        owner: Option<OwnerHash>,
+    },
     /// The same id was appended before with another body: nothing was added.
     Conflict,
     /// The flow has `max_backlog` open entries: nothing was added.
@@ -182,17 +208,31 @@ pub enum Fate {
     Processing(OpenEntry),
     Dead {
         stream_id: StreamId,
+        owner: Option<OwnerHash>,
     },
     Settled {
         stream_id: StreamId,
+        owner: Option<OwnerHash>,
         /// What was remembered with it; see [`Outcomes`].
         outcome: Option<String>,
     },
 }
 
+impl Fate {
+    /// Returns whose the entry is; `None` where it has no owner or is not known.
+    pub fn owner(&self) -> Option<OwnerHash> {
+        match self {
+            Self::Unknown => None,
+            Self::Waiting(entry) | Self::Processing(entry) => entry.owner,
+            Self::Dead { owner, .. } | Self::Settled { owner, .. } => *owner,
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 pub struct OpenEntry {
     pub stream_id: StreamId,
+    pub owner: Option<OwnerHash>,
     /// `None` where somebody else deleted it.
     pub body: Option<Bytes>,
 }
@@ -300,6 +340,15 @@ pub struct Requeue {
     pub body_hash: BodyHash,
     pub attributes: Attributes,
     pub stream_id: StreamId,
+}
+
+impl Requeue {
+    /// Returns what is remembered with the id, where its key expired meanwhile.
+    pub(super) fn owner_hash(&self) -> Option<OwnerHash> {
+        let mut attributes = self.attributes.iter();
+        let owner = attributes.find(|(name, _)| name == OWNER);
+        owner.map(|(_, owner)| OwnerHash::of(owner))
+    }
 }
 
 /// What a backbone's own library or the disk said.

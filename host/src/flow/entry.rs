@@ -58,6 +58,9 @@ pub fn sha256_16(bytes: &[u8]) -> [u8; 16] {
 /// Names and values of what is known of an entry besides its body.
 pub type Attributes = Arc<[(String, String)]>;
 
+/// The attribute that says whose an entry is.
+pub const OWNER: &str = "owner";
+
 /// The attribute that says what the request was called that an entry came with.
 pub const REQUEST_ID: &str = "request-id";
 /// The attribute that says which span of which trace an entry came from (W3C

@@ -87,6 +87,7 @@ impl Admission {
         let origin = Origin {
             request_id: Arc::clone(request_id),
             key: None,
+            owner: None,
             traceparent: traces::traceparent(&span),
         };
         let mut answer = pin!(self.answer_by_limits(headers, body, origin, peer, body_timeout));
@@ -172,7 +173,7 @@ impl Admission {
         };
         let appended = self.batcher(&id)?.append(entry).await?;
         let reply = reply.rendered(&self.flow, &id, appended);
-        Ok(self.accepted(reply, matches!(appended, Appended::Replayed(_))))
+        Ok(self.accepted(reply, matches!(appended, Appended::Replayed { .. })))
     }
 
     pub(super) fn batchers(&self) -> impl Iterator<Item = &Batcher> {
@@ -225,7 +226,7 @@ impl Reply {
 
     fn rendered(self, flow: &Flow, id: &str, appended: Appended) -> Vec<u8> {
         let received_at = match appended {
-            Appended::New(stream_id) | Appended::Replayed(stream_id) => Some(stream_id.ms),
+            Appended::New(stream_id) | Appended::Replayed { stream_id, .. } => Some(stream_id.ms),
             _ => None,
         };
         match self {

@@ -38,7 +38,7 @@ impl Admission {
             body: None,
         };
         self.flow.admit.reply.body.render(&receipt, &mut reply);
-        let is_replayed = |appended: &Appended| matches!(appended, Appended::Replayed(_));
+        let is_replayed = |appended: &Appended| matches!(appended, Appended::Replayed { .. });
         let replayed = count > 0 && appended.iter().all(is_replayed);
         Ok(self.accepted(reply, replayed))
     }

@@ -116,7 +116,7 @@ impl Batcher {
     /// What is answered for an entry that was not taken.
     pub fn refusal(&self, appended: Appended) -> Option<Refusal> {
         match appended {
-            Appended::New(_) | Appended::Replayed(_) => None,
+            Appended::New(_) | Appended::Replayed { .. } => None,
             Appended::Conflict => Some(Refusal::Conflict),
             Appended::MemoryScarce => Some(Refusal::MemoryScarce),
             Appended::BacklogFull => {

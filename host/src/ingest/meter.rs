@@ -101,7 +101,7 @@ impl AppendMeter {
     }
 
     pub fn taken(&self, new: u64, appended: &[Appended]) {
-        let is_replayed = |of: &&Appended| matches!(of, Appended::Replayed(_));
+        let is_replayed = |of: &&Appended| matches!(of, Appended::Replayed { .. });
         self.accepted.increment(new);
         self.replayed
             .increment(appended.iter().filter(is_replayed).count() as u64);

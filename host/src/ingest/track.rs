@@ -64,6 +64,7 @@ impl Tracking<'_> {
             Fate::Settled {
                 stream_id,
                 outcome: Some(outcome),
+                ..
             } => Ok(Known {
                 state: Some(State::Completed),
                 received_at: Some(stream_id.ms),

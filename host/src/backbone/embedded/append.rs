@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::ids::Id;
 use super::partition;
-use crate::backbone::{AppendLimits, Appended, NewEntry, Partition, Requeue, StreamId};
+use crate::backbone::{AppendLimits, Appended, NewEntry, OwnerHash, Partition, Requeue, StreamId};
 use crate::embedded::now;
 use crate::embedded::values::{attributes, millis, signed, to_json};
 use crate::flow::{BodyHash, sha256_16};
@@ -23,9 +23,10 @@ pub(super) fn append(
     for entry in group {
         let key = Id::new(partition, &entry.id);
         appended.push(match key.known(db)? {
-            Some(known) if known.body_hash == entry.body_hash => {
-                Appended::Replayed(known.stream_id)
-            }
+            Some(known) if known.body_hash == entry.body_hash => Appended::Replayed {
+                stream_id: known.stream_id,
+                owner: known.owner,
+            },
             Some(_) => Appended::Conflict,
             None if added >= room => Appended::BacklogFull,
             None => {
@@ -37,6 +38,7 @@ pub(super) fn append(
                     id: &entry.id,
                     body: &entry.body,
                     body_hash: entry.body_hash,
+                    owner: entry.origin.owner_hash(),
                     attributes: Some(to_json(&attributes)?),
                 };
                 Appended::New(arrival.insert(db)?)
@@ -58,6 +60,10 @@ pub(super) fn requeue(
     let partition = partition::number(db, partition)?;
     let key = Id::new(partition, &dead.id);
     let known = key.known(db)?;
+    let owner = match &known {
+        Some(known) => known.owner,
+        None => dead.owner_hash(),
+    };
     if let Some(known) = &known {
         if known.state != "dead" || known.stream_id != dead.stream_id {
             return Ok(false);
@@ -72,6 +78,7 @@ pub(super) fn requeue(
         id: &dead.id,
         body: &dead.body,
         body_hash: dead.body_hash,
+        owner,
         attributes: attributes(&dead.attributes)?,
     };
     arrival.insert(db)?;
@@ -86,6 +93,7 @@ struct Arrival<'a> {
     id: &'a str,
     body: &'a [u8],
     body_hash: BodyHash,
+    owner: Option<OwnerHash>,
     attributes: Option<String>,
 }
 
@@ -96,9 +104,11 @@ impl Arrival<'_> {
             "INSERT INTO log (partition, ms, id, body, attributes) VALUES (?1, ?2, ?3, ?4, ?5)";
         let row = params![partition, self.ms, self.id, self.body, self.attributes];
         let position = db.prepare_cached(log)?.insert(row)?;
-        let id = "INSERT OR REPLACE INTO ids (partition, hash, body_hash, state, ms, position)
-            VALUES (?1, ?2, ?3, 'open', ?4, ?5)";
-        let row = params![partition, hash, self.body_hash.0, self.ms, position];
+        let id =
+            "INSERT OR REPLACE INTO ids (partition, hash, body_hash, state, ms, position, owner)
+            VALUES (?1, ?2, ?3, 'open', ?4, ?5, ?6)";
+        let owner = self.owner.map(|owner| owner.0);
+        let row = params![partition, hash, self.body_hash.0, self.ms, position, owner];
         db.prepare_cached(id)?.execute(row)?;
         Ok(StreamId {
             ms: self.ms.unsigned_abs(),

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::rows::stream_id;
-use crate::backbone::StreamId;
+use crate::backbone::{OwnerHash, StreamId};
 use crate::embedded::now;
 use crate::flow::{BodyHash, sha256_16};
 
@@ -19,6 +19,7 @@ pub(super) struct Known {
     /// `open`, `settled` or `dead`.
     pub state: String,
     pub stream_id: StreamId,
+    pub owner: Option<OwnerHash>,
     /// What is remembered of the decision.
     pub outcome: Option<String>,
 }
@@ -32,7 +33,7 @@ impl Id {
     }
 
     pub fn known(&self, db: &Connection) -> rusqlite::Result<Option<Known>> {
-        let known = "SELECT body_hash, state, ms, position, outcome FROM ids
+        let known = "SELECT body_hash, state, ms, position, outcome, owner FROM ids
             WHERE partition = ?1 AND hash = ?2 AND (expires IS NULL OR expires > ?3)";
         db.prepare_cached(known)?
             .query_one(params![self.partition, self.hash, now()], |row| {
@@ -40,6 +41,7 @@ impl Id {
                     body_hash: BodyHash(row.get("body_hash")?),
                     state: row.get("state")?,
                     stream_id: stream_id(row)?,
+                    owner: row.get::<_, Option<_>>("owner")?.map(OwnerHash),
                     outcome: row.get("outcome")?,
                 })
             })

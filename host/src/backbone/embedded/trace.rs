@@ -40,27 +40,32 @@ pub(super) fn fate(db: &Connection, partition: &Partition, id: &str) -> rusqlite
     let Some((_, known)) = known(db, partition, id)? else {
         return Ok(Fate::Unknown);
     };
-    let stream_id = known.stream_id;
+    let (stream_id, owner) = (known.stream_id, known.owner);
     match known.state.as_str() {
-        "dead" => return Ok(Fate::Dead { stream_id }),
+        "dead" => return Ok(Fate::Dead { stream_id, owner }),
         "settled" => {
             let outcome = known.outcome;
-            return Ok(Fate::Settled { stream_id, outcome });
+            return Ok(Fate::Settled {
+                stream_id,
+                owner,
+                outcome,
+            });
         }
         _ => {}
     }
     let row = "SELECT body, owner FROM log LEFT JOIN pending USING (position)
         WHERE log.position = ?1";
-    let (body, owner): (Vec<u8>, Option<String>) = db
+    let (body, holder): (Vec<u8>, Option<String>) = db
         .prepare_cached(row)?
         .query_one([signed(stream_id.seq)], |row| {
             Ok((row.get(0)?, row.get(1)?))
         })?;
     let entry = OpenEntry {
         stream_id,
+        owner,
         body: Some(Bytes::from(body)),
     };
-    Ok(match owner.as_deref() {
+    Ok(match holder.as_deref() {
         None | Some(RETRY) => Fate::Waiting(entry),
         Some(_) => Fate::Processing(entry),
     })

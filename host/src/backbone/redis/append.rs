@@ -6,18 +6,17 @@ use redis::{RedisError, Script};
 use super::Keys;
 use super::connection::Server;
 use super::memory::Memory;
-use super::script::{Call, Invoke};
-use crate::backbone::{AppendLimits, Appended, Error, NewEntry, Requeue};
-use crate::flow::{BodyHash, TRACEPARENT};
+use super::script::{Call, Invoke, script};
+use crate::backbone::{AppendLimits, Appended, Error, NewEntry, OwnerHash, Requeue};
+use crate::flow::{BodyHash, OWNER, TRACEPARENT};
 
 /// About what an entry adds to the command besides its body, in bytes: its id,
 /// the key of that, two hashes, its request's id.
 const PER_ENTRY: usize = 200;
 
-static APPEND: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/append.lua")));
-static CLAIM_KEY: LazyLock<Script> =
-    LazyLock::new(|| Script::new(include_str!("lua/claim_key.lua")));
-static REQUEUE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/requeue.lua")));
+static APPEND: LazyLock<Script> = LazyLock::new(|| script!("append"));
+static CLAIM_KEY: LazyLock<Script> = LazyLock::new(|| script!("claim_key"));
+static REQUEUE: LazyLock<Script> = LazyLock::new(|| script!("requeue"));
 
 pub(super) async fn append(
     server: &Server,
@@ -60,7 +59,11 @@ async fn append_with(
     // branch: a flow asks all clients for a key, or none.
     let keyed = group.iter().any(|entry| entry.origin.key.is_some());
     let traced = group.iter().any(|entry| entry.origin.traceparent.is_some());
-    let width = 4 + 2 * usize::from(keyed) + 2 * usize::from(traced);
+    let owned = group.iter().any(|entry| entry.origin.owner.is_some());
+    let width = 5 + 2 * [keyed, owned, traced]
+        .map(usize::from)
+        .iter()
+        .sum::<usize>();
     let bytes: usize = group.iter().map(|entry| PER_ENTRY + entry.body.len()).sum();
     let args = 4 + (1 + width) * group.len();
     let mut call = Call::of(&APPEND, 2 + group.len(), args, bytes);
@@ -72,12 +75,17 @@ async fn append_with(
     for entry in group {
         let origin = &entry.origin;
         call.arg(&entry.body_hash.0[..])
+            .arg(owner_to_text(origin.owner_hash()))
             .arg(&*entry.id)
             .arg(&entry.body[..])
             .arg(&*origin.request_id);
         if keyed {
             call.arg("key")
                 .arg(origin.key.as_deref().unwrap_or_default());
+        }
+        if owned {
+            call.arg(OWNER)
+                .arg(origin.owner.as_deref().unwrap_or_default());
         }
         if traced {
             let traceparent = origin.traceparent.as_deref();
@@ -99,12 +107,31 @@ async fn append_with(
     }
 }
 
-/// A letter, and for what is in the stream its id behind it.
+/// As an id key has it: empty where the entry has no owner.
+fn owner_to_text(owner: Option<OwnerHash>) -> String {
+    owner.map_or_else(String::new, |owner| hex::encode(owner.0))
+}
+
+/// The inverse of [`owner_to_text`]. What is no owner of ours is none.
+pub(super) fn owner_of(text: &str) -> Option<OwnerHash> {
+    let mut hash = [0; 8];
+    hex::decode_to_slice(text, &mut hash).ok()?;
+    Some(OwnerHash(hash))
+}
+
+/// A letter, for what is in the stream its id behind it, and for what was there
+/// before its owner behind that.
 fn outcome_of(outcome: &str, refused: Appended) -> Option<Appended> {
     let (letter, stream_id) = outcome.split_at_checked(1)?;
     match letter {
         "n" => stream_id.parse().ok().map(Appended::New),
-        "r" => stream_id.parse().ok().map(Appended::Replayed),
+        "r" => {
+            let (stream_id, owner) = stream_id.split_once('/')?;
+            Some(Appended::Replayed {
+                stream_id: stream_id.parse().ok()?,
+                owner: owner_of(owner),
+            })
+        }
         "c" => Some(Appended::Conflict),
         "f" => Some(refused),
         _ => None,
@@ -135,6 +162,7 @@ pub(super) async fn requeue(server: &Server, keys: &Keys, dead: &Requeue) -> Res
         .key(&keys.dead);
     call.arg(dead.stream_id.to_string())
         .arg(&dead.body_hash.0[..])
+        .arg(owner_to_text(dead.owner_hash()))
         .arg(&*dead.id)
         .arg(&dead.body[..]);
     for (name, value) in dead.attributes.iter() {

@@ -3,10 +3,11 @@ use std::sync::LazyLock;
 use redis::Script;
 
 use super::connection::Server;
+use super::script::script;
 use super::{GROUP, Keys};
 use crate::backbone::{Error, StreamId};
 
-static ERASE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/erase.lua")));
+static ERASE: LazyLock<Script> = LazyLock::new(|| script!("erase"));
 
 pub(super) async fn erase(
     server: &Server,

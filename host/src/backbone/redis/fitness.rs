@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 
 use super::connection::Server;
+use super::keys::{Keys, LAYOUT};
 use super::memory;
-use crate::backbone::Error;
+use crate::backbone::{Error, Partition};
 use crate::flow::FlowName;
 
 /// What weakens the promise.
@@ -14,6 +15,10 @@ pub(super) async fn check(
 ) -> Result<Vec<String>, Error> {
     for (flow, partitions) in flows {
         check_partitions(server, flow, *partitions).await?;
+        for index in 0..*partitions {
+            let flow = flow.clone();
+            check_layout(server, &Partition { flow, index }).await?;
+        }
     }
     let mut weak = check_config(server).await?;
     match memory::look(server).await {
@@ -60,6 +65,29 @@ async fn check_config(server: &Server) -> Result<Vec<String>, Error> {
         );
     }
     Ok(weak)
+}
+
+/// A newer version may have written what this one would misread.
+async fn check_layout(server: &Server, partition: &Partition) -> Result<(), Error> {
+    let key = Keys::of(partition).layout;
+    let mut connection = server.connection().await?;
+    let noted: Option<String> = redis::cmd("GET")
+        .arg(&key)
+        .query_async(&mut *connection)
+        .await
+        .map_err(|source| server.error(source))?;
+    let Some(noted) = noted else {
+        return Ok(());
+    };
+    let oldest_reader = noted.split_once(' ').map(|(_, oldest)| oldest.parse());
+    if matches!(oldest_reader, Some(Ok(oldest)) if (1..=LAYOUT).contains(&oldest)) {
+        return Ok(());
+    }
+    Err(server.unfit(format!(
+        "holds flow {} in a layout of a newer Floodgate ({key} is {noted:?}, this one reads \
+         {LAYOUT}): start that one",
+        partition.flow
+    )))
 }
 
 /// An entry's partition is the hash of its id modulo their number: with

@@ -4,17 +4,16 @@ use redis::{Script, Value};
 use tracing::error;
 
 use super::connection::Server;
+use super::script::script;
 use super::{GROUP, Keys, LEASE, parse};
 use crate::backbone::{Delivery, Error, Failed, Partition, Recorded, StreamId};
 use crate::flow::Retry;
 use crate::metrics::table::ENTRIES_LOST;
 
-static RENEW: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/renew.lua")));
-static CLAIM: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/claim.lua")));
-static HAND_BACK: LazyLock<Script> =
-    LazyLock::new(|| Script::new(include_str!("lua/hand_back.lua")));
-static RECORD_FAULTS: LazyLock<Script> =
-    LazyLock::new(|| Script::new(include_str!("lua/record_faults.lua")));
+static RENEW: LazyLock<Script> = LazyLock::new(|| script!("renew"));
+static CLAIM: LazyLock<Script> = LazyLock::new(|| script!("claim"));
+static HAND_BACK: LazyLock<Script> = LazyLock::new(|| script!("hand_back"));
+static RECORD_FAULTS: LazyLock<Script> = LazyLock::new(|| script!("record_faults"));
 
 /// A row of `claim.lua`: stream id, fields, deliveries, attempts.
 type Claimed = (String, Value, u32, u32);

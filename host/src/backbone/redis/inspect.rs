@@ -1,10 +1,12 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use redis::streams::StreamInfoConsumersReply;
 use redis::{Script, Value};
 
 use super::connection::{Server, is_no_group};
 use super::pool::Connection;
+use super::script::script;
 use super::{GROUP, Keys, RETRY, parse};
 use crate::backbone::{
     ByDeliveries, Depth, Error, FaultRecord, Landmark, Partition, Payload, Pending, StreamId,
@@ -16,7 +18,7 @@ type Row = (String, String, u64, u32);
 /// What else is known of a pending entry: stream entry, fault record, next attempt.
 type Details = (Vec<(String, Value)>, Option<String>, Option<f64>);
 
-static DEPTH: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/depth.lua")));
+static DEPTH: LazyLock<Script> = LazyLock::new(|| script!("depth"));
 
 pub(super) async fn pending(
     server: &Server,
@@ -91,6 +93,22 @@ async fn rows(
         Err(error) if is_no_group(&error) => Ok(Vec::new()),
         rows => rows.map_err(|source| server.error(source)),
     }
+}
+
+/// Returns the names of the group's consumers; none where the group is gone.
+pub(super) async fn consumers(server: &Server, keys: &Keys) -> Result<Vec<String>, Error> {
+    let mut connection = server.connection().await?;
+    let consumers: Result<StreamInfoConsumersReply, _> = redis::cmd("XINFO")
+        .arg("CONSUMERS")
+        .arg(&keys.stream)
+        .arg(GROUP)
+        .query_async(&mut *connection)
+        .await;
+    let consumers = match consumers {
+        Err(error) if is_no_group(&error) => return Ok(Vec::new()),
+        consumers => consumers.map_err(|source| server.error(source))?.consumers,
+    };
+    Ok(consumers.into_iter().map(|found| found.name).collect())
 }
 
 pub(super) async fn by_deliveries(

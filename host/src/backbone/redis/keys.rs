@@ -7,6 +7,19 @@ pub(super) fn bucket(flow: &FlowName, bucket: &str) -> String {
     format!("floodgate:{{{flow}:rate}}:{hash}")
 }
 
+/// The layout of a partition's keys that this version writes; [`Keys::layout`]
+/// has `<layout> <oldest reader>` of the newest process that worked on it.
+///
+/// - 1: without that key. Values of id keys are hash, state, stream id, outcome.
+/// - 2: an owner between stream id and outcome, by `value_of` in `library.lua`.
+///
+/// A version that learns to read a layout goes ahead of the one that writes it,
+/// so that processes of neighbouring versions work side by side.
+pub(super) const LAYOUT: u32 = 2;
+
+/// The oldest layout whose readers cope with what this version writes.
+pub(super) const OLDEST_READER: u32 = 1;
+
 /// The keys of one partition.
 pub(super) struct Keys {
     prefix: String,
@@ -21,6 +34,8 @@ pub(super) struct Keys {
     pub floor: String,
     /// Hash of stream id to how often it was judged alone without an end.
     pub suspects: String,
+    /// By which rules the keys of this partition are written; see [`LAYOUT`].
+    pub layout: String,
     /// Made with the group of an empty stream; see [`crate::backbone::Landmark`].
     pub born: String,
     /// How many open entries were trimmed by somebody else.
@@ -29,8 +44,6 @@ pub(super) struct Keys {
     pub decided: String,
     /// How many entries are dead and were not requeued.
     pub dead: String,
-    /// Prefix of the heartbeat keys.
-    pub alive: String,
 }
 
 impl Keys {
@@ -44,11 +57,11 @@ impl Keys {
             due: key("due"),
             floor: key("floor"),
             suspects: key("suspects"),
+            layout: key("layout"),
             born: key("born"),
             lost: key("lost"),
             decided: key("decided"),
             dead: key("dead"),
-            alive: key("alive:"),
             prefix,
         }
     }
@@ -73,6 +86,6 @@ impl Keys {
     }
 
     pub fn alive(&self, worker: &str) -> String {
-        format!("{}{worker}", self.alive)
+        format!("{}alive:{worker}", self.prefix)
     }
 }

@@ -4,12 +4,14 @@ use redis::Script;
 use tracing::{error, info};
 
 use super::connection::Server;
-use super::{GROUP, Keys, LEASE, hold};
+use super::inspect::consumers;
+use super::keys::{LAYOUT, OLDEST_READER};
+use super::script::script;
+use super::{GROUP, Keys, LEASE, RETRY, hold};
 use crate::backbone::Error;
 
-static PREPARE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/prepare.lua")));
-static REMOVE_CONSUMERS: LazyLock<Script> =
-    LazyLock::new(|| Script::new(include_str!("lua/remove_consumers.lua")));
+static PREPARE: LazyLock<Script> = LazyLock::new(|| script!("prepare"));
+static REMOVE_CONSUMERS: LazyLock<Script> = LazyLock::new(|| script!("remove_consumers"));
 
 /// Whether the group was missing, and how many open entries are gone with it.
 async fn create_group(server: &Server, keys: &Keys) -> Result<(bool, u64), Error> {
@@ -19,7 +21,10 @@ async fn create_group(server: &Server, keys: &Keys) -> Result<(bool, u64), Error
         .key(&keys.floor)
         .key(&keys.open)
         .key(&keys.born)
+        .key(&keys.layout)
         .arg(GROUP)
+        .arg(LAYOUT)
+        .arg(OLDEST_READER)
         .invoke_async(&mut *connection)
         .await
         .map_err(|source| server.error(source))
@@ -82,10 +87,13 @@ async fn remove_consumers(
     keys: &Keys,
     leaving: Option<&str>,
 ) -> Result<Vec<String>, Error> {
+    // A script may only touch keys that it is given, so their names come first.
+    let consumers = consumers(server, keys).await?;
     let mut call = REMOVE_CONSUMERS.prepare_invoke();
-    call.key(&keys.stream).arg(GROUP).arg(&keys.alive);
-    if let Some(worker) = leaving {
-        call.arg(worker);
+    call.key(&keys.stream);
+    call.arg(GROUP).arg(leaving.unwrap_or_default());
+    for consumer in consumers.iter().filter(|consumer| *consumer != RETRY) {
+        call.key(keys.alive(consumer)).arg(consumer);
     }
     server.run(&call, keys).await
 }

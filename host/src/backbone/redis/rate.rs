@@ -5,11 +5,11 @@ use redis::Script;
 
 use super::connection::Server;
 use super::keys;
+use super::script::script;
 use crate::backbone::{Error, Tokens};
 use crate::flow::{FlowName, Rate};
 
-static TAKE_TOKEN: LazyLock<Script> =
-    LazyLock::new(|| Script::new(include_str!("lua/take_token.lua")));
+static TAKE_TOKEN: LazyLock<Script> = LazyLock::new(|| script!("take_token"));
 
 pub(super) async fn take_token(
     server: &Server,

@@ -4,6 +4,17 @@ use redis::{
     ToRedisArgs,
 };
 
+/// Makes a script of a file in `lua/`, behind the library that all of them use.
+macro_rules! script {
+    ($name:literal) => {
+        ::redis::Script::new(concat!(
+            include_str!("lua/library.lua"),
+            include_str!(concat!("lua/", $name, ".lua")),
+        ))
+    };
+}
+pub(super) use script;
+
 /// A script with its arguments; it may be run more than once.
 pub(super) trait Invoke {
     async fn invoke<T: FromRedisValue>(

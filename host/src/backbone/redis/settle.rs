@@ -5,14 +5,14 @@ use redis::Script;
 use tracing::error;
 
 use super::connection::Server;
-use super::script::Call;
+use super::script::{Call, script};
 use super::{DEAD_FOR, GROUP, Keys};
 use crate::backbone::{Error, Outcomes, Partition};
 use crate::ledger::Stored;
 use crate::metrics::table::ENTRIES_LOST;
 
-static SETTLE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/settle.lua")));
-static TRIM: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/trim.lua")));
+static SETTLE: LazyLock<Script> = LazyLock::new(|| script!("settle"));
+static TRIM: LazyLock<Script> = LazyLock::new(|| script!("trim"));
 
 /// Entries per script: a longer one stalls everybody.
 const GROUP_SIZE: usize = 256;

@@ -132,7 +132,7 @@ async fn the_same_entry_twice_in_a_group_is_appended_once() {
         outcomes[1..],
         [
             Ok(Appended::New(_)),
-            Ok(Appended::Replayed(_)),
+            Ok(Appended::Replayed { .. }),
             Err(Refusal::Conflict)
         ]
     ));

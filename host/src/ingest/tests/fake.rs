@@ -86,7 +86,10 @@ impl FakeBackbone {
     fn append_one(&self, entry: &NewEntry) -> Appended {
         let mut entries = self.entries.lock().unwrap();
         match entries.get(&entry.id) {
-            Some((first, at)) if first.body_hash == entry.body_hash => Appended::Replayed(*at),
+            Some((first, at)) if first.body_hash == entry.body_hash => Appended::Replayed {
+                stream_id: *at,
+                owner: first.origin.owner_hash(),
+            },
             Some(_) => Appended::Conflict,
             None if self.full.load(Ordering::SeqCst) => Appended::BacklogFull,
             None => {

@@ -74,7 +74,11 @@ async fn an_append_tells_where_in_the_stream_an_entry_is_and_was(rig: Rig) {
     };
     let first = append().await;
     let read = stream_ids(&rig.read("w", 10).await);
-    let (new, replayed) = (Appended::New, Appended::Replayed);
+    let new = Appended::New;
+    let replayed = |stream_id| Appended::Replayed {
+        stream_id,
+        owner: None,
+    };
     assert_eq!(first, [new(read[0]), new(read[1]), replayed(read[0])]);
     let again = append().await;
     assert_eq!(again, [read[0], read[1], read[0]].map(replayed));
@@ -85,6 +89,9 @@ async fn what_is_known_of_its_request_travels_with_the_entry(rig: Rig) {
         origin: Origin {
             request_id: format!("request-of-{id}").into(),
             key: key.map(Arc::from),
+            owner: key
+                .filter(|key| *key == "shop")
+                .map(|_| Arc::from("the-shop")),
             traceparent: traceparent.map(Arc::from),
         },
         ..entry(id, "{}")
@@ -106,6 +113,7 @@ async fn what_is_known_of_its_request_travels_with_the_entry(rig: Rig) {
     };
     expect(&[from("a", None, None), from("b", None, None)]).await;
     expect(&[from("c", Some("shop"), None)]).await;
+    expect(&[from("i", Some("shop"), None), from("j", Some("till"), None)]).await;
     expect(&[from("d", None, Some(traceparent)), from("e", None, None)]).await;
     expect(&[
         from("f", None, None),

@@ -84,7 +84,10 @@ async fn an_outcome_is_forgotten_and_not_that_it_was_decided(rig: Rig) {
     settled.await.unwrap();
     assert_eq!(rig.erase("a", &[]).await, Some(2));
     let fate = rig.backbone.fate(&rig.partition, "a").await.unwrap();
-    let Fate::Settled { stream_id, outcome } = fate else {
+    let Fate::Settled {
+        stream_id, outcome, ..
+    } = fate
+    else {
         panic!("{fate:?}")
     };
     assert_eq!((stream_id, outcome), (read[0].stream_id, None));

@@ -9,7 +9,9 @@ mod fate;
 mod gauges;
 mod hold;
 mod model;
+mod owner;
 mod redis_groups;
+mod redis_layout;
 mod redis_servers;
 mod redis_strangers;
 mod rig;
@@ -47,7 +49,7 @@ const MEMORY_SCARCE: &str = "memory scarce";
 fn outcome(appended: &Appended) -> &'static str {
     match appended {
         Appended::New(_) => NEW,
-        Appended::Replayed(_) => REPLAYED,
+        Appended::Replayed { .. } => REPLAYED,
         Appended::Conflict => CONFLICT,
         Appended::BacklogFull => BACKLOG_FULL,
         Appended::MemoryScarce => MEMORY_SCARCE,

@@ -2,9 +2,10 @@
 --
 -- KEYS  1 stream, 2 open counter, 3.. one id key per entry
 -- ARGV  1 most open entries, 2 arguments per entry, 3.. per entry: body hash
---       (16 bytes), id, body, request id, names and values of further fields
+--       (16 bytes), owner | '', id, body, request id, names and values of
+--       further fields
 -- Reply one word per entry, with spaces between: n<stream id> new,
---       r<stream id> replayed, c conflict, f backlog full
+--       r<stream id>/<owner> replayed, c conflict, f backlog full
 -- Cost  O(entries), one command for each new one and two for all of them
 --
 -- The id key of an open entry does not expire; settling gives it its time. One
@@ -13,8 +14,8 @@
 --
 -- Redis refuses for want of memory only before a script's first write, so a
 -- group is never cut in half.
-local width = tonumber(ARGV[2])
-local room = tonumber(ARGV[1]) - tonumber(redis.call('GET', KEYS[2]) or '0')
+local width = number(ARGV[2], 'the width', 5, 100)
+local room = number(ARGV[1], 'max_backlog', 0, 2 ^ 53) - count(KEYS[2])
 -- One call for all: looking them up one by one costs a tenth of the whole.
 local known = redis.call('MGET', unpack(KEYS, 3))
 -- The same id may come twice in one group.
@@ -23,8 +24,8 @@ local set = {}
 local added = 0
 local outcome = {}
 
-local function is_lost(key, value, stream_id)
-  return string.sub(value, 17, 17) == 'w'
+local function is_lost(key, state, stream_id)
+  return state == 'w'
     and #redis.call('XRANGE', KEYS[1], stream_id, stream_id) == 0
     and redis.call('PTTL', key) == -1
 end
@@ -32,19 +33,22 @@ end
 for k = 3, #KEYS do
   local a = 3 + (k - 3) * width
   local value = set_here[KEYS[k]] or known[k - 2]
-  local stream_id = value and string.match(value, '^[%d-]+', 18)
-  if value and is_lost(KEYS[k], value, stream_id) then
+  local state, stream_id, owner
+  if value then
+    state, stream_id, owner = known_of(value)
+  end
+  if value and is_lost(KEYS[k], state, stream_id) then
     value = nil
   end
   if value then
     local same = string.sub(value, 1, 16) == ARGV[a]
-    outcome[#outcome + 1] = same and 'r' .. stream_id or 'c'
+    outcome[#outcome + 1] = same and 'r' .. stream_id .. '/' .. owner or 'c'
   elseif added >= room then
     outcome[#outcome + 1] = 'f'
   else
-    stream_id = redis.call('XADD', KEYS[1], '*', 'id', ARGV[a + 1], 'body', ARGV[a + 2],
-      'request-id', ARGV[a + 3], unpack(ARGV, a + 4, a + width - 1))
-    value = ARGV[a] .. 'w' .. stream_id
+    stream_id = redis.call('XADD', KEYS[1], '*', 'id', ARGV[a + 2], 'body', ARGV[a + 3],
+      'request-id', ARGV[a + 4], unpack(ARGV, a + 5, a + width - 1))
+    value = value_of(ARGV[a], 'w', stream_id, ARGV[a + 1], '')
     set_here[KEYS[k]] = value
     set[#set + 1] = KEYS[k]
     set[#set + 1] = value

@@ -10,7 +10,12 @@
 -- lease has been forgotten: by a worker that died, or stopped, or by this one.
 -- What waits in `retry` is idle by intent; it is found through `due` alone, so
 -- that a long backoff never stands in front of an abandoned entry.
-local stream, group, worker, most = KEYS[1], ARGV[1], ARGV[2], tonumber(ARGV[3])
+local stream, group, worker = KEYS[1], ARGV[1], ARGV[2]
+local most = number(ARGV[3], 'most entries', 0, 2 ^ 31)
+number(ARGV[4], 'the lease', 1, 2 ^ 53)
+count(KEYS[4])
+count(KEYS[5])
+redis.call('HLEN', KEYS[2])
 local entries, lost = {}, {}
 
 local function take(id, owner)
@@ -33,8 +38,7 @@ local function take(id, owner)
   entries[#entries + 1] = { id, claimed[1][2], held[1][4] + 1, attempts }
 end
 
-local time = redis.call('TIME')
-local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
+local now = digits(now_ms())
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', now, 'LIMIT', 0, most)) do
   take(id, 'retry')
 end

@@ -8,24 +8,15 @@
 -- Cost  O(groups)
 --
 -- XINFO's own `lag` is wrong on Redis 7.0 after a trim; ids are milliseconds.
+local info = group_info(KEYS[1], ARGV[1])
 local pending, last = 0, '0-0'
-local groups = redis.pcall('XINFO', 'GROUPS', KEYS[1])
-if not groups.err then
-  for _, group in ipairs(groups) do
-    local info = {}
-    for i = 1, #group, 2 do
-      info[group[i]] = group[i + 1]
-    end
-    if info['name'] == ARGV[1] then
-      pending, last = info['pending'], info['last-delivered-id']
-    end
-  end
+if info then
+  pending, last = info['pending'], info['last-delivered-id']
 end
 
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local now = now_ms()
 local function age(id)
-  return math.max(0, now - tonumber(string.match(id, '^(%d+)')))
+  return math.max(0, now - tonumber((parts(id))))
 end
 local waiting_age, pending_age = -1, -1
 if pending > 0 then
@@ -34,11 +25,8 @@ end
 for _, unread in ipairs(redis.call('XRANGE', KEYS[1], '(' .. last, '+', 'COUNT', 1)) do
   waiting_age = age(unread[1])
 end
-local function counted(key)
-  return tonumber(redis.call('GET', key) or '0')
-end
 local retrying = redis.call('ZCARD', KEYS[3])
 return {
-  counted(KEYS[2]), pending, retrying, counted(KEYS[4]), waiting_age, pending_age,
-  counted(KEYS[5]), counted(KEYS[6])
+  count(KEYS[2]), pending, retrying, count(KEYS[4]), waiting_age, pending_age,
+  count(KEYS[5]), count(KEYS[6])
 }

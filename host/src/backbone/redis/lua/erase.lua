@@ -13,34 +13,16 @@ for a = 2, #ARGV do
   ids[#ids + 1] = ARGV[a]
 end
 local known = redis.call('GET', KEYS[2])
+local state, stream_id, owner, outcome
 if known then
-  ids[#ids + 1] = string.match(known, '^[%d-]+', 18)
+  state, stream_id, owner, outcome = known_of(known)
+  ids[#ids + 1] = stream_id
 end
 
-local last = '0-0'
-local groups = redis.pcall('XINFO', 'GROUPS', KEYS[1])
-if groups.err then
-  groups = {}
-end
-for _, group in ipairs(groups) do
-  local info = {}
-  for i = 1, #group, 2 do
-    info[group[i]] = group[i + 1]
-  end
-  if info['name'] == ARGV[1] then
-    last = info['last-delivered-id']
-  end
-end
-local function parts(text)
-  local ms, seq = string.match(text, '^(%d+)-(%d+)$')
-  return tonumber(ms), tonumber(seq)
-end
-local last_ms, last_seq = parts(last)
+local last = last_read(KEYS[1], ARGV[1]) or '0-0'
 for _, id in ipairs(ids) do
   if #redis.call('XRANGE', KEYS[1], id, id) > 0 then
-    local ms, seq = parts(id)
-    if ms > last_ms or (ms == last_ms and seq > last_seq)
-      or #redis.call('XPENDING', KEYS[1], ARGV[1], id, id, 1) > 0 then
+    if is_before(last, id) or #redis.call('XPENDING', KEYS[1], ARGV[1], id, id, 1) > 0 then
       return -1
     end
   end
@@ -50,9 +32,9 @@ local erased = 0
 for _, id in ipairs(ids) do
   erased = erased + redis.call('XDEL', KEYS[1], id)
 end
-local outcome = known and string.find(known, '\n', 18, true)
-if outcome and string.sub(known, 17, 17) == 's' then
-  redis.call('SET', KEYS[2], string.sub(known, 1, outcome - 1), 'KEEPTTL')
+if state == 's' and outcome ~= '' then
+  local value = value_of(string.sub(known, 1, 16), state, stream_id, owner, '')
+  redis.call('SET', KEYS[2], value, 'KEEPTTL')
   erased = erased + 1
 end
 return erased

@@ -2,7 +2,7 @@
 --
 -- KEYS  1 stream, 2 id key
 -- ARGV  1 group
--- Reply false, or {stream id, dead | settled | waiting | processing,
+-- Reply false, or {stream id, owner | '', dead | settled | waiting | processing,
 --       outcome of a settled entry | body of an open one | ''}
 -- Cost  O(log pending)
 --
@@ -11,12 +11,11 @@ local known = redis.call('GET', KEYS[2])
 if not known then
   return false
 end
-local state = string.sub(known, 17, 17)
-local id, outcome = string.match(known, '^([%d-]+)\n?(.*)$', 18)
+local state, id, owner, outcome = known_of(known)
 if state == 'd' then
-  return { id, 'dead', '' }
+  return { id, owner, 'dead', '' }
 elseif state == 's' then
-  return { id, 'settled', outcome }
+  return { id, owner, 'settled', outcome }
 end
 
 local function body()
@@ -30,27 +29,12 @@ local function body()
   return ''
 end
 
-local held = redis.call('XPENDING', KEYS[1], ARGV[1], id, id, 1)
+local last = last_read(KEYS[1], ARGV[1])
+local held = last and redis.call('XPENDING', KEYS[1], ARGV[1], id, id, 1) or {}
 if #held > 0 then
-  return { id, held[1][2] == 'retry' and 'waiting' or 'processing', body() }
+  return { id, owner, held[1][2] == 'retry' and 'waiting' or 'processing', body() }
 end
-local last = '0-0'
-for _, group in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
-  local info = {}
-  for i = 1, #group, 2 do
-    info[group[i]] = group[i + 1]
-  end
-  if info['name'] == ARGV[1] then
-    last = info['last-delivered-id']
-  end
+if last and not is_before(last, id) then
+  return { id, owner, 'settled', '' }
 end
-local function parts(text)
-  local ms, seq = string.match(text, '^(%d+)-(%d+)$')
-  return tonumber(ms), tonumber(seq)
-end
-local ms, seq = parts(id)
-local last_ms, last_seq = parts(last)
-if ms < last_ms or (ms == last_ms and seq <= last_seq) then
-  return { id, 'settled', '' }
-end
-return { id, 'waiting', body() }
+return { id, owner, 'waiting', body() }

@@ -19,8 +19,8 @@ if #ARGV == 2 then
     ids[#ids + 1] = held[1]
   end
 end
-local time = redis.call('TIME')
-local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
+local now = digits(now_ms())
+redis.call('ZCARD', KEYS[2])
 local handed_back = 0
 for _, id in ipairs(ids) do
   if #redis.call('XRANGE', KEYS[1], id, id) > 0 then

@@ -12,8 +12,13 @@
 -- `claim` counts it as lost when its lease has run out.
 --
 -- A record is `<attempts> <first ms> <last ms>` and, on the next line, the fault.
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local now = now_ms()
+local most = number(ARGV[3], 'attempts', 1, 2 ^ 32)
+local first_backoff = number(ARGV[4], 'retry.first', 0, 2 ^ 52)
+local factor = number(ARGV[5], 'retry.factor', 1, 2 ^ 20)
+local longest = number(ARGV[6], 'retry.max', 0, 2 ^ 52)
+redis.call('HLEN', KEYS[2])
+redis.call('ZCARD', KEYS[3])
 local reply = {}
 for a = 7, #ARGV, 2 do
   local id, fault = ARGV[a], ARGV[a + 1]
@@ -29,11 +34,11 @@ for a = 7, #ARGV, 2 do
     -- that Redis takes without memory, and after it the script's others.
     redis.call('ZREM', KEYS[3], id)
     redis.call('HSET', KEYS[2], id, string.format('%d %.0f %.0f\n%s', attempts, first, now, fault))
-    local again = attempts < tonumber(ARGV[3])
+    local again = attempts < most
     if again and #redis.call('XRANGE', KEYS[1], id, id) > 0 then
-      local backoff = math.min(tonumber(ARGV[6]), tonumber(ARGV[4]) * tonumber(ARGV[5]) ^ (attempts - 1))
+      local backoff = math.min(longest, first_backoff * math.min(factor ^ (attempts - 1), 2 ^ 52))
       redis.call('XCLAIM', KEYS[1], ARGV[1], 'retry', 0, id, 'JUSTID')
-      redis.call('ZADD', KEYS[3], string.format('%.0f', now + backoff), id)
+      redis.call('ZADD', KEYS[3], digits(now + backoff), id)
     end
     reply[#reply + 1] = { attempts, first, again and 1 or 0 }
   end

@@ -8,36 +8,19 @@ local known = redis.call('GET', KEYS[2])
 if not known then
   return false
 end
-local id = string.match(known, '^[%d-]+', 18)
-if string.sub(known, 17, 17) == 'd' then
+local state, id = known_of(known)
+if state == 'd' then
   return { id, 'dead', 0 }
 end
-if string.sub(known, 17, 17) == 's' then
+if state == 's' then
   return { id, 'settled', 0 }
 end
-if #redis.call('XPENDING', KEYS[1], ARGV[1], id, id, 1) > 0 then
+local last = last_read(KEYS[1], ARGV[1])
+if last and #redis.call('XPENDING', KEYS[1], ARGV[1], id, id, 1) > 0 then
   return { id, 'pending', 0 }
 end
-local last
-for _, group in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
-  local info = {}
-  for i = 1, #group, 2 do
-    info[group[i]] = group[i + 1]
-  end
-  if info['name'] == ARGV[1] then
-    last = info['last-delivered-id']
-  end
-end
-local function parts(text)
-  local ms, seq = string.match(text, '^(%d+)-(%d+)$')
-  return tonumber(ms), tonumber(seq)
-end
-if last then
-  local ms, seq = parts(id)
-  local last_ms, last_seq = parts(last)
-  if ms < last_ms or (ms == last_ms and seq <= last_seq) then
-    return { id, 'settled', 0 }
-  end
+if last and not is_before(last, id) then
+  return { id, 'settled', 0 }
 end
 local ahead, from = 0, '(' .. (last or '0-0')
 repeat

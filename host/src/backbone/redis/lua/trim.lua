@@ -5,48 +5,25 @@
 -- Reply how many entries were gone before anybody read them
 -- Cost  O(dropped / entries per node)
 --
--- XACK deletes nothing; without this the stream grows for ever. It trims before
+-- XACK deletes nothing; without this the stream grows forever. It trims before
 -- it writes anything else: without memory Redis refuses a script whose first
 -- write could use some, and then nothing would ever make room again.
-local function parts(id)
-  local ms, seq = string.match(id, '^(%d+)-(%d+)$')
-  return tonumber(ms), tonumber(seq)
-end
-
--- What a number of Lua cannot count up is the last of its millisecond, which
--- is where `prepare` lets a group begin.
-local EXACT = 2 ^ 53
-
-local function after(id)
-  local ms, seq = parts(id)
-  if seq >= EXACT then
-    return ms + 1, 0
-  end
-  return ms, seq + 1
-end
-
+local retain = number(ARGV[2], 'retain', 0, 2 ^ 52)
+local open = count(KEYS[3])
+count(KEYS[4])
 local pending = redis.call('XPENDING', KEYS[1], ARGV[1])
-local ms, seq
+local needed
 if pending[1] > 0 then
-  ms, seq = parts(pending[2])
+  needed = pending[2]
 else
-  for _, group in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
-    local info = {}
-    for i = 1, #group, 2 do
-      info[group[i]] = group[i + 1]
-    end
-    if info['name'] == ARGV[1] then
-      ms, seq = after(info['last-delivered-id'])
-    end
+  local last = last_read(KEYS[1], ARGV[1])
+  if not last then
+    return redis.error_reply('NOGROUP no consumer group ' .. ARGV[1])
   end
+  needed = after(last)
 end
-if not ms then
-  return redis.error_reply('NOGROUP no consumer group ' .. ARGV[1])
-end
-local needed = string.format('%.0f-%.0f', ms, seq)
-local time = redis.call('TIME')
-local bound = time[1] * 1000 + math.floor(time[2] / 1000) - tonumber(ARGV[2])
-local upto = ms > bound and string.format('%.0f-0', bound) or needed
+local bound = digits(math.max(0, now_ms() - retain)) .. '-0'
+local upto = is_before(bound, needed) and bound or needed
 redis.call('XTRIM', KEYS[1], 'MINID', '~', upto, 'LIMIT', 100000)
 redis.call('SET', KEYS[2], needed)
 -- Nothing is pending and nothing unread, so nothing is open. A counter that
@@ -55,7 +32,6 @@ redis.call('SET', KEYS[2], needed)
 if pending[1] > 0 or #redis.call('XRANGE', KEYS[1], needed, '+', 'COUNT', 1) > 0 then
   return 0
 end
-local open = tonumber(redis.call('GET', KEYS[3]) or '0')
 if open ~= 0 then
   redis.call('SET', KEYS[3], 0)
 end
