@@ -8,6 +8,10 @@ source scripts/lib/servers.sh
 # shellcheck source=scripts/lib/deploy.sh
 source scripts/lib/deploy.sh
 
+# A run fails because something was changed, and not because of its luck:
+# scripts/fuzz.sh looks for what other seeds find.
+export PROPTEST_RNG_SEED=${PROPTEST_RNG_SEED:-1}
+
 ensure_packages
 check_deploy
 
