@@ -108,6 +108,11 @@ pub struct HostSettings {
     #[arg(long, env = "FLOODGATE_MAX_CONNECTIONS", default_value_t = 10_000)]
     pub max_connections: usize,
 
+    /// How long a worker's hold on what it read lasts without being renewed: what
+    /// a killed worker held comes again after this time; the same for all workers
+    #[arg(long, env = "FLOODGATE_LEASE", default_value = "30s", value_parser = lease)]
+    pub lease: Duration,
+
     /// How long a front end that was told to stop goes on taking requests, if anybody
     /// has asked /readyz: load balancers hear 503 there and turn away
     #[arg(long, env = "FLOODGATE_NOTICE", default_value = "5s", value_parser = humantime::parse_duration)]
@@ -253,6 +258,17 @@ impl HostSettings {
     }
 }
 
+/// Shorter, and a worker that is slow for a moment loses what it holds; longer,
+/// and what a dead one held waits for hours.
+fn lease(text: &str) -> Result<Duration, String> {
+    let lease = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    let bounds = Duration::from_secs(1)..=Duration::from_secs(3600);
+    match bounds.contains(&lease) {
+        true => Ok(lease),
+        false => Err("write a time from 1s to 1h".to_owned()),
+    }
+}
+
 /// `name` in Floodgate's part of the user's cache directory (XDG Base
 /// Directory Specification).
 pub fn user_cache(name: &str) -> PathBuf {
@@ -297,6 +313,14 @@ mod tests {
         assert_eq!(config.get_user(), Some("risk"));
         assert_eq!(config.get_dbname(), Some("risk"));
         assert_eq!(config.get_ports(), [5432]);
+    }
+
+    #[test]
+    fn a_lease_is_a_time_that_a_worker_can_keep_up_with() {
+        assert_eq!(lease("2s"), Ok(Duration::from_secs(2)));
+        for text in ["0s", "999ms", "2h", "30"] {
+            assert!(lease(text).is_err(), "{text}");
+        }
     }
 
     #[test]

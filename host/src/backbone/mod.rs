@@ -24,7 +24,8 @@ pub use self::types::{
     Pending, Recorded, Requeue, Tokens, Trace, partitions,
 };
 
-/// How long a worker's hold on an entry lasts without being renewed.
+/// How long a worker's hold on an entry lasts without being renewed, where
+/// nobody says otherwise.
 pub const LEASE: Duration = Duration::from_secs(30);
 
 /// Who holds entries between two attempts, as if it were a worker.
@@ -47,6 +48,9 @@ pub trait Reader: Send {
 /// What the way of an entry needs of a durable log. Every call may be repeated.
 #[async_trait]
 pub trait Backbone: Send + Sync {
+    /// How long a worker's hold on an entry lasts without being renewed.
+    fn lease(&self) -> Duration;
+
     /// Looks whether the server can keep the promise, and whether the
     /// partitions of each flow are as many as ever. Returns what weakens the
     /// promise, for a person to read.

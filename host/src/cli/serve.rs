@@ -16,8 +16,9 @@ pub(super) async fn run(settings: ServeSettings) -> anyhow::Result<()> {
 }
 
 async fn serve(settings: ServeSettings) -> anyhow::Result<()> {
+    let backbone = Redis::new(settings.backbone.url()?)?;
     let ground = Ground {
-        backbone: Arc::new(Redis::new(settings.backbone.url()?)?),
+        backbone: Arc::new(backbone.with_lease(settings.host.lease)),
         ledger: Arc::new(Postgres::connect(settings.ledger.config()?, 16)?),
         archive: Arc::new(Archive::named(&settings.host.archive)?),
     };

@@ -4,20 +4,29 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::backbone::{Delivery, LEASE, StreamId};
+use crate::backbone::{Delivery, StreamId};
 use crate::boot_time::BootTime;
 
-/// A holder stops relying on its lease before others may take over.
+/// A holder stops relying on its lease before others may take over: by this
+/// much, or by a tenth of a short lease.
 const MARGIN: Duration = Duration::from_secs(2);
 
 /// The entries of one partition that this worker holds.
-#[derive(Default)]
 pub(super) struct Held {
+    /// How long a hold lasts without being renewed.
+    lease: Duration,
     /// By entry, the time until which nobody else takes it over.
     until: Mutex<HashMap<StreamId, BootTime>>,
 }
 
 impl Held {
+    pub fn new(lease: Duration) -> Self {
+        Self {
+            lease,
+            until: Mutex::default(),
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<StreamId, BootTime>> {
         // The map is whole after any single insert or remove.
         self.until.lock().unwrap_or_else(PoisonError::into_inner)
@@ -31,7 +40,7 @@ impl Held {
         deliveries: Vec<Delivery>,
         asked: BootTime,
     ) -> (Lease, Vec<Delivery>) {
-        let until = asked.plus(LEASE);
+        let until = asked.plus(self.lease);
         let mut map = self.lock();
         let new: Vec<Delivery> = deliveries
             .into_iter()
@@ -62,7 +71,7 @@ impl Held {
             }
         };
         set(asked_for, BootTime::START);
-        set(renewed, asked.plus(LEASE));
+        set(renewed, asked.plus(self.lease));
     }
 }
 
@@ -76,7 +85,8 @@ pub(super) struct Lease {
 impl Lease {
     /// Those that somebody else may have taken over by now.
     pub fn lost(&self, ids: impl Iterator<Item = StreamId>) -> HashSet<StreamId> {
-        let soon = BootTime::now().plus(MARGIN);
+        let margin = MARGIN.min(self.held.lease / 10);
+        let soon = BootTime::now().plus(margin);
         let map = self.held.lock();
         ids.filter(|id| map.get(id).is_none_or(|until| *until <= soon))
             .collect()
@@ -97,7 +107,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::backbone::Payload;
+    use crate::backbone::{LEASE, Payload};
 
     fn delivery(ms: u64) -> Delivery {
         Delivery {
@@ -118,7 +128,7 @@ mod tests {
 
     #[test]
     fn an_entry_is_held_once_until_its_lease_is_dropped() {
-        let held = Arc::new(Held::default());
+        let held = Arc::new(Held::new(LEASE));
         let (lease, first) = held.take(vec![delivery(1), delivery(2)], BootTime::now());
         let (_other, second) = held.take(vec![delivery(2), delivery(3)], BootTime::now());
         assert_eq!((first.len(), second.len()), (2, 1));
@@ -130,15 +140,23 @@ mod tests {
 
     #[test]
     fn a_lease_that_began_too_long_ago_is_not_relied_on() {
-        let held = Arc::new(Held::default());
+        let held = Arc::new(Held::new(LEASE));
         let long_ago = BootTime::now().minus(LEASE);
         let (lease, taken) = held.take(vec![delivery(1)], long_ago);
         assert_eq!(lost(&lease, &taken), [taken[0].stream_id].into());
     }
 
     #[test]
+    fn a_short_lease_is_relied_on_for_most_of_its_time() {
+        let held = Arc::new(Held::new(Duration::from_secs(2)));
+        let half = BootTime::now().minus(Duration::from_secs(1));
+        let (lease, taken) = held.take(vec![delivery(1)], half);
+        assert!(lost(&lease, &taken).is_empty());
+    }
+
+    #[test]
     fn what_the_backbone_did_not_renew_is_lost() {
-        let held = Arc::new(Held::default());
+        let held = Arc::new(Held::new(LEASE));
         let (lease, taken) = held.take(vec![delivery(1), delivery(2)], BootTime::now());
         let ids: Vec<StreamId> = taken.iter().map(|d| d.stream_id).collect();
         held.renewed(BootTime::now(), &ids, &ids[1..]);
@@ -147,7 +165,7 @@ mod tests {
 
     #[test]
     fn only_what_is_about_to_run_out_is_renewed() {
-        let held = Arc::new(Held::default());
+        let held = Arc::new(Held::new(LEASE));
         let now = BootTime::now();
         let older = now.minus(LEASE / 2);
         let (_new, _) = held.take(vec![delivery(1)], now);

@@ -61,11 +61,11 @@ impl PartitionWorker {
         stop: CancellationToken,
     ) -> Self {
         Self {
+            held: Arc::new(Held::new(worker.backbone.lease())),
             worker,
             flow: live.flow.load_full(),
             live,
             partition,
-            held: Arc::default(),
             stop,
         }
     }

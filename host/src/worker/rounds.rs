@@ -9,11 +9,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
 
 use super::partition::PartitionWorker;
-use crate::backbone::{Error, LEASE};
+use crate::backbone::Error;
 use crate::boot_time::BootTime;
 
-const RENEW: Duration = Duration::from_secs(LEASE.as_secs() / 3);
-const HEARTBEAT: Duration = Duration::from_secs(LEASE.as_secs() / 3);
+/// Rounds of renewing in the time of a lease: one may be late, or lost.
+const ROUNDS_OF_A_LEASE: u32 = 3;
 const TRIM: Duration = Duration::from_secs(1);
 const LANDMARK: Duration = Duration::from_secs(10);
 
@@ -21,8 +21,9 @@ impl PartitionWorker {
     /// Runs until `done`: leases are renewed for as long as anything is held,
     /// also while the worker drains.
     pub async fn rounds(self: Arc<Self>, done: CancellationToken) {
-        let renew = every(RENEW, &done, "renew leases", || self.renew());
-        let heartbeat = every(HEARTBEAT, &done, "heartbeat", || async {
+        let period = self.backbone().lease() / ROUNDS_OF_A_LEASE;
+        let renew = every(period, &done, "renew leases", || self.renew(period));
+        let heartbeat = every(period, &done, "heartbeat", || async {
             self.backbone()
                 .heartbeat(&self.partition, &self.worker.name)
                 .await
@@ -64,8 +65,8 @@ impl PartitionWorker {
         Ok(())
     }
 
-    async fn renew(&self) -> Result<(), Error> {
-        let due = self.held.due(RENEW);
+    async fn renew(&self, period: Duration) -> Result<(), Error> {
+        let due = self.held.due(period);
         if due.is_empty() {
             return Ok(());
         }

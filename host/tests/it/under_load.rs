@@ -11,6 +11,9 @@ use crate::support::{self, Floodgate};
 
 const CONCURRENCY: usize = 16;
 
+/// Shorter than it is by itself: some of these tests wait for its end.
+const LEASE: (&str, &str) = ("FLOODGATE_LEASE", "2s");
+
 struct Deployment {
     site: Site,
     url: String,
@@ -34,7 +37,7 @@ impl Deployment {
     }
 
     async fn worker(&self) -> Floodgate {
-        let mut worker = self.site.serve("worker");
+        let mut worker = self.site.serve_in("worker", &[], &[LEASE]);
         worker.admin_url().await;
         worker
     }

@@ -1,8 +1,10 @@
+use std::time::Duration;
+
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::partition;
 use super::rows::{payload, stream_id};
-use crate::backbone::{Delivery, Failed, LEASE, Partition, RETRY, Recorded, StreamId};
+use crate::backbone::{Delivery, Failed, Partition, RETRY, Recorded, StreamId};
 use crate::embedded::now;
 use crate::embedded::values::{millis, signed, to_json};
 use crate::flow::Retry;
@@ -67,10 +69,11 @@ pub(super) fn claim(
     partition: &Partition,
     worker: &str,
     max: usize,
+    lease: Duration,
 ) -> rusqlite::Result<Vec<Delivery>> {
     let partition = partition::number(db, partition)?;
     let now = now();
-    let forgotten = now.saturating_sub(millis(LEASE));
+    let forgotten = now.saturating_sub(millis(lease));
     let due = format!("{CLAIMABLE} AND due <= ?2 ORDER BY due LIMIT ?3");
     let held = format!("{CLAIMABLE} AND due IS NULL AND since <= ?2 LIMIT ?3");
     let mut claimed: Vec<Delivery> = Vec::new();

@@ -28,8 +28,8 @@ use tokio::sync::watch;
 
 use super::{
     AppendLimits, Appended, Backbone, ByDeliveries, Delivery, Depth, Error, Failed, Fate,
-    FaultRecord, Landmark, MemoryUse, NewEntry, Outcomes, Partition, Pending, Reader, Recorded,
-    Requeue, StreamId, Tokens, Trace,
+    FaultRecord, LEASE, Landmark, MemoryUse, NewEntry, Outcomes, Partition, Pending, Reader,
+    Recorded, Requeue, StreamId, Tokens, Trace,
 };
 use crate::embedded::{self, Database, Nature};
 use crate::flow::{BodyHash, FlowName, Rate, Retry};
@@ -45,6 +45,7 @@ pub struct Embedded {
     arrivals: Arc<Arrivals>,
     buckets: Arc<Buckets>,
     reports: Arc<Reports>,
+    lease: Duration,
 }
 
 /// Tells the readers of a partition that something was appended.
@@ -62,9 +63,16 @@ impl Embedded {
             arrivals: Arc::default(),
             buckets: Arc::default(),
             reports: Arc::default(),
+            lease: LEASE,
         };
         embedded.write(hold::hand_back_everything).await?;
         Ok(embedded)
+    }
+
+    /// Takes over what a worker has not renewed for `lease`.
+    #[must_use]
+    pub fn with_lease(self, lease: Duration) -> Self {
+        Self { lease, ..self }
     }
 
     async fn write<T: Send + 'static>(
@@ -108,6 +116,10 @@ impl Embedded {
 
 #[async_trait]
 impl Backbone for Embedded {
+    fn lease(&self) -> Duration {
+        self.lease
+    }
+
     async fn check(&self, flows: &[(FlowName, u16)]) -> Result<Vec<String>, Error> {
         let flows = flows.to_vec();
         let other = self.write(move |db| partition::check(db, &flows)).await?;
@@ -228,7 +240,8 @@ impl Backbone for Embedded {
         max: usize,
     ) -> Result<Vec<Delivery>, Error> {
         let (partition, worker) = (partition.clone(), worker.to_owned());
-        self.write(move |db| hold::claim(db, &partition, &worker, max))
+        let lease = self.lease;
+        self.write(move |db| hold::claim(db, &partition, &worker, max, lease))
             .await
     }
 

@@ -1,11 +1,12 @@
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use redis::{Script, Value};
 use tracing::error;
 
 use super::connection::Server;
 use super::script::script;
-use super::{GROUP, Keys, LEASE, parse};
+use super::{GROUP, Keys, parse};
 use crate::backbone::{Delivery, Error, Failed, Partition, Recorded, StreamId};
 use crate::flow::Retry;
 use crate::metrics::table::ENTRIES_LOST;
@@ -105,6 +106,7 @@ pub(super) async fn claim(
     partition: &Partition,
     worker: &str,
     max: usize,
+    lease: Duration,
 ) -> Result<Vec<Delivery>, Error> {
     let keys = &Keys::of(partition);
     let mut call = CLAIM.prepare_invoke();
@@ -116,7 +118,7 @@ pub(super) async fn claim(
     call.arg(GROUP)
         .arg(worker)
         .arg(max)
-        .arg(LEASE.as_millis() as u64);
+        .arg(lease.as_millis() as u64);
     let (entries, lost): (Vec<Claimed>, Vec<String>) = server.run(&call, keys).await?;
     for stream_id in lost {
         ENTRIES_LOST.of([partition.flow.as_str()]).increment(1);

@@ -1,4 +1,5 @@
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use redis::Script;
 use tracing::{error, info};
@@ -7,7 +8,7 @@ use super::connection::Server;
 use super::inspect::consumers;
 use super::keys::{LAYOUT, OLDEST_READER};
 use super::script::script;
-use super::{GROUP, Keys, LEASE, RETRY, hold};
+use super::{GROUP, Keys, RETRY, hold};
 use crate::backbone::Error;
 
 static PREPARE: LazyLock<Script> = LazyLock::new(|| script!("prepare"));
@@ -56,13 +57,18 @@ pub(super) async fn recreate_group(server: &Server, keys: &Keys) -> Result<(), E
     Ok(())
 }
 
-pub(super) async fn heartbeat(server: &Server, keys: &Keys, worker: &str) -> Result<(), Error> {
+pub(super) async fn heartbeat(
+    server: &Server,
+    keys: &Keys,
+    worker: &str,
+    lease: Duration,
+) -> Result<(), Error> {
     let mut connection = server.connection().await?;
     let () = redis::cmd("SET")
         .arg(keys.alive(worker))
         .arg(1)
         .arg("PX")
-        .arg(LEASE.as_millis() as u64)
+        .arg(lease.as_millis() as u64)
         .query_async(&mut *connection)
         .await
         .map_err(|source| server.error(source))?;

@@ -48,6 +48,7 @@ const GROUP: &str = "workers";
 pub struct Redis {
     server: Server,
     memory: Memory,
+    lease: Duration,
 }
 
 impl Redis {
@@ -59,12 +60,24 @@ impl Redis {
         Ok(Self {
             server: Server::new(url)?,
             memory: Memory::default(),
+            lease: LEASE,
         })
+    }
+
+    /// Takes over what a worker has not renewed for `lease`, which all workers
+    /// of a deployment have to agree on.
+    #[must_use]
+    pub fn with_lease(self, lease: Duration) -> Self {
+        Self { lease, ..self }
     }
 }
 
 #[async_trait]
 impl Backbone for Redis {
+    fn lease(&self) -> Duration {
+        self.lease
+    }
+
     async fn check(&self, flows: &[(FlowName, u16)]) -> Result<Vec<String>, Error> {
         fitness::check(&self.server, flows).await
     }
@@ -162,7 +175,7 @@ impl Backbone for Redis {
         worker: &str,
         max: usize,
     ) -> Result<Vec<Delivery>, Error> {
-        hold::claim(&self.server, partition, worker, max).await
+        hold::claim(&self.server, partition, worker, max, self.lease).await
     }
 
     async fn suspect(&self, partition: &Partition, entry: StreamId) -> Result<u32, Error> {
@@ -174,7 +187,7 @@ impl Backbone for Redis {
     }
 
     async fn heartbeat(&self, partition: &Partition, worker: &str) -> Result<(), Error> {
-        leave::heartbeat(&self.server, &Keys::of(partition), worker).await
+        leave::heartbeat(&self.server, &Keys::of(partition), worker, self.lease).await
     }
 
     async fn leave(&self, partition: &Partition, worker: &str) -> Result<(), Error> {

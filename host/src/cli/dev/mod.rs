@@ -37,8 +37,9 @@ async fn serve(settings: DevSettings) -> anyhow::Result<()> {
     let key = key::offer(database.dir(), &mut settings.keys)?;
     let statistics = Statistics::find(&settings, database.dir());
     let archive = Arc::new(statistics.client(&settings)?);
+    let backbone = backbone::Embedded::new(database.clone()).await?;
     let ground = Ground {
-        backbone: Arc::new(backbone::Embedded::new(database.clone()).await?),
+        backbone: Arc::new(backbone.with_lease(settings.lease)),
         ledger: Arc::new(ledger::Embedded::new(database.clone()).await?),
         archive: archive.clone(),
     };

@@ -8,8 +8,8 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::backbone::{
     AppendLimits, Appended, Backbone, ByDeliveries, Delivery, Depth, Error, Failed, Fate,
-    FaultRecord, Landmark, MemoryUse, NewEntry, Outcomes, Partition, Pending, Reader, Recorded,
-    Requeue, StreamId, Tokens, Trace,
+    FaultRecord, LEASE, Landmark, MemoryUse, NewEntry, Outcomes, Partition, Pending, Reader,
+    Recorded, Requeue, StreamId, Tokens, Trace,
 };
 use crate::flow::{BodyHash, FlowName, Rate, Retry};
 use crate::ledger::Stored;
@@ -106,6 +106,10 @@ impl FakeBackbone {
 
 #[async_trait]
 impl Backbone for FakeBackbone {
+    fn lease(&self) -> Duration {
+        LEASE
+    }
+
     async fn append(
         &self,
         _: &Partition,
