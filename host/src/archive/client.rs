@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, USER_AGENT};
+use http_body_util::Full;
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, StatusCode, Uri};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::de::DeserializeOwned;
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::wire::Plan;
 use super::{Answer, Entry, Erased, Pass, Query};
-use crate::http_client::{HttpClient, http_client, with_causes};
+use crate::http::client::{Client, NoAnswer};
 use crate::settings::ArchiveSettings;
 
 /// Of an answer: its rows have 64 MiB at most, and are read whole.
@@ -36,7 +36,7 @@ const GRACE: Duration = Duration::from_secs(2);
 
 /// A client of floodgate-archive, wherever that is at the moment.
 pub struct Archive {
-    http: HttpClient,
+    http: Client,
     place: ArcSwap<Place>,
     authorization: Option<HeaderValue>,
 }
@@ -97,7 +97,7 @@ impl Archive {
 
     fn at(place: Place, authorization: Option<HeaderValue>) -> Self {
         Self {
-            http: http_client(),
+            http: Client::new(),
             place: ArcSwap::from_pointee(place),
             authorization,
         }
@@ -215,23 +215,16 @@ impl Archive {
         };
         let request = self.request(method, &format!("{base}{path}"), body);
         let request = request.map_err(|error| away(base, error.to_string()))?;
-        let answered = async {
-            let response = self.http.request(request).await;
-            let response = response.map_err(|error| away(base, with_causes(&error)))?;
-            let status = response.status();
-            let body = Limited::new(response.into_body(), LARGEST_ANSWER).collect();
-            let body = body.await.map_err(|error| match error.downcast_ref() {
-                Some(http_body_util::LengthLimitError { .. }) => Error::Refused {
-                    status: StatusCode::PAYLOAD_TOO_LARGE,
-                    detail: format!("the answer has more than {LARGEST_ANSWER} bytes"),
-                },
-                None => away(base, with_causes(&*error)),
-            })?;
-            Ok((status, body.to_bytes()))
-        };
-        let (status, body) = tokio::time::timeout(patience, answered)
-            .await
-            .unwrap_or_else(|_| Err(away(base, format!("no answer within {patience:?}"))))?;
+        let answer = self.http.call(request, patience, LARGEST_ANSWER).await;
+        let answer = answer.map_err(|error| match error {
+            NoAnswer::TooLarge(_) => Error::Refused {
+                status: StatusCode::PAYLOAD_TOO_LARGE,
+                detail: error.to_string(),
+            },
+            _ => away(base, error.to_string()),
+        })?;
+        let (parts, body) = answer.into_parts();
+        let status = parts.status;
         let detail = || detail(&body);
         match status {
             status if status.is_success() => Ok(body),
@@ -252,12 +245,10 @@ impl Archive {
         url: &str,
         body: Bytes,
     ) -> Result<Request<Full<Bytes>>, hyper::http::Error> {
-        let agent = concat!("floodgate/", env!("CARGO_PKG_VERSION"));
         let mut request = Request::builder()
             .method(method)
             .uri(url)
             .header(CONTENT_TYPE, "application/json")
-            .header(USER_AGENT, agent)
             .body(Full::new(body))?;
         if let Some(token) = &self.authorization {
             request.headers_mut().insert(AUTHORIZATION, token.clone());

@@ -1,47 +1,45 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue, USER_AGENT};
+use http_body_util::Full;
+use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{Method, Request, StatusCode};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::http_client::{self, http_client, with_causes};
-
-/// Of an answer's body that nobody reads, so that the connection can be used again.
-const LARGEST_ANSWER: usize = 64 << 10;
+use crate::flow::Downstream;
+use crate::http::client::{Client, NoAnswer};
 
 static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// Speaks to the hosts of the flow files and to no others.
 #[derive(Clone)]
 pub(super) struct HttpClient {
-    http: http_client::HttpClient,
+    http: Client,
 }
 
-/// Why there is no answer.
+/// Why a request brought nothing.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum NoAnswer {
-    /// Nothing was sent.
-    #[error("no connection: {0}")]
-    NotConnected(String),
-    #[error("no answer within {0:?}")]
-    Timeout(Duration),
-    #[error("no answer: {0}")]
-    Broken(String),
+pub(super) enum Unsent {
+    /// There can be no such request, now or later.
+    #[error("no request can be made of it: {0}")]
+    Impossible(#[from] hyper::http::Error),
+    #[error(transparent)]
+    NoAnswer(#[from] NoAnswer),
 }
 
 impl HttpClient {
-    pub fn new() -> Self {
-        Self {
-            http: http_client(),
-        }
+    pub fn of(downstream: &Downstream, usual: &Client) -> Self {
+        let http = match &downstream.ca {
+            None => usual.clone(),
+            Some(ca) => Client::trusting(ca.roots()),
+        };
+        Self { http }
     }
 
-    pub async fn get(&self, url: &str, timeout: Duration) -> Result<StatusCode, NoAnswer> {
+    pub async fn get(&self, url: &str, timeout: Duration) -> Result<StatusCode, Unsent> {
         let request = Request::builder().method(Method::GET).uri(url);
-        let request = request.body(Full::default());
-        self.send(request, timeout).await
+        let request = request.body(Full::<Bytes>::default())?;
+        Ok(self.http.status_of(request, timeout).await?)
     }
 
     pub async fn post(
@@ -50,7 +48,7 @@ impl HttpClient {
         id: &str,
         body: String,
         timeout: Duration,
-    ) -> Result<StatusCode, NoAnswer> {
+    ) -> Result<StatusCode, Unsent> {
         let key = HeaderValue::from_str(id).or_else(|_| {
             let id = utf8_percent_encode(id, NON_ALPHANUMERIC).to_string();
             HeaderValue::try_from(id)
@@ -62,35 +60,7 @@ impl HttpClient {
         if let Ok(key) = key {
             request = request.header(&IDEMPOTENCY_KEY, key);
         }
-        self.send(request.body(Full::from(body)), timeout).await
-    }
-
-    /// One deadline for all of it: name, connection, request, answer.
-    async fn send(
-        &self,
-        request: Result<Request<Full<Bytes>>, hyper::http::Error>,
-        timeout: Duration,
-    ) -> Result<StatusCode, NoAnswer> {
-        let mut request = request.map_err(|error| NoAnswer::NotConnected(error.to_string()))?;
-        let agent = HeaderValue::from_static(concat!("floodgate/", env!("CARGO_PKG_VERSION")));
-        request.headers_mut().insert(USER_AGENT, agent);
-        let answer = async {
-            let response = self.http.request(request).await.map_err(|error| {
-                let text = with_causes(&error);
-                match error.is_connect() {
-                    true => NoAnswer::NotConnected(text),
-                    false => NoAnswer::Broken(text),
-                }
-            })?;
-            let status = response.status();
-            // The status has said it all; a body that breaks off says no more.
-            let _rest = Limited::new(response.into_body(), LARGEST_ANSWER)
-                .collect()
-                .await;
-            Ok(status)
-        };
-        tokio::time::timeout(timeout, answer)
-            .await
-            .unwrap_or(Err(NoAnswer::Timeout(timeout)))
+        let request = request.body(Full::from(body))?;
+        Ok(self.http.status_of(request, timeout).await?)
     }
 }

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use super::body::{self, NotJson};
 use super::identity::{self, Normalise};
 use super::schema::MAX_VIOLATIONS;
-use super::{Pointer, Rate, Schema, Template, Violation};
+use super::{Downstream, Pointer, Rate, Schema, Template, Violation};
 
 /// `[admit]`: which bodies become entries, and what is answered.
 pub struct Admit {
@@ -18,6 +18,8 @@ pub struct Admit {
     pub path: Arc<str>,
     pub schema: Schema,
     pub id: Identity,
+    /// Whose URLs have to be able to name the entry.
+    pub named_in: Vec<Arc<Downstream>>,
     /// The body is an array of entries.
     pub batch: bool,
     /// Bytes.
@@ -84,6 +86,7 @@ impl Admit {
         let id = match &self.id {
             Identity::Field(pointer) => Some(
                 identity::identify(&value, pointer)
+                    .and_then(|id| self.nameable(id, pointer))
                     .map_err(|violation| Inadmissible::Invalid(vec![violation]))?,
             ),
             Identity::Uuid | Identity::Sequence => None,
@@ -125,6 +128,20 @@ impl Admit {
             Ok(admitted)
         } else {
             Err(Inadmissible::Invalid(violations))
+        }
+    }
+
+    /// Refuses an id with which a URL of a downstream would mean another place:
+    /// that one would be asked for the entry, and posted to.
+    fn nameable(&self, id: Arc<str>, pointer: &Pointer) -> Result<Arc<str>, Violation> {
+        let mut refused = self.named_in.iter().filter_map(|to| to.takes(&id).err());
+        match refused.next() {
+            None => Ok(id),
+            Some(error) => Err(Violation {
+                index: None,
+                pointer: pointer.to_string(),
+                message: error.to_string(),
+            }),
         }
     }
 

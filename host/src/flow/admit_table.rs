@@ -46,6 +46,7 @@ pub(super) fn read(mut table: Section, dir: Option<&Path>, claim: Claim) -> Opti
     let reply = reply(table.section("reply"), place);
     table.finish();
     Some(Admit {
+        named_in: Vec::new(),
         path: path?.into(),
         schema: schema?,
         id: id?,

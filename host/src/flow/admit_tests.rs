@@ -8,6 +8,7 @@ fn admit(batch: bool) -> Admit {
         "properties": {"id": {"type": "string", "minLength": 2}, "n": {"type": "integer"}}}"#;
     let pointer = |text| Pointer::parse(text).unwrap();
     Admit {
+        named_in: Vec::new(),
         path: "/x".into(),
         schema: Schema::compile(schema).unwrap(),
         id: Identity::Field(pointer("/id")),

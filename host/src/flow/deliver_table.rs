@@ -1,15 +1,22 @@
 //! `[[deliver]]` as written, and what becomes of it.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::file::{Found, Section};
 use super::resolve::{is_name, retry};
-use super::{DeliverWhen, Downstream, EntryUrl, OracleUse, Retry, bounds};
+use super::{Authorities, DeliverWhen, Downstream, EntryUrl, OracleUse, Retry, bounds};
 
 const NAME: &str = "write a name of a to z, 0 to 9, - and _";
 const URL: &str = "write a URL such as \"http://localhost:8080/transactions\"";
 const EXISTS: &str = "write a URL with {id}, such as \"http://localhost:8080/transactions/{id}\"";
+
+const CA: &str = "name a PEM file of certificates, beside this one or by its absolute path";
+
+/// Of a file of certificates, in bytes. Debian's, with all that browsers trust,
+/// has a quarter of it.
+const LARGEST_CA: u64 = 1 << 20;
 
 /// A downstream may be away for hours.
 const DEFAULT_RETRY: Retry = Retry {
@@ -19,7 +26,11 @@ const DEFAULT_RETRY: Retry = Retry {
     max: Duration::from_secs(300),
 };
 
-pub(super) fn read(root: &mut Section, oracles: &[OracleUse]) -> Vec<Arc<Downstream>> {
+pub(super) fn read(
+    root: &mut Section,
+    oracles: &[OracleUse],
+    dir: Option<&Path>,
+) -> Vec<Arc<Downstream>> {
     let written = root.optional("deliver").map(Found::sections);
     let mut names: Vec<String> = Vec::new();
     let mut downstreams = Vec::new();
@@ -35,7 +46,7 @@ pub(super) fn read(root: &mut Section, oracles: &[OracleUse]) -> Vec<Arc<Downstr
             names.push(name.clone());
             Some(name)
         });
-        downstreams.extend(downstream(table, name, oracles).map(Arc::new));
+        downstreams.extend(downstream(table, name, oracles, dir).map(Arc::new));
     }
     downstreams
 }
@@ -44,6 +55,7 @@ fn downstream(
     mut table: Section,
     name: Option<String>,
     oracles: &[OracleUse],
+    dir: Option<&Path>,
 ) -> Option<Downstream> {
     let when = table.optional("when").and_then(|found| {
         let when = found.read("write \"always\" or \"high\"")?;
@@ -62,6 +74,9 @@ fn downstream(
         }
         Some(exists)
     });
+    let ca = table
+        .optional("ca")
+        .and_then(|found| authorities(&found, dir));
     let timeout = table.duration("timeout", bounds::TIMEOUT);
     let quiet = table.duration("quiet", bounds::PAUSE);
     let concurrency = table
@@ -74,9 +89,30 @@ fn downstream(
         when: when.unwrap_or(DeliverWhen::Always),
         url: url?,
         exists,
+        ca,
         timeout: timeout.unwrap_or(Duration::from_secs(30)),
         quiet: quiet.unwrap_or(Duration::from_secs(60)),
         concurrency: concurrency.unwrap_or(16),
         retry,
     })
+}
+
+/// Without a directory the file cannot be found, and nobody is trusted.
+fn authorities(found: &Found, dir: Option<&Path>) -> Option<Authorities> {
+    let name = found.read::<String>(CA)?;
+    let Some(dir) = dir else {
+        return Some(Authorities::nobody());
+    };
+    let path = dir.join(&name);
+    let read =
+        std::fs::metadata(&path).and_then(|of| match of.is_file() && of.len() <= LARGEST_CA {
+            true => std::fs::read(&path),
+            false => Err(std::io::Error::other("no file of at most 1 MiB")),
+        });
+    let pem = read
+        .map_err(|error| found.report(format_args!("read {}: {error}", path.display()), CA))
+        .ok()?;
+    Authorities::parse(&pem)
+        .map_err(|error| found.report(format_args!("{name:?}: {error}"), CA))
+        .ok()
 }

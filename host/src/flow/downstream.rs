@@ -1,9 +1,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
-use super::Retry;
+use super::{Authorities, Retry};
 
 /// All that RFC 3986 does not call unreserved.
 const NOT_UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
@@ -24,6 +24,8 @@ pub struct Downstream {
     /// is there, 404 that it is not. Without it only the `Idempotency-Key`
     /// keeps a second POST from making a second one.
     pub exists: Option<EntryUrl>,
+    /// Whom its certificate has to be of, in place of the usual authorities.
+    pub ca: Option<Authorities>,
     /// Of each request.
     pub timeout: Duration,
     /// How long nobody asks or posts after an outcome that is not known.
@@ -40,6 +42,29 @@ pub enum DeliverWhen {
     /// What the flow decided to be HIGH.
     High,
 }
+
+impl Downstream {
+    /// Whether its URLs name the entry of this id and nothing else.
+    ///
+    /// # Errors
+    /// Where something on the way would read another path out of one of them.
+    pub fn takes(&self, id: &str) -> Result<(), NotASegment> {
+        let mut urls = std::iter::once(&self.url).chain(&self.exists);
+        match urls.all(|url| url.names(id)) {
+            true => Ok(()),
+            false => Err(NotASegment),
+        }
+    }
+}
+
+/// Why an id cannot stand in the path of a URL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the id becomes a part of a URL that the entry is delivered to, and between its slashes \
+     there may be neither nothing nor `.` nor `..`, however they are encoded: such a part means \
+     another place"
+)]
+pub struct NotASegment;
 
 /// An absolute http or https URL; `{id}` in it stands for the entry's id.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,9 +105,39 @@ impl EntryUrl {
         self.0.replace("{id}", &id)
     }
 
+    /// Whether no reader of the URL makes another path of it. Readers take out
+    /// empty segments, `.` and `..`, and some decode `%2F` or read `\\` as a
+    /// slash before they do; others leave out what stands behind a `;`.
+    fn names(&self, id: &str) -> bool {
+        let path = self.0.split(['?', '#']).next().unwrap_or_default();
+        let segments = path.split('/').filter(|segment| segment.contains("{id}"));
+        segments
+            .map(|segment| decoded(segment.replace("{id}", id)))
+            .all(|segment| segment.is_some_and(|segment| segment.split(['/', '\\']).all(stays)))
+    }
+
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Without any percent-encoding of its own. `None` where there is no end to it.
+fn decoded(mut segment: String) -> Option<String> {
+    const ROUNDS: usize = 8;
+    for _ in 0..ROUNDS {
+        let once = percent_decode_str(&segment).decode_utf8_lossy();
+        if once == segment {
+            return Some(segment);
+        }
+        segment = once.into_owned();
+    }
+    None
+}
+
+fn stays(segment: &str) -> bool {
+    let named = segment.split(';').next().unwrap_or_default();
+    let named = named.trim_matches(|letter: char| letter <= ' ');
+    !["", ".", ".."].contains(&named)
 }
 
 #[cfg(test)]
@@ -96,6 +151,44 @@ mod tests {
             url.of("../a b/?#é"),
             "http://localhost:8080/transactions/..%2Fa%20b%2F%3F%23%C3%A9"
         );
+    }
+
+    #[test]
+    fn an_id_that_means_another_place_is_told_from_one_that_does_not() {
+        let url = EntryUrl::parse("http://localhost/api/transactions/{id}").unwrap();
+        for id in [
+            ".",
+            "..",
+            "../x",
+            "x/..",
+            "x/./y",
+            "x//y",
+            "/x",
+            "x/",
+            "\\..\\x",
+            "%2e",
+            "%2E%2e",
+            "x%2f..%2fy",
+            "%252e%252e",
+            "..;x",
+            " ..",
+            "..\t",
+            "",
+            ";",
+        ] {
+            assert!(!url.names(id), "{id:?}");
+        }
+        let endless = format!("%{}2e", "25".repeat(20));
+        assert!(!url.names(&endless));
+        for id in [
+            "...", "a.b", ".a", "a/b", "100%", "é", "x;y", "a..b", "-", "%zz", "0x12",
+        ] {
+            assert!(url.names(id), "{id:?}");
+        }
+        let within = EntryUrl::parse("http://localhost/tx-{id}.json").unwrap();
+        assert!(within.names("..") && !within.names("/../x"));
+        let queried = EntryUrl::parse("http://localhost/find?id={id}").unwrap();
+        assert!(queried.names(".."));
     }
 
     #[test]

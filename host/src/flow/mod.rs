@@ -4,6 +4,7 @@
 
 mod admit;
 mod admit_table;
+mod authorities;
 mod body;
 mod bounds;
 #[cfg(test)]
@@ -52,11 +53,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::admit::{Admit, Admitted, Identity, Inadmissible, Reply};
+pub use self::authorities::{Authorities, NotAuthorities};
 pub use self::body::{NotJson, check as check_body, parse as parse_body};
 pub use self::columns::{Column, ColumnKind, Table};
 pub use self::decision::{Decision, Judged, Outcome, Verdict};
 pub use self::digest::{Digest, NotADigest};
-pub use self::downstream::{DeliverWhen, Downstream, EntryUrl, NotAUrl};
+pub use self::downstream::{DeliverWhen, Downstream, EntryUrl, NotASegment, NotAUrl};
 pub use self::entry::{
     Attributes, BodyHash, Entry, FlowName, OWNER, REQUEST_ID, TRACEPARENT, attribute, sha256_16,
 };
@@ -104,7 +106,8 @@ impl Flow {
         let queries = |flow: &'_ Self| -> Vec<Digest> {
             flow.queries.iter().map(|query| query.digest).collect()
         };
-        let same_files = schemas && queries(self) == queries(other);
+        let authorities = self.deliver == other.deliver;
+        let same_files = schemas && authorities && queries(self) == queries(other);
         same_files && self.digest == other.digest && self.name == other.name
     }
 

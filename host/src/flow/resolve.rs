@@ -31,7 +31,7 @@ pub(super) fn resolve(
     let admit = admit_table::read(root.section("admit"), dir, claim);
     let oracles = oracle_table::read(&mut root);
     let decide = decide(root.section("decide"));
-    let deliver = deliver_table::read(&mut root, &oracles);
+    let deliver = deliver_table::read(&mut root, &oracles, dir);
     let (keep, table) = keep_table::read(root.section("keep"), &oracles, &deliver);
     let track = track_table::track(&mut root, keep, claim);
     let health = track_table::health_pages(&mut root, claim);
@@ -39,11 +39,13 @@ pub(super) fn resolve(
     let retry = retry(root.section("retry"), DEFAULT_RETRY);
     let stream = stream(root.section("stream"));
     root.finish();
+    let mut admit = admit?;
+    admit.named_in = deliver.clone();
     Some(Flow {
         source: file.text().into(),
         name,
         digest,
-        admit: admit?,
+        admit,
         oracles,
         decide,
         keep,

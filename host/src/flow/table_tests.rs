@@ -247,6 +247,16 @@ fn every_bad_value_of_these_tables_is_named() {
         ),
         (
             BY_FIELD,
+            "[[deliver]]\nname = \"d\"\nurl = \"https://h/\"\nca = \"ca.pem\"",
+            "9: deliver[1].ca: read ",
+        ),
+        (
+            BY_FIELD,
+            "[[deliver]]\nname = \"d\"\nurl = \"https://h/\"\nca = \"x.schema.json\"",
+            "9: deliver[1].ca: \"x.schema.json\": no certificate is in it",
+        ),
+        (
+            BY_FIELD,
             "[[deliver]]\nname = \"d\"\nurl = \"http://h/\"\nwhen = \"high\"",
             "9: deliver[1].when: without an oracle nothing is ever HIGH",
         ),

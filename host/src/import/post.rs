@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::Full;
 use hyper::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use hyper::{Request, StatusCode};
 use serde::Deserialize;
@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::bad::BadLines;
 use super::{Line, Progress};
 use crate::flow::{Digest, Flow, Inadmissible};
-use crate::http_client::{HttpClient, http_client, with_causes};
+use crate::http::client::Client;
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 /// Between two tries where nobody says how long to wait.
@@ -36,7 +36,7 @@ pub struct Target {
 pub(super) struct Poster {
     target: Target,
     flow: Arc<Flow>,
-    http: HttpClient,
+    http: Client,
     bad: Arc<BadLines>,
     progress: Arc<Progress>,
     /// What tells this file from others, where ids are generated.
@@ -74,7 +74,7 @@ impl Poster {
         Self {
             target,
             flow,
-            http: http_client(),
+            http: Client::new(),
             bad,
             progress,
             file,
@@ -156,18 +156,9 @@ impl Poster {
         let request = request
             .body(Full::new(self.body(lines)))
             .with_context(|| format!("--url {} or --key is not one", self.target.url))?;
-        let answer = async {
-            let response = self.http.request(request).await;
-            let (parts, body) = response
-                .map_err(|error| anyhow::anyhow!(with_causes(&error)))?
-                .into_parts();
-            let body = Limited::new(body, LARGEST_ANSWER).collect().await;
-            let body = body.map_err(|error| anyhow::anyhow!("answer cut short: {error}"))?;
-            Ok((parts.status, parts.headers, body.to_bytes()))
-        };
-        tokio::time::timeout(TIMEOUT, answer)
-            .await
-            .with_context(|| format!("no answer within {TIMEOUT:?}"))?
+        let answer = self.http.call(request, TIMEOUT, LARGEST_ANSWER).await?;
+        let (parts, body) = answer.into_parts();
+        Ok((parts.status, parts.headers, body))
     }
 
     fn body(&self, lines: &[Line]) -> Bytes {

@@ -15,7 +15,7 @@ use opentelemetry_sdk::trace::span_processor_with_async_runtime::BatchSpanProces
 use opentelemetry_sdk::trace::{SdkTracerProvider, SpanData, SpanExporter};
 use tracing::{info, warn};
 
-use crate::http_client::connector;
+use crate::http::client::connector;
 
 /// One of them names the collector; an empty one is as if it were not set.
 const ENDPOINTS: [&str; 2] = [

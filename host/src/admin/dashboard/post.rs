@@ -2,7 +2,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::Full;
 use hyper::Request;
 use hyper::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use serde::Serialize;
@@ -13,7 +13,7 @@ use crate::admin::audit::{Progress, Told, audited, members};
 use crate::admin::guard::Caller;
 use crate::admin::{Admin, Error};
 use crate::flow::{Flow, Identity, Name};
-use crate::http_client::{http_client, with_causes};
+use crate::http::client::{Client, NoAnswer};
 use crate::request_id::X_REQUEST_ID;
 
 /// A full backlog is told at once; a batch may take a moment.
@@ -92,19 +92,9 @@ async fn hand_on(admin: &Admin, by: &Caller, post: Post<'_>) -> Result<Posted, E
     }
     let request = request.body(Full::new(body.clone()));
     let request = request.map_err(|error| Error::Invalid(error.to_string()))?;
-    let answer = tokio::time::timeout(TIMEOUT, async {
-        let answer = http_client()
-            .request(request)
-            .await
-            .map_err(|error| with_causes(&error))?;
-        let (parts, body) = answer.into_parts();
-        let body = Limited::new(body, LARGEST_ANSWER).collect().await;
-        Ok((parts, body.map_err(|error| error.to_string())?.to_bytes()))
-    });
-    let (parts, answer) = match answer.await {
-        Ok(answer) => answer.map_err(|error: String| unanswered(front_end, &error))?,
-        Err(_) => return Err(unanswered(front_end, &format!("not within {TIMEOUT:?}"))),
-    };
+    let answer = Client::new().call(request, TIMEOUT, LARGEST_ANSWER).await;
+    let answer = answer.map_err(|error| unanswered(front_end, &error))?;
+    let (parts, answer) = answer.into_parts();
     let answer = serde_json::from_slice(&answer)
         .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&answer).into_owned()));
     let accepted = parts.status.is_success();
@@ -118,7 +108,7 @@ async fn hand_on(admin: &Admin, by: &Caller, post: Post<'_>) -> Result<Posted, E
     })
 }
 
-fn unanswered(front_end: SocketAddr, error: &str) -> Error {
+fn unanswered(front_end: SocketAddr, error: &NoAnswer) -> Error {
     Error::FrontEnd(format!(
         "the front end at {front_end} did not answer: {error}; whether it took the body is not \
          known: posting the same again is safe where the body has the id, and else with the same \

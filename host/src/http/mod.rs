@@ -1,0 +1,3 @@
+//! What all HTTP in this process has in common, on either side of a connection.
+
+pub(crate) mod client;
