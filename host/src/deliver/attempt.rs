@@ -5,8 +5,9 @@ use std::time::Duration;
 use hyper::StatusCode;
 use tracing::warn;
 
-use super::client::{HttpClient, NoAnswer};
+use super::client::{HttpClient, Unsent};
 use crate::boot_time::BootTime;
+use crate::http::client::NoAnswer;
 use crate::ledger::{Error, LeasedDelivery, Outbox, Route, Undelivered};
 
 /// How an attempt ended.
@@ -21,6 +22,10 @@ pub(super) enum Outcome {
     GivenUp {
         error: String,
     },
+    /// No request can name it.
+    Undeliverable {
+        error: String,
+    },
 }
 
 #[derive(Debug)]
@@ -33,6 +38,9 @@ pub(super) struct Failure {
 pub(super) enum FailureKind {
     /// Nothing was sent: it uses up nothing.
     NotConnected,
+    /// The question whether it is there was not answered with yes or no:
+    /// nothing was posted, and it uses up nothing.
+    NotAsked,
     /// The downstream said no.
     Refused,
     /// The downstream may still be about to write it.
@@ -49,11 +57,17 @@ pub(super) struct Attempt<'a> {
 }
 
 impl FailureKind {
-    pub const ALL: [Self; 3] = [Self::NotConnected, Self::Refused, Self::Unknown];
+    pub const ALL: [Self; 4] = [
+        Self::NotConnected,
+        Self::NotAsked,
+        Self::Refused,
+        Self::Unknown,
+    ];
 
     pub fn as_str(self) -> &'static str {
         match self {
             Self::NotConnected => "not-connected",
+            Self::NotAsked => "not-asked",
             Self::Refused => "refused",
             Self::Unknown => "unknown",
         }
@@ -65,24 +79,27 @@ impl Failure {
         self.kind
     }
 
-    /// That the downstream cannot be reached, or does not answer.
-    pub fn is_away(&self) -> bool {
-        self.kind != FailureKind::Refused
-    }
-
-    pub fn undelivered(self, route: &Route, attempts: u32) -> Undelivered {
+    /// Says what becomes of the delivery. While the downstream is left alone
+    /// (`away`) nothing uses up an attempt, and the circuit breaker decides
+    /// when it is tried again.
+    pub fn undelivered(self, route: &Route, leased: &LeasedDelivery, away: bool) -> Undelivered {
         let downstream = &route.downstream;
-        let attempt = self.kind != FailureKind::NotConnected;
-        let used = attempts + u32::from(attempt);
-        let backoff = downstream.retry.backoff(used.max(1));
+        let retry = &downstream.retry;
+        let attempt = !away && matches!(self.kind, FailureKind::Refused | FailureKind::Unknown);
+        let unanswered = !away && self.kind == FailureKind::NotAsked;
+        let pause = match attempt || unanswered {
+            true => retry.backoff(leased.attempts.saturating_add(leased.unanswered + 1)),
+            false => retry.backoff(1),
+        };
         let uncertain = self.kind == FailureKind::Unknown;
         Undelivered {
             error: format!("{}: {}", downstream.name, self.error),
             attempt,
+            unanswered,
             uncertain,
             again_after: match uncertain {
-                true => backoff.max(downstream.quiet),
-                false => backoff,
+                true => pause.max(downstream.quiet),
+                false => pause,
             },
         }
     }
@@ -94,16 +111,17 @@ impl Attempt<'_> {
     /// # Errors
     /// When the outbox does not answer: then nothing was posted since.
     pub async fn make(&self) -> Result<Outcome, Error> {
-        let used_up = self.leased.attempts >= self.route.downstream.retry.attempts;
+        let downstream = &self.route.downstream;
+        if let Err(error) = downstream.takes(&self.leased.id) {
+            let error = format!("{}: {error}", downstream.name);
+            return Ok(Outcome::Undeliverable { error });
+        }
         match self.ask().await {
             Some(Ok(true)) => return Ok(Outcome::Delivered),
             Some(Ok(false)) | None => {}
-            Some(Err(failure)) if used_up && failure.kind != FailureKind::NotConnected => {
-                return Ok(self.given_up());
-            }
-            Some(Err(failure)) => return Ok(Outcome::Failed(failure)),
+            Some(Err(ended)) => return Ok(ended),
         }
-        if used_up {
+        if self.leased.attempts >= downstream.retry.attempts {
             return Ok(self.given_up());
         }
         if !self.outbox.begin_post(self.route, &self.leased.id).await? || !self.has_time() {
@@ -129,15 +147,19 @@ impl Attempt<'_> {
         }
     }
 
-    /// Whether it is there; `None` where nobody can be asked.
-    async fn ask(&self) -> Option<Result<bool, Failure>> {
+    /// Whether it is there; `None` where nobody can be asked. Whatever the
+    /// answer is but yes or no, it says nothing of the entry.
+    async fn ask(&self) -> Option<Result<bool, Outcome>> {
         let downstream = &self.route.downstream;
         let url = downstream.exists.as_ref()?.of(&self.leased.id);
         Some(match self.http.get(&url, downstream.timeout).await {
             Ok(StatusCode::OK) => Ok(true),
             Ok(StatusCode::NOT_FOUND) => Ok(false),
-            Ok(status) => Err(answered("GET", &url, status)),
-            Err(no_answer) => Err(unanswered("GET", &url, &no_answer)),
+            Ok(status) => Err(Outcome::Failed(Failure {
+                error: answered("GET", &url, status),
+                kind: FailureKind::NotAsked,
+            })),
+            Err(unsent) => Err(unanswered("GET", &url, &unsent, FailureKind::NotAsked)),
         })
     }
 
@@ -150,39 +172,43 @@ impl Attempt<'_> {
             .post(&url, &self.leased.id, body, downstream.timeout);
         match answer.await {
             Ok(status) if status.is_success() => Outcome::Delivered,
-            Ok(status) => Outcome::Failed(answered("POST", &url, status)),
-            Err(no_answer) => Outcome::Failed(unanswered("POST", &url, &no_answer)),
+            Ok(status) => Outcome::Failed(Failure {
+                error: answered("POST", &url, status),
+                kind: match is_of_a_gateway(status) {
+                    true => FailureKind::Unknown,
+                    false => FailureKind::Refused,
+                },
+            }),
+            Err(unsent) => unanswered("POST", &url, &unsent, FailureKind::Unknown),
         }
     }
 }
 
 /// What stands before a service may answer while the service goes on writing.
-fn answered(method: &str, url: &str, status: StatusCode) -> Failure {
-    let by_a_gateway = matches!(
+fn is_of_a_gateway(status: StatusCode) -> bool {
+    matches!(
         status,
         StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT
-    );
+    )
+}
+
+fn answered(method: &str, url: &str, status: StatusCode) -> String {
     let followed = match status.is_redirection() {
         true => ", redirects are not followed",
         false => "",
     };
-    Failure {
-        error: format!("{method} {url} answered {}{followed}", status.as_u16()),
-        kind: match by_a_gateway {
-            true => FailureKind::Unknown,
-            false => FailureKind::Refused,
-        },
-    }
+    format!("{method} {url} answered {}{followed}", status.as_u16())
 }
 
-fn unanswered(method: &str, url: &str, no_answer: &NoAnswer) -> Failure {
-    Failure {
-        error: format!("{method} {url}: {no_answer}"),
-        kind: match no_answer {
-            NoAnswer::NotConnected(_) => FailureKind::NotConnected,
-            NoAnswer::Timeout(_) | NoAnswer::Broken(_) => FailureKind::Unknown,
-        },
-    }
+/// `sent`: what it is where the request may have arrived.
+fn unanswered(method: &str, url: &str, unsent: &Unsent, sent: FailureKind) -> Outcome {
+    let error = format!("{method} {url}: {unsent}");
+    let kind = match unsent {
+        Unsent::Impossible(_) => return Outcome::Undeliverable { error },
+        Unsent::NoAnswer(NoAnswer::NotConnected(_)) => FailureKind::NotConnected,
+        Unsent::NoAnswer(_) => sent,
+    };
+    Outcome::Failed(Failure { error, kind })
 }
 
 /// A lease outlasts the longest attempt: asking, posting, and writing it down.

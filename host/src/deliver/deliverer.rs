@@ -1,29 +1,29 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use failsafe::backoff::{self, Exponential};
-use failsafe::failure_policy::{self, ConsecutiveFailures};
-use failsafe::{Instrument, StateMachine};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
-use super::attempt::{Attempt, Outcome, lease};
+use super::attempt::{Attempt, FailureKind, Outcome, lease};
 use super::client::HttpClient;
 use super::meter::{Away, Meter};
 use crate::boot_time::BootTime;
+use crate::breaker::{Breaker, Failure, Permit, Policy, Probe, Turn};
 use crate::flow::StreamSettings;
 use crate::ledger::{Error, LeasedDelivery, Outbox, Route};
 
 /// How often it is looked for what is due.
 const POLL: Duration = Duration::from_millis(250);
-/// Failures in a row after which a downstream is left alone, for a second at
-/// first and for half a minute in the end.
-const FAILURES: u32 = 5;
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-
-type Breaker = StateMachine<ConsecutiveFailures<Exponential>, Said>;
+/// How often it is looked whether the clock was set back.
+const CLOCK: Duration = Duration::from_secs(10);
+/// Failures in a row, each of another entry, after which a downstream is left
+/// alone, for a second at first and for half a minute in the end.
+const POLICY: Policy = Policy {
+    failures: 5,
+    first_pause: Duration::from_secs(1),
+    longest_pause: Duration::from_secs(30),
+};
 
 /// Hands the decisions of one flow to one downstream.
 #[derive(Clone)]
@@ -32,31 +32,8 @@ pub(super) struct Deliverer {
     stream: StreamSettings,
     outbox: Arc<dyn Outbox>,
     http: HttpClient,
-    breaker: Breaker,
+    breaker: Arc<Breaker>,
     meter: Arc<Meter>,
-}
-
-/// Tells of the circuit breaker.
-struct Said {
-    flow: String,
-    downstream: Arc<str>,
-    away: Away,
-}
-
-impl Instrument for Said {
-    fn on_call_rejected(&self) {}
-
-    fn on_open(&self) {
-        self.away.is(true);
-        warn!(flow = self.flow, downstream = %self.downstream, "downstream away, it is left alone for a while");
-    }
-
-    fn on_half_open(&self) {}
-
-    fn on_closed(&self) {
-        self.away.is(false);
-        debug!(flow = self.flow, downstream = %self.downstream, "downstream may be posted to");
-    }
 }
 
 impl Deliverer {
@@ -66,18 +43,9 @@ impl Deliverer {
         outbox: Arc<dyn Outbox>,
         http: HttpClient,
     ) -> Self {
-        let pauses = backoff::exponential(FIRST_PAUSE, LONGEST_PAUSE);
-        let said = Said {
-            flow: route.flow.to_string(),
-            downstream: Arc::clone(&route.downstream.name),
-            away: Away::of(&route.downstream),
-        };
         Self {
             meter: Arc::new(Meter::of(&route)),
-            breaker: StateMachine::new(
-                failure_policy::consecutive_failures(FAILURES, pauses),
-                said,
-            ),
+            breaker: Breaker::new(POLICY, told_of(&route)),
             route,
             stream,
             outbox,
@@ -89,14 +57,19 @@ impl Deliverer {
         let most = usize::from(self.route.downstream.concurrency);
         let mut in_flight = JoinSet::new();
         let mut away = false;
+        let mut looked = None;
         while !stop.is_cancelled() {
+            if looked.is_none_or(|looked: Instant| looked.elapsed() > CLOCK) {
+                looked = Some(Instant::now());
+                self.bring_forward().await;
+            }
             let room = most - in_flight.len();
             let asked = BootTime::now();
             match self.take_up(room).await {
-                Ok(leased) => {
+                Ok((leased, mut probe)) => {
                     away = false;
                     for leased in leased {
-                        in_flight.spawn(self.clone().deliver(leased, asked));
+                        in_flight.spawn(self.clone().deliver(leased, asked, probe.take()));
                     }
                 }
                 Err(error) => {
@@ -108,27 +81,55 @@ impl Deliverer {
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = tokio::time::sleep(POLL), if in_flight.len() < most => {}
-                Some(ended) = in_flight.join_next() => say_if_it_died(ended),
+                Some(ended) = in_flight.join_next() => self.note_panic(&ended),
             }
             while let Some(ended) = in_flight.try_join_next() {
-                say_if_it_died(ended);
+                self.note_panic(&ended);
             }
         }
         while let Some(ended) = in_flight.join_next().await {
-            say_if_it_died(ended);
+            self.note_panic(&ended);
         }
     }
 
-    /// While the downstream is away nothing is taken up, and then one to see.
-    async fn take_up(&self, room: usize) -> Result<Vec<LeasedDelivery>, Error> {
-        if room == 0 || !self.breaker.is_call_permitted() {
-            return Ok(Vec::new());
+    /// A clock that was set back delays nothing by more than the longest pause.
+    async fn bring_forward(&self) {
+        let downstream = &self.route.downstream;
+        let longest = downstream.retry.max.max(downstream.quiet);
+        match self.outbox.bring_forward(&self.route, longest).await {
+            Ok(0) => {}
+            Ok(deliveries) => {
+                warn!(flow = %self.route.flow, deliveries, "clock was set back, deliveries are brought forward");
+            }
+            Err(error) => debug!(%error, "not looked whether the clock was set back"),
         }
+    }
+
+    /// A delivery that panicked comes again when its lease has run out.
+    fn note_panic(&self, ended: &Result<(), JoinError>) {
+        if ended.is_err() {
+            self.meter.panics.increment(1);
+            error!(flow = %self.route.flow, "a delivery panicked, it comes again");
+        }
+    }
+
+    /// Takes up what is due; while the downstream is left alone nothing, and
+    /// then one delivery to see.
+    async fn take_up(&self, room: usize) -> Result<(Vec<LeasedDelivery>, Option<Probe>), Error> {
+        if room == 0 {
+            return Ok((Vec::new(), None));
+        }
+        let (room, probe) = match self.breaker.permit() {
+            Permit::All => (room, None),
+            Permit::One(probe) => (1, Some(probe)),
+            Permit::None => return Ok((Vec::new(), None)),
+        };
         let lease = lease(self.route.downstream.timeout);
-        self.outbox.lease_deliveries(&self.route, lease, room).await
+        let leased = self.outbox.lease_deliveries(&self.route, lease, room);
+        Ok((leased.await?, probe))
     }
 
-    async fn deliver(self, leased: LeasedDelivery, asked: BootTime) {
+    async fn deliver(self, leased: LeasedDelivery, asked: BootTime, probe: Option<Probe>) {
         let attempt = Attempt {
             route: &self.route,
             http: &self.http,
@@ -147,16 +148,27 @@ impl Deliverer {
                 return;
             }
         };
-        match &outcome {
-            Outcome::Delivered | Outcome::GivenUp { .. } => self.breaker.on_success(),
-            Outcome::Failed(failure) if failure.is_away() => self.breaker.on_error(),
-            Outcome::Failed(_) => self.breaker.on_success(),
-            Outcome::Lost => {}
-        }
+        self.tell_breaker(&leased, &outcome, probe);
         // What is not written down comes again when its lease has run out, and
         // the downstream is asked first.
         if let Err(error) = self.write_down(&leased, outcome).await {
             warn!(flow = %self.route.flow, %error, "outcome of a delivery not written down");
+        }
+    }
+
+    fn tell_breaker(&self, leased: &LeasedDelivery, outcome: &Outcome, probe: Option<Probe>) {
+        let failure = match outcome {
+            Outcome::Lost | Outcome::Undeliverable { .. } => return,
+            Outcome::Delivered | Outcome::GivenUp { .. } => return self.breaker.succeeded(),
+            Outcome::Failed(failure) => match failure.kind() {
+                FailureKind::Refused => return self.breaker.succeeded(),
+                FailureKind::NotConnected => Failure::OfServer,
+                FailureKind::NotAsked | FailureKind::Unknown => Failure::Of(&leased.id),
+            },
+        };
+        match probe {
+            Some(probe) => probe.failed(),
+            None => self.breaker.failed(failure),
         }
     }
 
@@ -170,7 +182,8 @@ impl Deliverer {
             }
             Outcome::Lost => Ok(()),
             Outcome::Failed(failure) => {
-                let undelivered = failure.undelivered(route, leased.attempts);
+                let away = !self.breaker.is_closed();
+                let undelivered = failure.undelivered(route, leased, away);
                 info!(
                     flow = %route.flow,
                     error = undelivered.error,
@@ -179,7 +192,7 @@ impl Deliverer {
                 );
                 self.outbox.not_delivered(route, id, &undelivered).await
             }
-            Outcome::GivenUp { error } => {
+            Outcome::GivenUp { error } | Outcome::Undeliverable { error } => {
                 error!(flow = %route.flow, error, "delivery given up");
                 let partition = self.stream.partition_of(id);
                 self.outbox
@@ -192,8 +205,18 @@ impl Deliverer {
     }
 }
 
-fn say_if_it_died(ended: Result<(), tokio::task::JoinError>) {
-    if let Err(error) = ended {
-        error!(%error, "a delivery ended early, it comes again");
+/// Shows whether the downstream is left alone.
+fn told_of(route: &Route) -> impl Fn(Turn) + use<> {
+    let (flow, downstream) = (route.flow.clone(), Arc::clone(&route.downstream.name));
+    let away = Away::of(&route.downstream);
+    move |turn| match turn {
+        Turn::Opened => {
+            away.is(true);
+            warn!(%flow, %downstream, "downstream away, it is left alone for a while");
+        }
+        Turn::Closed => {
+            away.is(false);
+            info!(%flow, %downstream, "downstream answers again");
+        }
     }
 }

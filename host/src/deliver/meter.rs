@@ -13,6 +13,7 @@ use crate::metrics::table;
 pub(super) struct Meter {
     pub delivered: Counter,
     pub given_up: Counter,
+    pub panics: Counter,
     duration: Histogram,
     failures: [(FailureKind, Counter); FailureKind::ALL.len()],
 }
@@ -28,6 +29,7 @@ impl Meter {
         Self {
             delivered: table::DELIVERIES.of(labels),
             given_up: table::DEAD_LETTERS_BURIED.of([flow, FaultKind::Delivery.as_str()]),
+            panics: table::TASK_PANICS.of(["delivery"]),
             duration: table::DELIVERY_DURATION.of(labels),
             failures: FailureKind::ALL.map(failures),
         }

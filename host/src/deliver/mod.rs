@@ -13,12 +13,13 @@ use std::sync::Arc;
 
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tracing::error;
 
 use self::client::HttpClient;
 use self::deliverer::Deliverer;
 use crate::flow::{Downstream, FlowName, Flows};
+use crate::http::client::Client;
 use crate::ledger::{Outbox, Route};
+use crate::tasks::DELIVERER;
 
 /// What runs for one downstream of one flow.
 struct Running {
@@ -34,7 +35,7 @@ pub async fn run(
     mut flows: Flows,
     stop: CancellationToken,
 ) {
-    let http = HttpClient::new();
+    let http = Client::new();
     let mut running: HashMap<(FlowName, Arc<str>), Running> = HashMap::new();
     let mut tasks = JoinSet::new();
     loop {
@@ -63,24 +64,18 @@ pub async fn run(
                 downstream: Arc::clone(to),
                 deliverer: Arc::clone(&deliverer),
             };
-            let started = Deliverer::new(route, flow.stream, Arc::clone(&outbox), http.clone());
-            tasks.spawn(started.run(stop.clone()));
+            let http = HttpClient::of(to, &http);
+            let started = Deliverer::new(route, flow.stream, Arc::clone(&outbox), http);
+            let stopped = stop.clone();
+            tasks.spawn(DELIVERER.run(move || started.clone().run(stopped.clone())));
             let downstream = Arc::clone(to);
             running.insert(key, Running { downstream, stop });
         }
         tokio::select! {
             () = stop.cancelled() => break,
             Ok(()) = flows.changed() => {}
-            Some(ended) = tasks.join_next() => say_if_it_died(ended),
+            Some(_stopped) = tasks.join_next() => {}
         }
     }
-    while let Some(ended) = tasks.join_next().await {
-        say_if_it_died(ended);
-    }
-}
-
-fn say_if_it_died(ended: Result<(), tokio::task::JoinError>) {
-    if let Err(error) = ended {
-        error!(%error, "a downstream is not delivered to any more, restart this process");
-    }
+    while tasks.join_next().await.is_some() {}
 }

@@ -108,6 +108,7 @@ measured! {
         fn delivered(route: &Route, id: &str) -> ();
         fn not_delivered(route: &Route, id: &str, undelivered: &Undelivered) -> ();
         fn give_up_delivery(route: &Route, id: &str, partition: u16, error: &str) -> ();
+        fn bring_forward(route: &Route, longest: Duration) -> u64;
         fn redeliver(buried: &Buried) -> bool;
         fn deliveries(flow: &FlowName, id: &str) -> Vec<KeptDelivery>;
         fn delivery_counts(flow: &FlowName) -> DeliveryCounts;

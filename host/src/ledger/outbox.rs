@@ -65,6 +65,8 @@ pub struct LeasedDelivery {
     pub body: String,
     /// Those that were used up.
     pub attempts: u32,
+    /// Questions in a row that the downstream did not answer.
+    pub unanswered: u32,
     /// Of the last attempt that failed.
     pub error: Option<String>,
 }
@@ -75,6 +77,8 @@ pub struct Undelivered {
     pub error: String,
     /// Whether it uses up an attempt.
     pub attempt: bool,
+    /// Whether it is one more question in a row that was not answered.
+    pub unanswered: bool,
     /// Whether the downstream may have it all the same.
     pub uncertain: bool,
     pub again_after: Duration,
@@ -112,6 +116,10 @@ pub trait Outbox: Send + Sync {
         partition: u16,
         error: &str,
     ) -> Result<(), Error>;
+
+    /// Brings forward what is due later than `longest` from now: the clock was
+    /// set back since that was written. Returns how many were.
+    async fn bring_forward(&self, route: &Route, longest: Duration) -> Result<u64, Error>;
 
     /// Starts over with what was given up; false where that dead letter is gone.
     async fn redeliver(&self, buried: &Buried) -> Result<bool, Error>;

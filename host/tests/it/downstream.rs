@@ -1,13 +1,22 @@
 //! A slow, unreliable service, and the shipped flow that delivers to it.
 
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use floodgate::stand_in::{Options, StandIn};
 use hyper::StatusCode;
 use serde_json::{Value, json};
-use tokio::task::JoinHandle;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use crate::host::{DEADLINE, Ground, Site};
+use crate::host::{DEADLINE, Ground, Site, repository};
 use crate::services::Service;
 use crate::support;
 
@@ -98,4 +107,145 @@ pub async fn post(service: &Service, number: usize) {
     let (status, _, answer) = service.post("/api/transactions", &body).await;
     assert_eq!(status, StatusCode::OK, "{answer}");
     assert_eq!(answer["status"], "pending");
+}
+
+/// A service that answers as its test says.
+pub struct Scripted {
+    pub url: String,
+    seen: Arc<Seen>,
+    serving: JoinHandle<()>,
+}
+
+/// What is answered to a method and a path: the status line from the code on,
+/// and headers; `None`: nothing, ever.
+type Script = Box<dyn Fn(&str, &str) -> Option<&'static str> + Send>;
+
+struct Seen {
+    script: Mutex<Script>,
+    /// Such as `GET /transactions/7`.
+    requests: Mutex<Vec<String>>,
+    now: AtomicUsize,
+    most: AtomicUsize,
+}
+
+impl Drop for Scripted {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
+impl Scripted {
+    pub async fn start(
+        script: impl Fn(&str, &str) -> Option<&'static str> + Send + 'static,
+    ) -> Self {
+        Self::serve("http", script, |stream| async { Some(stream) }).await
+    }
+
+    /// Over TLS, with a certificate that the authority of `tests/tls` gave for
+    /// 127.0.0.1.
+    pub async fn over_tls(
+        script: impl Fn(&str, &str) -> Option<&'static str> + Send + 'static,
+    ) -> Self {
+        let config = ServerConfig::builder()
+            .with_no_client_auth()
+            .with_single_cert(
+                vec![CertificateDer::from_pem_file(tls("server.pem")).unwrap()],
+                PrivateKeyDer::from_pem_file(tls("server.key")).unwrap(),
+            );
+        let acceptor = TlsAcceptor::from(Arc::new(config.unwrap()));
+        let accept = move |stream| {
+            let acceptor = acceptor.clone();
+            async move { acceptor.accept(stream).await.ok() }
+        };
+        Self::serve("https", script, accept).await
+    }
+
+    async fn serve<S, F>(
+        scheme: &str,
+        script: impl Fn(&str, &str) -> Option<&'static str> + Send + 'static,
+        accept: impl Fn(TcpStream) -> F + Send + Clone + 'static,
+    ) -> Self
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send,
+        F: Future<Output = Option<S>> + Send,
+    {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("{scheme}://{}", listener.local_addr().unwrap());
+        let seen = Arc::new(Seen {
+            script: Mutex::new(Box::new(script)),
+            requests: Mutex::default(),
+            now: AtomicUsize::new(0),
+            most: AtomicUsize::new(0),
+        });
+        let told = seen.clone();
+        let serving = tokio::spawn(async move {
+            let mut connections = JoinSet::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                let (accept, told) = (accept.clone(), told.clone());
+                connections.spawn(async move {
+                    if let Some(stream) = accept(stream).await {
+                        told.answer(stream).await;
+                    }
+                });
+            }
+        });
+        Self { url, seen, serving }
+    }
+
+    pub fn script(&self, script: impl Fn(&str, &str) -> Option<&'static str> + Send + 'static) {
+        *self.seen.script.lock().unwrap() = Box::new(script);
+    }
+
+    /// Requests so far that begin with this, such as `POST`.
+    pub fn count(&self, with: &str) -> usize {
+        let requests = self.seen.requests.lock().unwrap();
+        requests.iter().filter(|one| one.starts_with(with)).count()
+    }
+
+    /// The most that it answered at a time since nothing was under way.
+    pub async fn most_at_once(&self, while_: impl Future<Output = ()>) -> usize {
+        support::eventually(DEADLINE, "nothing is under way", async || {
+            self.seen.now.load(Ordering::SeqCst) == 0
+        })
+        .await;
+        self.seen.most.store(0, Ordering::SeqCst);
+        while_.await;
+        self.seen.most.load(Ordering::SeqCst)
+    }
+}
+
+impl Seen {
+    async fn answer(&self, mut stream: impl AsyncRead + AsyncWrite + Unpin) {
+        let mut request = vec![0; 8192];
+        let read = stream.read(&mut request).await.unwrap_or(0);
+        let head = String::from_utf8_lossy(&request[..read]);
+        let mut words = head.split(' ');
+        let (Some(method), Some(path)) = (words.next(), words.next()) else {
+            return;
+        };
+        let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most.fetch_max(now, Ordering::SeqCst);
+        self.requests
+            .lock()
+            .unwrap()
+            .push(format!("{method} {path}"));
+        let answer = (self.script.lock().unwrap())(method, path);
+        if let Some(answer) = answer {
+            // Long enough to be seen beside others.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            let answer =
+                format!("HTTP/1.1 {answer}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+            let _gone = stream.write_all(answer.as_bytes()).await;
+            let _gone = stream.shutdown().await;
+        } else {
+            // Until the client hangs up.
+            let _gone = stream.read(&mut request).await;
+        }
+        self.now.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// A file of `tests/tls`.
+pub fn tls(name: &str) -> PathBuf {
+    repository().join("host/tests/tls").join(name)
 }

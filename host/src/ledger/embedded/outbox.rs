@@ -13,7 +13,7 @@ use crate::ledger::{
 };
 
 /// What was posted with an unknown outcome is held back; see [`Outbox`].
-const DUE: &str = "SELECT id, body, attempts, error
+const DUE: &str = "SELECT id, body, attempts, unanswered, error
     FROM deliveries JOIN decisions USING (flow, id)
     WHERE flow = ?1 AND downstream = ?2 AND state = 'waiting' AND due_at <= ?3
       AND (leased_until IS NULL OR leased_until <= ?3)
@@ -35,6 +35,7 @@ const DELIVERED: &str = "UPDATE deliveries
 
 const NOT_DELIVERED: &str = "UPDATE deliveries
     SET attempts = attempts + ?5, error = ?6, due_at = ?7,
+        unanswered = CASE WHEN ?9 THEN unanswered + 1 WHEN ?5 THEN 0 ELSE unanswered END,
         posted_at = CASE WHEN ?8 THEN posted_at END, leased_by = NULL, leased_until = NULL
     WHERE flow = ?1 AND id = ?2 AND downstream = ?3 AND leased_by = ?4 AND state = 'waiting'";
 
@@ -52,8 +53,13 @@ const BURY: &str = "INSERT INTO dead_letters (
     WHERE flow = ?1 AND id = ?2 AND downstream = ?3
     ON CONFLICT DO NOTHING";
 
+/// Of what is held, the lease ends and the POST began now at the latest.
+const BRING_FORWARD: &str = "UPDATE deliveries
+    SET due_at = ?4, leased_until = min(leased_until, ?4), posted_at = min(posted_at, ?3)
+    WHERE flow = ?1 AND downstream = ?2 AND state = 'waiting' AND due_at > ?4";
+
 const REDELIVER: &str = "UPDATE deliveries
-    SET state = 'waiting', attempts = 0, due_at = ?4, ended_at = NULL
+    SET state = 'waiting', attempts = 0, unanswered = 0, due_at = ?4, ended_at = NULL
     WHERE flow = ?1 AND id = ?2 AND downstream = ?3 AND state = 'given-up'";
 
 fn later(after: Duration) -> i64 {
@@ -110,6 +116,7 @@ impl Outbox for Embedded {
                 undelivered.error,
                 later(undelivered.again_after),
                 undelivered.uncertain,
+                undelivered.unanswered,
             ])?;
             Ok(())
         })
@@ -132,6 +139,17 @@ impl Outbox for Embedded {
                 db.prepare_cached(BURY)?.execute(letter)?;
             }
             Ok(())
+        })
+        .await
+    }
+
+    async fn bring_forward(&self, route: &Route, longest: Duration) -> Result<u64, Error> {
+        let route = route.clone();
+        self.write(move |db| {
+            let (flow, name) = (route.flow.as_str(), &route.downstream.name);
+            let forward = params![flow, name, now(), later(longest)];
+            let forward = db.prepare_cached(BRING_FORWARD)?.execute(forward)?;
+            Ok(u64::try_from(forward).unwrap_or(u64::MAX))
         })
         .await
     }
@@ -195,6 +213,7 @@ fn take_up(
             id: row.get_ref("id")?.as_str()?.into(),
             body: row.get("body")?,
             attempts: row.get("attempts")?,
+            unanswered: row.get("unanswered")?,
             error: row.get("error")?,
         })
     })?;

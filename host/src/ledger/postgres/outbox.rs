@@ -27,9 +27,20 @@ const DELIVERED: &str = "UPDATE deliveries
     WHERE flow = $1 AND id = $2 AND downstream = $3 AND state = 'waiting'";
 
 const NOT_DELIVERED: &str = "UPDATE deliveries
-    SET attempts = attempts + $5, error = $6, due_at = now() + make_interval(secs => $7),
+    SET attempts = attempts + $5, error = $6,
+        unanswered = CASE WHEN $9 THEN unanswered + 1 WHEN $5 > 0 THEN 0 ELSE unanswered END,
+        due_at = now() + make_interval(secs => $7),
         posted_at = CASE WHEN $8 THEN posted_at END, leased_by = NULL, leased_until = NULL
     WHERE flow = $1 AND id = $2 AND downstream = $3 AND leased_by = $4 AND state = 'waiting'";
+
+/// Of what is held, the lease ends and the POST began now at the latest.
+const BRING_FORWARD: &str = "UPDATE deliveries
+    SET due_at = now() + make_interval(secs => $3),
+        leased_until = CASE WHEN leased_until IS NOT NULL
+            THEN least(leased_until, now() + make_interval(secs => $3)) END,
+        posted_at = CASE WHEN posted_at IS NOT NULL THEN least(posted_at, now()) END
+    WHERE flow = $1 AND downstream = $2 AND state = 'waiting'
+      AND due_at > now() + make_interval(secs => $3)";
 
 const DELIVERIES: &str = "SELECT downstream, state, attempts, error, ended_at,
         coalesce(leased_until > now(), false) AS in_flight
@@ -101,6 +112,7 @@ impl Outbox for Postgres {
                     id: row.try_get::<_, &str>("id")?.into(),
                     body: row.try_get("body")?,
                     attempts: attempts(row)?,
+                    unanswered: row.try_get::<_, i32>("unanswered")?.unsigned_abs(),
                     error: row.try_get("error")?,
                 })
             })
@@ -139,6 +151,7 @@ impl Outbox for Postgres {
                 &undelivered.error,
                 &undelivered.again_after.as_secs_f64(),
                 &undelivered.uncertain,
+                &undelivered.unanswered,
             ],
         )
         .await?;
@@ -160,6 +173,12 @@ impl Outbox for Postgres {
         )
         .await?;
         Ok(())
+    }
+
+    async fn bring_forward(&self, route: &Route, longest: Duration) -> Result<u64, Error> {
+        let (flow, name) = (route.flow.as_str(), &*route.downstream.name);
+        let longest = longest.as_secs_f64();
+        self.change(BRING_FORWARD, &[&flow, &name, &longest]).await
     }
 
     async fn redeliver(&self, buried: &Buried) -> Result<bool, Error> {

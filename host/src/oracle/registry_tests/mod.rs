@@ -71,6 +71,10 @@ impl Outbox for Shelf {
         unimplemented!()
     }
 
+    async fn bring_forward(&self, _: &Route, _: Duration) -> Result<u64, Error> {
+        unimplemented!()
+    }
+
     async fn give_up_delivery(&self, _: &Route, _: &str, _: u16, _: &str) -> Result<(), Error> {
         unimplemented!()
     }

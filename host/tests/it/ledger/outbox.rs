@@ -16,6 +16,8 @@ contract!([postgres, embedded] {
     after_a_post_of_unknown_outcome_nobody_takes_it_up_before_the_quiet_has_passed,
     what_is_given_up_is_a_dead_letter_and_can_be_delivered_again,
     whoever_lost_its_lease_begins_no_post,
+    questions_without_an_answer_are_counted_until_an_attempt_counts,
+    what_is_due_later_than_any_pause_is_brought_forward,
 });
 
 const LEASE: Duration = Duration::from_secs(60);
@@ -26,6 +28,7 @@ pub(super) fn downstream(name: &str, when: DeliverWhen, quiet: Duration) -> Arc<
         when,
         url: EntryUrl::parse("http://localhost/{id}").unwrap(),
         exists: None,
+        ca: None,
         timeout: Duration::from_millis(1),
         quiet,
         concurrency: 1,
@@ -50,6 +53,7 @@ fn failed(attempt: bool, uncertain: bool, again_after: Duration) -> Undelivered 
     Undelivered {
         error: "it answered 500".to_owned(),
         attempt,
+        unanswered: false,
         uncertain,
         again_after,
     }
@@ -223,4 +227,43 @@ async fn whoever_lost_its_lease_begins_no_post(rig: Rig) {
     let not = failed(true, false, Duration::ZERO);
     rig.ledger.not_delivered(&other, "x", &not).await.unwrap();
     assert_eq!(rig.state("x").await, (DeliveryState::InFlight, 0, None));
+}
+
+async fn questions_without_an_answer_are_counted_until_an_attempt_counts(rig: Rig) {
+    rig.decide("x").await;
+    let route = route("d", Duration::ZERO);
+    let fail = async |attempt, unanswered| {
+        let leased = rig.until_leased(&route).await;
+        let undelivered = Undelivered {
+            unanswered,
+            ..failed(attempt, false, Duration::ZERO)
+        };
+        let failed = rig.ledger.not_delivered(&route, "x", &undelivered).await;
+        failed.unwrap();
+        (leased.attempts, leased.unanswered)
+    };
+    assert_eq!(fail(false, true).await, (0, 0));
+    assert_eq!(fail(false, true).await, (0, 1));
+    // Nobody was there to be asked.
+    assert_eq!(fail(false, false).await, (0, 2));
+    assert_eq!(fail(true, false).await, (0, 2));
+    assert_eq!(fail(false, true).await, (1, 0));
+    assert_eq!(rig.until_leased(&route).await.unanswered, 1);
+}
+
+/// As after a clock that was set back by an hour.
+async fn what_is_due_later_than_any_pause_is_brought_forward(rig: Rig) {
+    let (hour, minute) = (Duration::from_secs(3600), Duration::from_secs(60));
+    rig.decide("x").await;
+    let route = route("d", Duration::ZERO);
+    rig.until_leased(&route).await;
+    let later = failed(true, false, minute);
+    rig.ledger.not_delivered(&route, "x", &later).await.unwrap();
+    let forward = async |longest| rig.ledger.bring_forward(&route, longest).await.unwrap();
+    assert_eq!(forward(hour).await, 0);
+    assert_eq!(forward(minute / 2).await, 1);
+    assert_eq!(forward(minute / 2).await, 0);
+    assert!(rig.lease(&route, LEASE).await.is_empty());
+    assert_eq!(forward(Duration::ZERO).await, 1);
+    assert_eq!(rig.until_leased(&route).await.attempts, 1);
 }

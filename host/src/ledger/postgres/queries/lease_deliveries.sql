@@ -19,4 +19,5 @@ FROM due JOIN decisions USING (flow, id)
 WHERE deliveries.flow = due.flow
   AND deliveries.id = due.id
   AND deliveries.downstream = due.downstream
-RETURNING deliveries.id, decisions.body::text AS body, deliveries.attempts, deliveries.error
+RETURNING deliveries.id, decisions.body::text AS body, deliveries.attempts,
+    deliveries.unanswered, deliveries.error

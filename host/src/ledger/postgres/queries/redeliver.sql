@@ -7,7 +7,7 @@ WITH letter AS (
     RETURNING flow, id, downstream
 )
 UPDATE deliveries
-SET state = 'waiting', attempts = 0, due_at = now(), ended_at = NULL
+SET state = 'waiting', attempts = 0, unanswered = 0, due_at = now(), ended_at = NULL
 FROM letter
 WHERE deliveries.flow = letter.flow
   AND deliveries.id = letter.id
