@@ -19,8 +19,19 @@ const CLAIMABLE: &str = "SELECT position, ms, id, body, attributes,
 /// After a start: nobody who held anything lives.
 pub(super) fn hand_back_everything(db: &Connection) -> rusqlite::Result<()> {
     db.execute(&format!("{HAND_BACK} WHERE due IS NULL"), [now()])?;
-    // The clock was put back: what was recorded in what is now the future
-    // waits as long as it was to wait.
+    follow_clock(db)
+}
+
+/// Whether something was recorded in what is now the future: the clock was set
+/// back since.
+pub(super) fn is_ahead(db: &Connection) -> rusqlite::Result<bool> {
+    let ahead = "SELECT EXISTS (SELECT 1 FROM pending WHERE since > ?1)";
+    db.prepare_cached(ahead)?
+        .query_one([now()], |row| row.get(0))
+}
+
+/// What was recorded in the future waits from now on as long as it was to wait.
+pub(super) fn follow_clock(db: &Connection) -> rusqlite::Result<()> {
     let put_back = "UPDATE pending SET due = ?1 + due - since, since = ?1 WHERE since > ?1";
     db.execute(put_back, [now()])?;
     Ok(())

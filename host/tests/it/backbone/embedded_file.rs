@@ -318,3 +318,23 @@ async fn a_full_disk_refuses_whole_groups_and_is_written_again_when_there_is_roo
     let appended: Vec<_> = append().await.unwrap().iter().map(outcome).collect();
     assert_eq!(appended, [NEW, NEW]);
 }
+
+#[tokio::test]
+async fn a_clock_that_was_set_back_delays_no_attempt_by_as_much() {
+    let rig = Rig::embedded().await;
+    rig.fill(2).await;
+    let read = rig.read("w", 2).await;
+    let fault = [failed(&read[0])];
+    let recorded = rig
+        .backbone
+        .record_faults(&rig.partition, "w", &RETRY, &fault);
+    recorded.await.unwrap();
+    // As if all of this had been recorded an hour from now.
+    let ahead = "UPDATE pending SET since = since + 3600000, due = due + 3600000";
+    rig.file().execute(ahead, ()).unwrap();
+    rig.backbone.heartbeat(&rig.partition, "w").await.unwrap();
+    assert_eq!(ids(&rig.claim_some("v").await), ["1"]);
+    // And a worker that is gone is not waited for an hour.
+    rig.forget(&read[1], "w").await;
+    assert_eq!(ids(&rig.claim_some("v").await), ["2"]);
+}
