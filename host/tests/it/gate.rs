@@ -6,6 +6,7 @@ use hyper::StatusCode;
 use serde_json::{Value, json};
 
 use crate::host::{DEADLINE, Ground, Site};
+use crate::metrics::told::until_told;
 use crate::services::Service;
 use crate::support;
 
@@ -92,10 +93,8 @@ async fn a_key_file_is_read_again_when_it_changes() {
     .await;
     assert!(accepted(&first).await);
     std::fs::write(&file, "nonsense").unwrap();
-    support::eventually(DEADLINE, "the log says so", async || {
-        front.floodgate.stderr().contains("api keys not read")
-    })
-    .await;
+    let refused = "floodgate_files_read_total{kind=\"keys\",outcome=\"refused\"}";
+    until_told(&front.admin, &[(refused, 1.0)]).await;
     assert!(
         accepted(&first).await,
         "a file with problems changes nothing"

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::archive::{Archive, get, leave_the_ledger, move_to, site};
 use crate::host::{DEADLINE, Ground, Host, Site, drainer};
+use crate::metrics::told::until_told;
 use crate::support::{eventually, request};
 
 const TRACK: &str = r#"
@@ -85,10 +86,7 @@ async fn what_is_due_is_moved_from_the_start() {
     let pass = json!({"moved": [day], "problems": ["the disk is nearly full"]});
     archive.answers("POST /run", 200, pass);
     let host = Host::start_in(site, &archive.env()).await;
-    eventually(DEADLINE, "it was asked and told", async || {
-        let log = host.floodgate.stderr();
-        log.contains("decisions moved out of the ledger") && log.contains("nearly full")
-    })
-    .await;
+    let told = "floodgate_archive_passes_total{outcome=\"problems\"}";
+    until_told(&host.admin, &[(told, 1.0)]).await;
     assert_eq!(archive.asked("POST /run").len(), 1);
 }

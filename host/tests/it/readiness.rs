@@ -163,9 +163,9 @@ async fn told_to_stop_it_says_so_before_it_takes_nothing_more() {
     assert!(!asked.status.success());
     let why = String::from_utf8_lossy(&asked.stderr);
     assert!(why.contains("draining"), "{why}");
-    // A second signal does not wait for the notice.
+    // A second signal waits for nothing, and the exit code says so.
     process.floodgate.sigterm();
-    assert_eq!(process.floodgate.wait_exit().await, 0);
+    assert_eq!(process.floodgate.wait_exit().await, 1);
 }
 
 #[tokio::test]
@@ -178,4 +178,29 @@ async fn the_notice_ends_by_itself_and_where_nobody_asked_there_is_none() {
     let mut unasked = Process::start(&site, "api", &["--notice", "1h"]).await;
     unasked.floodgate.sigterm();
     assert_eq!(unasked.floodgate.wait_exit().await, 0);
+}
+
+#[tokio::test]
+async fn a_stop_that_cuts_requests_off_says_so_by_its_exit_code() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    let site = Site::new().await.with_oracle(MEMPOOL_RISK);
+    let mut process = Process::start(&site, "all", &["--drain", "300ms"]).await;
+    process.until_ready().await;
+    let address = process.url.clone().unwrap();
+    let address = address.trim_start_matches("http://");
+    let mut unfinished = tokio::net::TcpStream::connect(address).await.unwrap();
+    let head = format!(
+        "POST /transactions HTTP/1.1\r\nhost: {address}\r\nexpect: 100-continue\r\n\
+         content-type: application/json\r\ncontent-length: 10\r\n\r\n"
+    );
+    unfinished.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = [0; 16];
+    let read = unfinished.read(&mut answer).await.unwrap();
+    assert!(
+        answer[..read].starts_with(b"HTTP/1.1 100"),
+        "it is at work on it"
+    );
+    process.floodgate.sigterm();
+    assert_eq!(process.floodgate.wait_exit().await, 1);
 }

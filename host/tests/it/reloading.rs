@@ -6,6 +6,7 @@ use serde_json::json;
 use crate::host::{
     DEADLINE, Ground, Host, MEMPOOL_RISK, MISBEHAVING, Site, drainer, post, told_to, transaction,
 };
+use crate::metrics::told::until_told;
 use crate::support;
 
 const ECHO: &str = r#"
@@ -18,13 +19,8 @@ id = { field = "/n" }
 when = "always"
 "#;
 
-async fn until_logged(host: &Host, text: &str) {
-    let what = format!("the log says {text:?}");
-    support::eventually(DEADLINE, &what, async || {
-        host.floodgate.stderr().contains(text)
-    })
-    .await;
-}
+const TAKEN: &str = "floodgate_files_read_total{kind=\"flows\",outcome=\"taken\"}";
+const REFUSED: &str = "floodgate_files_read_total{kind=\"flows\",outcome=\"refused\"}";
 
 #[tokio::test]
 async fn a_changed_threshold_applies_without_a_restart() {
@@ -36,7 +32,7 @@ async fn a_changed_threshold_applies_without_a_restart() {
     assert_eq!(host.kept().await, 0);
     let change = |text: String| text.replace("threshold = 1.0", "threshold = 0.8");
     host.site.rewrite_flow("transactions", change);
-    until_logged(&host, "flow changed").await;
+    until_told(&host.admin, &[(TAKEN, 1.0)]).await;
     host.accepted(&drainer(2)).await;
     host.until_kept(1).await;
 }
@@ -97,7 +93,9 @@ async fn a_broken_flow_file_changes_nothing_and_is_told_in_the_log() {
     let host = Host::start(MEMPOOL_RISK).await;
     let change = |text: String| text.replace("threshold = 0.8", "threshold = 8");
     host.site.rewrite_flow("transactions", change);
-    until_logged(&host, "decide.threshold").await;
+    until_told(&host.admin, &[(REFUSED, 1.0)]).await;
+    let said = host.floodgate.stderr();
+    assert!(said.contains("decide.threshold"), "{said}");
     host.accepted(&drainer(1)).await;
     host.until_kept(1).await;
     let change = |text: String| {
@@ -105,7 +103,7 @@ async fn a_broken_flow_file_changes_nothing_and_is_told_in_the_log() {
         text.replace("# partitions = 1", "partitions = 2")
     };
     host.site.rewrite_flow("transactions", change);
-    until_logged(&host, "flow files not taken").await;
+    until_told(&host.admin, &[(REFUSED, 2.0)]).await;
     host.accepted(&drainer(2)).await;
     host.until_kept(2).await;
 }
@@ -131,7 +129,10 @@ async fn a_flow_that_waited_goes_on_with_an_oracle_that_was_there_all_the_time()
     let site = Site::of_flows(Ground::servers().await, &["transactions", "tasks"]);
     site.drop_as("task-echo", MEMPOOL_RISK);
     let host = Host::start_on(site).await;
-    until_logged(&host, "flow waits for its oracle").await;
+    support::eventually(DEADLINE, "it waits for its oracle", async || {
+        host.post(&drainer(1)).await.0 == StatusCode::SERVICE_UNAVAILABLE
+    })
+    .await;
     let change = |text: String| text.replace("\"mempool-risk\"", "\"task-echo\"");
     host.site.rewrite_flow("transactions", change);
     support::eventually(DEADLINE, "it admits", async || {

@@ -6,6 +6,7 @@ use tokio::net::TcpListener;
 
 use crate::archive::{Archive, QUERY, SQL, get, site};
 use crate::host::{DEADLINE, Ground, Host, drainer};
+use crate::metrics::told::until_told;
 use crate::support::{self, eventually};
 
 async fn metrics(host: &Host) -> String {
@@ -26,12 +27,8 @@ async fn a_path_answers_by_its_sql_which_is_read_again_when_it_changes() {
     assert_eq!(archive.asked("POST /query")[0]["sql"], SQL);
     let file = host.site.flows.path().join("stats/hours.sql");
     std::fs::write(&file, "DELETE FROM transactions").unwrap();
-    eventually(DEADLINE, "the mistake is told", async || {
-        host.floodgate
-            .stderr()
-            .contains("does something else than read")
-    })
-    .await;
+    let refused = "floodgate_files_read_total{kind=\"flows\",outcome=\"refused\"}";
+    until_told(&host.admin, &[(refused, 1.0)]).await;
     let (status, _) = get(&host, "/stats/hours?from=2026-01-01").await;
     assert_eq!(status, StatusCode::OK, "and changes nothing");
     let other = SQL.replace("n FROM", "count(*) AS n FROM");

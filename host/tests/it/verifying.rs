@@ -8,6 +8,7 @@ use crate::host::{
     DEADLINE, Ground, Ground as Rig, Host, MEMPOOL_RISK, MISBEHAVING, UNIFORM_RISK, drainer,
     told_to,
 };
+use crate::metrics::told::until_told;
 use crate::services::Service;
 use crate::support;
 
@@ -154,10 +155,8 @@ async fn a_decision_is_made_again_with_the_settings_of_then(ground: Ground) {
     decided(&before, "APPROVED").await;
     let older = |text: String| text.replace("min_age = 18", "min_age = 21");
     service.site.rewrite_flow("credit", older);
-    support::eventually(DEADLINE, "the flow is another one", async || {
-        service.floodgate.stderr().contains("flow changed")
-    })
-    .await;
+    let taken = "floodgate_files_read_total{kind=\"flows\",outcome=\"taken\"}";
+    until_told(&service.admin, &[(taken, 1.0)]).await;
     let after = ticket().await;
     decided(&after, "NOT approved").await;
     let (found_before, found_after) = (

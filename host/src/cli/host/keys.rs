@@ -14,6 +14,7 @@ use tracing::{error, info, warn};
 
 use crate::flow::Flow;
 use crate::ingest::keys::KeyRing;
+use crate::metrics::table::FILES_READ;
 use crate::request_id::X_REQUEST_ID;
 use crate::settings::KeySettings;
 use crate::watch::{SETTLE, Stamp};
@@ -66,6 +67,7 @@ pub(super) async fn follow(
     let Some(path) = settings.keys_file.clone() else {
         return;
     };
+    let [taken, refused] = ["taken", "refused"].map(|outcome| FILES_READ.of(["keys", outcome]));
     let stamp = || std::fs::metadata(&path).ok().map(|found| Stamp::of(&found));
     // Whatever was written since the start is taken with the first look.
     let mut seen = None;
@@ -85,11 +87,15 @@ pub(super) async fn follow(
             Ok(keys) => {
                 info!(keys = keys.len(), "api keys read");
                 ring.store(Arc::new(keys));
+                taken.increment(1);
             }
-            Err(error) => error!(
-                error = format!("{error:#}"),
-                "api keys not read, the keys stay as they are"
-            ),
+            Err(error) => {
+                refused.increment(1);
+                error!(
+                    error = format!("{error:#}"),
+                    "api keys not read, the keys stay as they are"
+                );
+            }
         }
     }
 }

@@ -3,9 +3,10 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
+use metrics::Counter;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
@@ -16,8 +17,12 @@ use super::component_names;
 use crate::backbone::{self, Backbone};
 use crate::flow::{Flow, FlowSet};
 use crate::ledger::Ledger;
+use crate::metrics::table::FILES_READ;
 use crate::oracle::Registry;
 use crate::watch::{SETTLE, Stamp, stirs};
+
+static TAKEN: LazyLock<Counter> = LazyLock::new(|| FILES_READ.of(["flows", "taken"]));
+static REFUSED: LazyLock<Counter> = LazyLock::new(|| FILES_READ.of(["flows", "refused"]));
 
 /// How often the directory is looked at even if nothing is heard of it.
 const POLL: Duration = Duration::from_secs(1);
@@ -40,11 +45,14 @@ struct TryAgain;
 type Stamps = BTreeMap<PathBuf, Stamp>;
 
 impl Reload {
-    pub async fn run(self, stop: CancellationToken) {
+    pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         stop.run_until_cancelled(self.follow()).await;
     }
 
     async fn follow(&self) {
+        // They are there from the beginning, at 0.
+        LazyLock::force(&TAKEN);
+        LazyLock::force(&REFUSED);
         let (_watcher, mut stirred) = stirs(&self.dir);
         let mut polls = tokio::time::interval(POLL);
         polls.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -78,6 +86,7 @@ impl Reload {
             Ok(Err(problems)) => {
                 let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
                 let error = problems.join("; ");
+                REFUSED.increment(1);
                 error!(
                     error,
                     "flow files have problems, the flows stay as they are"
@@ -108,6 +117,7 @@ impl Reload {
             return Ok(());
         }
         if let Err(error) = self.check(&new).await? {
+            REFUSED.increment(1);
             error!(error, "flow files not taken, the flows stay as they are");
             return Ok(());
         }
@@ -172,6 +182,7 @@ impl Reload {
             draining,
             live: live.into(),
         });
+        TAKEN.increment(1);
     }
 }
 

@@ -45,6 +45,7 @@ async fn trimming_drops_what_is_settled_and_nothing_that_is_pending_or_unread(ri
     let left = rig.logged().await;
     assert!((350..600).contains(&left), "{left} left of 350 open ones");
     let pending = rig.backbone.pending(&rig.partition, 100).await.unwrap();
+    assert_eq!(pending.len(), 50);
     assert!(pending.iter().all(|pending| pending.id.is_some()));
     rig.settle(&first[250..], REMEMBER).await;
     let rest = rig.read("w", 600).await;

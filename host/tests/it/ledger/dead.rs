@@ -206,5 +206,6 @@ async fn dead_letters_are_found_by_flow_fault_and_id_newest_first(rig: Rig) {
     };
     assert_eq!(found(filter.clone()).await, [4, 3]);
     let buried = rig.ledger.dead(&filter).await.unwrap();
+    assert_eq!(buried.len(), 2);
     assert!(buried.iter().all(|buried| buried.letter.body.is_empty()));
 }
