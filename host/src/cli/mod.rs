@@ -8,6 +8,8 @@ mod decisions;
 mod dev;
 mod erase;
 mod examples;
+#[cfg(test)]
+mod flags_tests;
 mod flows;
 mod health;
 mod host;

@@ -180,3 +180,19 @@ impl Gathered {
         std::mem::take(&mut self.lines)
     }
 }
+
+/// Reads a CSV file to its end.
+#[cfg(feature = "fuzz")]
+pub fn fuzz_csv(bytes: &[u8]) {
+    let schema = br#"{"properties": {"n": {"type": "integer"}, "b": {"type": "boolean"}}}"#;
+    let read = || -> anyhow::Result<()> {
+        let schema = crate::flow::Schema::compile(schema)?;
+        let dir = tempfile::tempdir()?;
+        let path = dir.path().join("fuzzed.csv");
+        std::fs::write(&path, bytes)?;
+        let mut records = records::Records::open(&path, &schema)?;
+        while records.next()?.is_some() {}
+        Ok(())
+    };
+    let _refused = read();
+}

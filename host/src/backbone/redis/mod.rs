@@ -267,3 +267,17 @@ impl Backbone for Redis {
         self.server.ping().await
     }
 }
+
+/// Reads fields that somebody wrote to a stream: each with its length before
+/// it, in one byte.
+#[cfg(feature = "fuzz")]
+pub fn fuzz_entry(mut bytes: &[u8]) {
+    let mut fields = Vec::new();
+    while let Some((length, rest)) = bytes.split_first() {
+        let (field, rest) = rest.split_at(usize::from(*length).min(rest.len()));
+        fields.push(bytes::Bytes::copy_from_slice(field));
+        bytes = rest;
+    }
+    let id = StreamId { ms: 1, seq: 0 };
+    let _read = parse::payload(id, Some(fields));
+}
