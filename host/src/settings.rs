@@ -118,6 +118,11 @@ pub struct HostSettings {
     #[arg(long, env = "FLOODGATE_NOTICE", default_value = "5s", value_parser = humantime::parse_duration)]
     pub notice: Duration,
 
+    /// Have the worker panic over entries whose id begins with this, to see what
+    /// becomes of the others
+    #[arg(long, env = "FLOODGATE_PANIC_ON", hide = true)]
+    pub panic_on: Option<String>,
+
     /// How long a stop waits for requests and batches in flight
     #[arg(long, env = "FLOODGATE_DRAIN", default_value = "20s", value_parser = humantime::parse_duration)]
     pub drain: Duration,

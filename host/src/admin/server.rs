@@ -17,6 +17,7 @@ use super::guard::Guard;
 use super::{Admin, Token, api};
 use crate::browser::{OWN_FILES, harden};
 use crate::request_id::{request_id, tell_request_id};
+use crate::tasks::DASHBOARD;
 
 /// Beyond it, clients wait in the listening socket's queue. A person with a
 /// few pages, a scraper and some scripts need a tenth of it.
@@ -84,7 +85,10 @@ impl Server {
     pub async fn run(self, stop: CancellationToken) {
         let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         let (admin, stopped) = (self.calls.admin.clone(), stop.clone());
-        tokio::spawn(async move { admin.dashboard.produce(&admin, &stopped).await });
+        tokio::spawn(DASHBOARD.run(move || {
+            let (admin, stopped) = (admin.clone(), stopped.clone());
+            async move { admin.dashboard.produce(&admin, &stopped).await }
+        }));
         loop {
             let next = async {
                 // The semaphore is never closed.

@@ -14,6 +14,7 @@ use super::Refusal;
 use super::drain::{DrainRate, Sample};
 use super::meter::AppendMeter;
 use crate::backbone::{AppendLimits, Appended, Backbone, NewEntry, Partition};
+use crate::tasks::{APPENDER, BACKLOG};
 
 /// Entries of one call: a longer script stalls everybody who uses that Redis.
 const MAX_GROUP: usize = 128;
@@ -76,7 +77,7 @@ impl Batcher {
             full: Notify::new(),
             retry_after_ms: AtomicU64::new(1000),
         });
-        tokio::spawn(gather(Arc::clone(&line), queued));
+        tokio::spawn(APPENDER.run(gather(Arc::clone(&line), queued)));
         Self {
             queue,
             room: Arc::new(Semaphore::new(QUEUE_BYTES)),
@@ -170,7 +171,8 @@ fn chunks(entries: Vec<NewEntry>) -> Vec<Vec<NewEntry>> {
 }
 
 async fn gather(line: Arc<Line>, mut queued: mpsc::Receiver<Queued>) {
-    let watching = tokio::spawn(watch_backlog(Arc::clone(&line)));
+    let watched = Arc::clone(&line);
+    let watching = tokio::spawn(BACKLOG.run(move || watch_backlog(Arc::clone(&watched))));
     let mut calls = JoinSet::new();
     let mut group = Group::default();
     let mut open = true;

@@ -58,7 +58,7 @@ table! {
     Histogram DELIVERY_DURATION "floodgate_delivery_duration_seconds" ["flow", "downstream"] Seconds
         "One attempt to deliver: asking, and posting where that was needed.";
     Counter DELIVERY_FAULTS "floodgate_delivery_faults_total" ["flow", "downstream", "fault"] Count
-        "Attempts to deliver that failed: `not-connected` uses up nothing, `refused` was answered, of `unknown` nobody knows.";
+        "Attempts to deliver that failed: `not-connected` and `not-asked` (the question was not answered) use up nothing, `refused` was answered, of `unknown` nobody knows.";
     Gauge BREAKER_OPEN "floodgate_breaker_open" ["downstream"] Count
         "1 while it is left alone because it does not answer. Flows that call their downstreams the same add up.";
     Gauge LEDGER_BREAKER_OPEN "floodgate_ledger_breaker_open" [] Count
@@ -95,6 +95,10 @@ table! {
         "1 where it answers: `redis`, `postgres`, and `archive` where one is configured. In `floodgate dev` the first two are the database file.";
     Gauge BACKLOG_KNOWN "floodgate_backlog_known" ["flow"] Count
         "1 where the backbone tells what is open of the flow; 0: its gauges are missing.";
+    Counter FILES_READ "floodgate_files_read_total" ["kind", "outcome"] Count
+        "Times that changed files were read again, `flows` or `keys`: they were `taken`, or `refused` with what is wrong in the log, and then all stays as it is.";
+    Counter TASK_PANICS "floodgate_task_panics_total" ["task"] Count
+        "Panics of the process' long-lived tasks, by task: a fault of Floodgate itself. The task was started again, or the process ended. `lane` counts the batches that panicked, `delivery` the attempts to deliver.";
     Gauge BUILD_INFO "floodgate_build_info" ["version"] Count
         "Always 1.";
 }

@@ -22,6 +22,7 @@ use super::status::{Observation, OracleStatus};
 use super::watch::{self as files, Look};
 use crate::flow::Digest;
 use crate::ledger::{self, Ledger};
+use crate::tasks::{LEDGER_WRITER, ORACLE_CHOICES, ORACLE_FILES};
 use crate::watch::stirs;
 
 /// An interval of nothing is none.
@@ -63,7 +64,7 @@ type Seats = BTreeMap<Arc<str>, Arc<Seat>>;
 
 #[derive(Debug, thiserror::Error)]
 pub enum RegistryError {
-    #[error("oracle directory {dir}: {error}; create it, or name another one with --oracle-dir")]
+    #[error("oracle directory {dir}: {error}; create it, or name another one with --oracles")]
     Directory { dir: PathBuf, error: std::io::Error },
 }
 
@@ -107,16 +108,14 @@ impl Registry {
             stirred,
             shutdown: shutdown.clone(),
         });
-        tokio::spawn(notebook::write_down(
-            unwritten,
-            Arc::clone(&registry.ledger),
-            shutdown.clone(),
-        ));
+        let writing =
+            notebook::write_down(unwritten, Arc::clone(&registry.ledger), shutdown.clone());
+        tokio::spawn(LEDGER_WRITER.run(writing));
         registry.use_components(options.names).await;
         let following = Arc::clone(&registry);
         tokio::spawn(async move {
             let _watcher = watcher;
-            let followed = following.follow_choices();
+            let followed = ORACLE_CHOICES.run(|| following.follow_choices());
             shutdown.run_until_cancelled(followed).await;
         });
         Ok(registry)
@@ -148,7 +147,7 @@ impl Registry {
         for name in new {
             let attending = Arc::clone(self);
             tokio::spawn(async move {
-                let attended = attending.attend(&name);
+                let attended = ORACLE_FILES.run(|| attending.attend(&name));
                 attending.shutdown.run_until_cancelled(attended).await;
             });
         }

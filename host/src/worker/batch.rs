@@ -65,6 +65,7 @@ impl PartitionWorker {
         let deliveries = self.settle_decided_before(deliveries).await?;
         let (deliveries, entries, mut faulty) = take_apart(deliveries);
         let traced = Traced::of(&self.flow.name, &deliveries);
+        self.panic_on_purpose(&entries);
         let outcomes = self.judge(&entries, alone);
         let outcomes = outcomes.instrument(debug_span!("judge")).await?;
         for suspect in deliveries.iter().filter(|d| self.is_suspicious(d)) {
@@ -98,6 +99,18 @@ impl PartitionWorker {
         }
         self.record(lease, faulty).await?;
         self.hand_back(&unknown).await
+    }
+
+    /// See [`super::Worker::panicking_on`].
+    #[allow(clippy::panic, reason = "this is what it is for")]
+    fn panic_on_purpose(&self, entries: &[Shown]) {
+        if let Some(prefix) = &self.worker.panic_on
+            && entries
+                .iter()
+                .any(|shown| shown.entry.id.starts_with(&**prefix))
+        {
+            panic!("an entry was sent that a worker has to panic over");
+        }
     }
 
     pub(super) fn decided(
@@ -240,7 +253,7 @@ impl PartitionWorker {
     }
 
     /// Records a fault of each; those without attempts left are given up.
-    async fn record(&self, lease: &Lease, faulty: Vec<Faulty>) -> Result<(), Stopped> {
+    pub(super) async fn record(&self, lease: &Lease, faulty: Vec<Faulty>) -> Result<(), Stopped> {
         if faulty.is_empty() {
             return Ok(());
         }
@@ -276,7 +289,7 @@ impl PartitionWorker {
         self.give_up(lease, exhausted).await
     }
 
-    async fn hand_back(&self, entries: &[StreamId]) -> Result<(), Stopped> {
+    pub(super) async fn hand_back(&self, entries: &[StreamId]) -> Result<(), Stopped> {
         let handed_back = insist("hand back", &self.stop, || {
             let name = &self.worker.name;
             self.backbone().hand_back(&self.partition, name, entries)

@@ -204,6 +204,10 @@ impl PartitionWorker {
             }
         });
         judging.await.map_err(|error| {
+            if error.is_panic() {
+                // Not the oracle's, which traps: it is for whoever survives it.
+                std::panic::resume_unwind(error.into_panic());
+            }
             warn!(%error, "judging ended early, its entries come again");
             Stopped
         })

@@ -10,6 +10,7 @@ use super::judge::Answer;
 use crate::flow::{Digest, FaultKind, FlowName, Label};
 use crate::ledger::{Decided, Stored};
 use crate::metrics::table;
+use crate::tasks::LANE;
 
 pub(super) struct Meter {
     flow: FlowName,
@@ -17,6 +18,8 @@ pub(super) struct Meter {
     pub faults: ByFault,
     pub buried: ByFault,
     pub lost: Counter,
+    /// Of all flows together, as of any other task.
+    pub panics: Counter,
     pub decided_after: Histogram,
     high: Counter,
     low: Counter,
@@ -34,6 +37,7 @@ impl Meter {
             faults: ByFault::of(|kind| table::ENTRY_FAULTS.of([name, kind.as_str()])),
             buried: ByFault::of(|kind| table::DEAD_LETTERS_BURIED.of([name, kind.as_str()])),
             lost: table::ENTRIES_LOST.of([name]),
+            panics: table::TASK_PANICS.of([LANE.name()]),
             decided_after: table::DECIDED_AFTER.of([name]),
             high: labelled("high"),
             low: labelled("low"),

@@ -25,14 +25,15 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::{Semaphore, watch};
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info};
+use tracing::info;
 
 use crate::backbone::{self, Backbone, StreamId};
 use crate::flow::{Flow, FlowName, Flows};
 use crate::ledger::Ledger;
 use crate::oracle::Registry;
+use crate::tasks::PARTITION;
 
 pub(crate) use self::decide::decide;
 
@@ -58,6 +59,7 @@ pub struct Worker {
     /// What it measured, for its report.
     pub latencies: Arc<Latencies>,
     breaker: Arc<Breaker>,
+    panic_on: Option<Arc<str>>,
 }
 
 impl Worker {
@@ -74,7 +76,16 @@ impl Worker {
             registry,
             latencies: Arc::default(),
             breaker: Arc::default(),
+            panic_on: None,
         }
+    }
+
+    /// Panics over entries whose id begins with this: nothing that anybody can
+    /// send does, and what becomes of a panic has to be tried.
+    #[must_use]
+    pub fn panicking_on(self, prefix: Option<String>) -> Self {
+        let panic_on = prefix.map(Into::into);
+        Self { panic_on, ..self }
     }
 
     /// Works until `stop` on the flows that there are at the time; then settles
@@ -99,19 +110,17 @@ impl Worker {
                         partition,
                         stop.clone(),
                     );
-                    partitions.spawn(worker.run());
+                    partitions.spawn(PARTITION.run(move || worker.clone().run()));
                 }
                 started.insert(flow.name.clone(), live);
             }
             tokio::select! {
                 () = stop.cancelled() => break,
                 Ok(()) = flows.changed() => {}
-                Some(ended) = partitions.join_next() => say_if_it_died(ended),
+                Some(_stopped) = partitions.join_next() => {}
             }
         }
-        while let Some(ended) = partitions.join_next().await {
-            say_if_it_died(ended);
-        }
+        while partitions.join_next().await.is_some() {}
         info!(worker = %self.name, "worker stopped");
     }
 }
@@ -154,11 +163,5 @@ impl Live {
             let after = Duration::from_millis(*ms);
             self.meter.decided_after.record_many(after, *entries);
         }));
-    }
-}
-
-fn say_if_it_died(ended: Result<(), JoinError>) {
-    if let Err(error) = ended {
-        error!(%error, "a partition stopped being worked on, restart this process");
     }
 }

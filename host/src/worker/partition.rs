@@ -4,15 +4,18 @@ use std::time::Duration;
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tokio_util::task::AbortOnDropHandle;
+use tracing::{info, warn};
 
 use super::insist::{MayPass, Stopped, insist};
 use super::lease::{Held, Lease};
+use super::suspicion::Suspects;
 use super::{BATCH, Live, Worker};
 use crate::backbone::{Backbone, Delivery, Error, Partition};
 use crate::boot_time::BootTime;
 use crate::flow::Flow;
 use crate::ledger::{self, Ledger};
+use crate::tasks::{LANE, READER, RECLAIMER, ROUNDS};
 
 /// Batches worked on at a time: while one is stored the next is judged. A third
 /// one gains nothing and takes from other flows.
@@ -40,6 +43,7 @@ pub(super) struct PartitionWorker {
     pub flow: Arc<Flow>,
     pub partition: Partition,
     pub held: Arc<Held>,
+    pub suspects: Arc<Suspects>,
     pub stop: CancellationToken,
 }
 
@@ -66,6 +70,7 @@ impl PartitionWorker {
             flow: live.flow.load_full(),
             live,
             partition,
+            suspects: Arc::default(),
             stop,
         }
     }
@@ -122,12 +127,15 @@ impl PartitionWorker {
             return;
         }
         let lanes_done = CancellationToken::new();
-        let rounds = tokio::spawn(this.clone().rounds(lanes_done.clone()));
+        let rounds = {
+            let (this, done) = (this.clone(), lanes_done.clone());
+            ROUNDS.run(move || this.clone().rounds(done.clone()))
+        };
+        let rounds = AbortOnDropHandle::new(tokio::spawn(rounds));
         this.clone().work_until_stopped().await;
         lanes_done.cancel();
-        if let Err(error) = rounds.await {
-            error!(%error, "rounds of a partition ended early");
-        }
+        // It neither panics nor is it cut off: see `tasks`.
+        let _done = rounds.await;
         if let Err(error) = this
             .backbone()
             .leave(&this.partition, &this.worker.name)
@@ -141,24 +149,22 @@ impl PartitionWorker {
         let (batches, queue) = mpsc::channel(READ_AHEAD);
         let queue = Arc::new(Mutex::new(queue));
         let mut tasks = JoinSet::new();
-        tasks.spawn(self.clone().read(batches.clone()));
-        tasks.spawn(self.clone().reap(batches));
+        let (this, read) = (self.clone(), batches.clone());
+        tasks.spawn(READER.run(move || this.clone().read(read.clone())));
+        let this = self.clone();
+        tasks.spawn(RECLAIMER.run(move || this.clone().reap(batches.clone())));
         for _ in 0..LANES {
-            tasks.spawn(self.clone().lane(queue.clone()));
+            let (this, queue) = (self.clone(), queue.clone());
+            tasks.spawn(LANE.run(move || this.clone().lane(queue.clone())));
         }
-        while let Some(ended) = tasks.join_next().await {
-            if let Err(error) = ended {
-                // What it held comes again; the other tasks go on.
-                error!(%error, flow = %self.flow.name, "a task of the worker ended early");
-            }
-        }
+        while tasks.join_next().await.is_some() {}
     }
 
     async fn lane(self: Arc<Self>, queue: Arc<Mutex<mpsc::Receiver<Batch>>>) {
         loop {
             let next = queue.lock().await.recv().await;
             let Some(batch) = next else { return };
-            self.at_present().process(batch).await;
+            self.at_present().process_or_survive(batch).await;
         }
     }
 

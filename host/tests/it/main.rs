@@ -50,6 +50,7 @@ mod operating;
 mod oracle_build;
 mod oracle_new;
 mod oracle_watch;
+mod panics;
 mod prove;
 mod readiness;
 mod reloading;

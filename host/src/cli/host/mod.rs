@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::bail;
 use arc_swap::ArcSwap;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Fuse};
@@ -32,6 +33,7 @@ use crate::metrics::Recorder;
 use crate::oracle::{Engine, EngineOptions, Registry, RegistryOptions};
 use crate::readiness::{Asked, Readiness};
 use crate::settings::{HostSettings, Role};
+use crate::tasks;
 use crate::worker::Worker;
 
 /// How long a start waits for the backbone and for the ledger, each.
@@ -61,6 +63,7 @@ pub(super) async fn run(
     ground: Ground,
     tell: impl FnOnce(&Started),
 ) -> anyhow::Result<()> {
+    tasks::log_panics();
     let stop = Stop::default();
     let mut work = JoinSet::new();
     let (mut parts, in_force) = parts(&settings, role, ground, &stop)?;
@@ -78,25 +81,33 @@ pub(super) async fn run(
     let max_memory = max_memory(&parts.flows.borrow());
     if role.admits() {
         let (archive, flows) = (parts.archive.clone(), parts.flows.clone());
-        work.spawn(archive::check_queries(archive, flows, stop.notice.clone()));
+        let stop = stop.notice.clone();
+        work.spawn(
+            tasks::ARCHIVE_QUERIES
+                .run(move || archive::check_queries(archive.clone(), flows.clone(), stop.clone())),
+        );
     }
     let registry = match role.works() {
         true => {
             let (archive, flows) = (parts.archive.clone(), parts.flows.clone());
-            work.spawn(archive::keep_moving(archive, flows, stop.notice.clone()));
+            let stopped = stop.notice.clone();
+            work.spawn(tasks::ARCHIVE_MOVES.run(move || {
+                archive::keep_moving(archive.clone(), flows.clone(), stopped.clone())
+            }));
             Some(start_worker(&settings, &parts, max_memory, &stop.work, &mut work).await?)
         }
         false => None,
     };
-    let reload = Reload {
+    let reload = Arc::new(Reload {
         dir: settings.flows.flows.clone(),
         flows: in_force,
         backbone: parts.backbone.clone(),
         ledger: parts.ledger.clone(),
         registry: registry.clone(),
         max_memory,
-    };
-    work.spawn(reload.run(stop.work.clone()));
+    });
+    let stopped = stop.work.clone();
+    work.spawn(tasks::FLOW_FILES.run(move || reload.clone().run(stopped.clone())));
     // Whoever is told that it is up may stop it at once.
     let mut signals = Signals::listen()?;
     tell(&Started {
@@ -110,19 +121,27 @@ pub(super) async fn run(
     let running = Running {
         admission,
         work,
-        admin: tokio::spawn(admin.run(stop.admin.clone())),
+        admin: tokio::spawn(tasks::ADMIN.run(admin.run(stop.admin.clone()))),
         stop,
     };
-    tokio::select! {
-        () = signals.next() => {}
+    let panicked = tokio::select! {
+        () = signals.next() => None,
         Err(unfit) = &mut fit => return Err(unfit),
-    }
+        task = tasks::vital_one_panicked() => Some(task),
+    };
     info!("stopping, waiting for requests and batches in flight; a second signal quits at once");
     let notice = match running.admission.is_some() && readiness.is_asked() {
         true => settings.notice,
         false => Duration::ZERO,
     };
-    until_drained(running.drain(notice), notice + settings.drain, &mut signals).await
+    until_drained(running.drain(notice), notice + settings.drain, &mut signals).await?;
+    match panicked {
+        None => Ok(()),
+        Some(task) => bail!(
+            "the task {task} panicked, which is a fault of Floodgate: start this process again, \
+             and report what its log says before this"
+        ),
+    }
 }
 
 /// What all of a host look at, and where a change of its flows is told.
@@ -137,7 +156,8 @@ fn parts(
     stop: &Stop,
 ) -> anyhow::Result<(Admin, watch::Sender<FlowSet>)> {
     let recorder = Recorder::install()?;
-    tokio::spawn(recorder.clone().keep_up());
+    let kept = recorder.clone();
+    tokio::spawn(tasks::METRICS.run(move || kept.clone().keep_up()));
     let flows = flows::load(&settings.flows.flows)?;
     let (in_force, flows) = watch::channel(FlowSet {
         live: flows.into_iter().map(Arc::new).collect(),
@@ -179,7 +199,9 @@ async fn within_patience(
     if let Ok(checked) = tokio::time::timeout(PATIENCE, &mut fit).await {
         checked?;
     }
-    let migrating = migrate_when_there(parts.ledger.clone(), flows.clone(), stop.clone());
+    let (ledger, flows, stop) = (parts.ledger.clone(), flows.clone(), stop.clone());
+    let migrating = tasks::MIGRATIONS
+        .run(move || migrate_when_there(ledger.clone(), flows.clone(), stop.clone()));
     let mut migrating = tokio::spawn(migrating);
     // What was pinned is known only once the ledger is up to date.
     let _ = tokio::time::timeout(PATIENCE, &mut migrating).await;
@@ -198,11 +220,18 @@ fn admit(
     match registry {
         Some(registry) => {
             let flows = parts.flows;
-            work.spawn(waiting::follow_registry(ingest, flows, registry, stopped))
+            work.spawn(tasks::WAITING.run(move || {
+                let (ingest, flows) = (ingest.clone(), flows.clone());
+                waiting::follow_registry(ingest, flows, registry.clone(), stopped.clone())
+            }))
         }
-        None => work.spawn(waiting::follow_workers(ingest, parts, stopped)),
+        None => {
+            work.spawn(tasks::WAITING.run(move || {
+                waiting::follow_workers(ingest.clone(), parts.clone(), stopped.clone())
+            }))
+        }
     };
-    tokio::spawn(server.run(stop.admission.clone()))
+    tokio::spawn(tasks::FRONT_END.run(server.run(stop.admission.clone())))
 }
 
 async fn bind_front_end(
@@ -214,8 +243,10 @@ async fn bind_front_end(
     let ring = keys::load(&settings.keys)?;
     keys::warn_of_closed_flows(&ring, parts.flows.borrow().live.iter());
     let ring = Arc::new(ArcSwap::from_pointee(ring));
-    let followed = keys::follow(settings.keys.clone(), ring.clone(), stop.clone());
-    work.spawn(followed);
+    let (named, followed, stop) = (settings.keys.clone(), ring.clone(), stop.clone());
+    work.spawn(
+        tasks::KEY_FILE.run(move || keys::follow(named.clone(), followed.clone(), stop.clone())),
+    );
     let (backbone, ledger) = (parts.backbone.clone(), parts.ledger.clone());
     let health: ingest::Health = Arc::new(move || {
         let (backbone, ledger) = (backbone.clone(), ledger.clone());
@@ -232,7 +263,8 @@ async fn bind_front_end(
     ingest.use_flows(&parts.flows.borrow().live);
     let options = ingest::Options {
         max_connections: settings.max_connections,
-        drain_timeout: settings.drain,
+        // The whole stop is cut off before, and says so by its exit code.
+        drain_timeout: settings.drain.saturating_mul(2),
         cors: keys::cors(&settings.cors_origins)?,
         ..ingest::Options::default()
     };
@@ -262,22 +294,26 @@ async fn start_worker(
         names,
     };
     let registry = Registry::start(registry, stop.clone()).await?;
-    work.spawn(deliver::run(
-        name.clone(),
-        parts.ledger.clone(),
-        parts.flows.clone(),
-        stop.clone(),
-    ));
+    let (deliverer, outbox) = (name.clone(), parts.ledger.clone());
+    let (flows, stopped) = (parts.flows.clone(), stop.clone());
+    work.spawn(tasks::DELIVERERS.run(move || {
+        let (deliverer, outbox) = (deliverer.clone(), outbox.clone());
+        deliver::run(deliverer, outbox, flows.clone(), stopped.clone())
+    }));
     info!(worker = %name, "worker started");
-    let worker = Worker::new(name, backbone, ledger, registry.clone());
-    work.spawn(admin::publish_reports(
-        worker.name.clone(),
-        worker.backbone.clone(),
-        registry.clone(),
-        worker.latencies.clone(),
-        stop.clone(),
-    ));
-    work.spawn(worker.run(parts.flows.clone(), stop.clone()));
+    let worker = Worker::new(name, backbone, ledger, registry.clone())
+        .panicking_on(settings.panic_on.clone());
+    let (reporter, stopped) = (worker.clone(), stop.clone());
+    work.spawn(tasks::REPORTS.run(move || {
+        admin::publish_reports(
+            reporter.name.clone(),
+            reporter.backbone.clone(),
+            reporter.registry.clone(),
+            reporter.latencies.clone(),
+            stopped.clone(),
+        )
+    }));
+    work.spawn(tasks::WORKER.run(worker.run(parts.flows.clone(), stop.clone())));
     Ok(registry)
 }
 

@@ -1,10 +1,9 @@
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
 
 /// `/readyz` says so first, for those who turn away then. Requests stop next,
 /// then the workers, so that what was answered last is still drained; the admin
@@ -39,7 +38,11 @@ impl Running {
     }
 }
 
-/// For as long as `patience`, or until a second signal.
+/// Waits for as long as `patience`, or until a second signal.
+///
+/// # Errors
+/// Where the process ends before it is drained: whoever waits for it hears by
+/// its exit code that something was cut off.
 pub(super) async fn until_drained(
     drain: impl Future<Output = Result<(), JoinError>>,
     patience: Duration,
@@ -48,12 +51,14 @@ pub(super) async fn until_drained(
     tokio::select! {
         drained = tokio::time::timeout(patience, drain) => match drained {
             Ok(drained) => drained.context("drain"),
-            Err(_) => {
-                warn!("not drained in time, entries come again when their lease has run out");
-                Ok(())
-            }
+            Err(_) => bail!(
+                "not drained within {patience:?}: requests in flight were cut off, and entries in \
+                 flight come again when their lease has run out; --drain is how long a stop waits"
+            ),
         },
-        () = signals.next() => Ok(()),
+        () = signals.next() => bail!(
+            "a second signal cut the stop off: entries in flight come again when their lease has run out"
+        ),
     }
 }
 
