@@ -360,6 +360,10 @@ pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 pub enum Error {
     #[error("{backbone} did not answer; sending the same entries again is safe: {cause}")]
     Unreachable { backbone: String, cause: Cause },
+    /// The same call will pass once there is room.
+    #[error("{backbone} has no memory left: {cause}")]
+    Full { backbone: String, cause: Cause },
+    /// The same call will never pass until a person changes something.
     #[error("{backbone} refused: {cause}")]
     Refused { backbone: String, cause: Cause },
     /// It must not be used as it is; a person has to change something.

@@ -38,6 +38,7 @@ use crate::backbone::{Backbone, Partition};
 use crate::flow::FlowName;
 
 pub use self::fault::Fault;
+pub use self::proxy::Proxy;
 pub use self::reconcile::{Cases, Mistake, Reconciliation};
 pub use self::report::{FaultRow, Report};
 

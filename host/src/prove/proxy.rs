@@ -10,17 +10,18 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wire {
-    #[default]
     Whole,
     /// Requests arrive and answers are lost: what was done is not known.
     OneWay,
     Cut,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 struct State {
+    /// Where new connections are made to.
+    port: u16,
     wire: Wire,
     /// How often it was cut: a connection notices also what was over at once.
     cuts: u64,
@@ -28,7 +29,7 @@ struct State {
 
 /// Forwards TCP from a port of its own to a server. Its connections end with
 /// this value.
-pub(super) struct Proxy {
+pub struct Proxy {
     address: SocketAddr,
     state: watch::Sender<State>,
     _accepting: JoinSet<()>,
@@ -41,9 +42,13 @@ impl Proxy {
             .await
             .context("listen for a proxy")?;
         let address = listener.local_addr()?;
-        let (sender, state) = watch::channel(State::default());
+        let (sender, state) = watch::channel(State {
+            port,
+            wire: Wire::Whole,
+            cuts: 0,
+        });
         let mut accepting = JoinSet::new();
-        accepting.spawn(accept(listener, port, state));
+        accepting.spawn(accept(listener, state));
         Ok(Self {
             address,
             state: sender,
@@ -65,6 +70,12 @@ impl Proxy {
         self.set(Wire::Whole);
     }
 
+    /// Makes new connections to this port on loopback; those that are there
+    /// stay where they are.
+    pub fn lead_to(&self, port: u16) {
+        self.state.send_modify(|state| state.port = port);
+    }
+
     fn set(&self, wire: Wire) {
         self.state.send_modify(|state| {
             state.wire = wire;
@@ -73,7 +84,7 @@ impl Proxy {
     }
 }
 
-async fn accept(listener: TcpListener, port: u16, state: watch::Receiver<State>) {
+async fn accept(listener: TcpListener, state: watch::Receiver<State>) {
     let mut connections = JoinSet::new();
     loop {
         while connections.try_join_next().is_some() {}
@@ -88,7 +99,7 @@ async fn accept(listener: TcpListener, port: u16, state: watch::Receiver<State>)
         let state = state.clone();
         connections.spawn(async move {
             // Whatever ends a connection, both ends are closed with it.
-            let _ = forward(client, port, state, now.cuts).await;
+            let _ = forward(client, now.port, state, now.cuts).await;
         });
     }
 }
@@ -181,5 +192,27 @@ mod tests {
         proxy.set(Wire::Cut);
         proxy.set(Wire::Whole);
         assert!(connection.read_u8().await.is_err());
+    }
+    #[tokio::test]
+    async fn only_new_connections_are_made_to_another_server() {
+        let (first, second) = (echo().await, silent().await);
+        let proxy = Proxy::start(first).await.unwrap();
+        let mut connection = TcpStream::connect(("127.0.0.1", proxy.port()))
+            .await
+            .unwrap();
+        connection.write_u8(7).await.unwrap();
+        assert_eq!(connection.read_u8().await.unwrap(), 7);
+        proxy.lead_to(second);
+        connection.write_u8(8).await.unwrap();
+        assert_eq!(connection.read_u8().await.unwrap(), 8);
+        assert!(ask(&proxy).await.is_err());
+    }
+
+    /// Closes every connection.
+    async fn silent() -> u16 {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move { while listener.accept().await.is_ok() {} });
+        port
     }
 }

@@ -1,7 +1,7 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use redis::{RedisError, Script};
+use redis::Script;
 
 use super::Keys;
 use super::connection::Server;
@@ -31,20 +31,12 @@ pub(super) async fn append(
     }
     let room = limits.max_backlog;
     match append_with(server, keys, room, Appended::BacklogFull, group).await {
-        Err(error) if is_out_of_memory(&error) => {
+        Err(Error::Full { .. }) => {
             memory.is_exhausted();
             append_with(server, keys, 0, Appended::MemoryScarce, group).await
         }
         appended => appended,
     }
-}
-
-fn is_out_of_memory(error: &Error) -> bool {
-    let Error::Refused { cause, .. } = error else {
-        return false;
-    };
-    let cause = cause.downcast_ref::<RedisError>();
-    cause.and_then(RedisError::code) == Some("OOM")
 }
 
 /// At most `room` entries are open afterwards; the others are `refused`.

@@ -4,11 +4,9 @@ use deadpool::Runtime;
 use deadpool::managed::{PoolError, QueueMode, Timeouts};
 use redis::aio::MultiplexedConnection;
 use redis::io::tcp::TcpSettings;
-use redis::{
-    AsyncConnectionConfig, ErrorKind, IntoConnectionInfo, ProtocolVersion, RedisError,
-    ServerErrorKind,
-};
+use redis::{AsyncConnectionConfig, ErrorKind, IntoConnectionInfo, ProtocolVersion, RedisError};
 
+use super::meaning::Meaning;
 use super::pool::{Connection, Manager, Pool};
 use super::script::Invoke;
 use super::{Error, leave, raw_entry};
@@ -116,36 +114,36 @@ impl Server {
         .map_err(|source| self.error(source))
     }
 
+    /// Looks whether it can be written: a replica, and a primary that lacks its
+    /// replicas or its disk, still answer PING. To delete nothing is a write that
+    /// reaches no file, and that Redis takes without memory.
     pub async fn ping(&self) -> Result<(), Error> {
         let mut connection = self.connection().await?;
-        redis::cmd("PING")
+        let _none: u64 = redis::cmd("DEL")
+            .arg("floodgate:nothing")
             .query_async(&mut *connection)
             .await
-            .map_err(|source| self.error(source))
+            .map_err(|source| self.error(source))?;
+        Ok(())
     }
 
-    /// Away, or there and unwilling.
+    /// Says what the error means. Where the server is no place to write any more,
+    /// no connection to it is used again.
     pub fn error(&self, source: RedisError) -> Error {
         let backbone = self.name.clone();
-        let away = source.is_io_error()
-            || source.is_timeout()
-            || source.is_connection_dropped()
-            || source.is_connection_refusal()
-            || matches!(
-                source.kind(),
-                ErrorKind::Server(
-                    ServerErrorKind::BusyLoading
-                        | ServerErrorKind::TryAgain
-                        | ServerErrorKind::MasterDown
-                        | ServerErrorKind::ClusterDown
-                )
-            );
+        let meaning = Meaning::of(&source);
+        match meaning {
+            Meaning::Lost => self.pool.manager().doubt(),
+            Meaning::NoPrimary => self.pool.manager().retire(),
+            Meaning::Busy | Meaning::Full | Meaning::NoGroup | Meaning::Never => {}
+        }
         let cause = source.into();
-        if away {
-            self.pool.manager().doubt();
-            Error::Unreachable { backbone, cause }
-        } else {
-            Error::Refused { backbone, cause }
+        match meaning {
+            Meaning::Full => Error::Full { backbone, cause },
+            Meaning::NoGroup | Meaning::Never => Error::Refused { backbone, cause },
+            Meaning::Lost | Meaning::NoPrimary | Meaning::Busy => {
+                Error::Unreachable { backbone, cause }
+            }
         }
     }
 
@@ -168,11 +166,8 @@ impl Server {
     }
 }
 
-/// Scripts report it inside their own error, so the text is what there is.
 pub(super) fn is_no_group(error: &RedisError) -> bool {
-    let text = error.to_string();
-    // XINFO speaks of the key where the stream itself is gone.
-    text.contains("NOGROUP") || text.contains("no such key")
+    Meaning::of(error) == Meaning::NoGroup
 }
 
 fn io(kind: std::io::ErrorKind, text: String) -> RedisError {

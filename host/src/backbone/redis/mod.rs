@@ -12,6 +12,7 @@ mod hold;
 mod inspect;
 mod keys;
 mod leave;
+mod meaning;
 mod memory;
 mod parse;
 mod pool;

@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use redis::Value;
@@ -7,6 +7,7 @@ use tracing::{info, warn};
 
 use super::connection::{Server, is_no_group};
 use super::parse::Fields;
+use super::pool::MAX_AGE;
 use super::{GROUP, Keys, leave, parse};
 use crate::backbone::{Delivery, Error, Reader, StreamId};
 
@@ -19,7 +20,7 @@ pub(super) struct StreamReader {
     server: Server,
     keys: Keys,
     worker: String,
-    connection: Option<MultiplexedConnection>,
+    connection: Option<(Instant, MultiplexedConnection)>,
     /// After a reconnect: the own pending entry up to which was read again.
     /// The answer to the last read may have been lost on the way.
     reread: Option<StreamId>,
@@ -39,11 +40,15 @@ impl StreamReader {
     }
 
     async fn connect(&mut self) -> Result<MultiplexedConnection, Error> {
-        if let Some(connection) = &self.connection {
-            return Ok(connection.clone());
-        }
+        let aged = match &self.connection {
+            Some((since, connection)) if since.elapsed() < MAX_AGE => {
+                return Ok(connection.clone());
+            }
+            connection => connection.is_some(),
+        };
         let connection = self.server.blocking_connection(BLOCK).await?;
-        if self.connected_before {
+        // Of one that only grew old every answer was read.
+        if self.connected_before && !aged {
             info!(
                 stream = self.keys.stream,
                 "reconnected to redis, reading own pending again"
@@ -51,7 +56,7 @@ impl StreamReader {
             self.reread = Some(StreamId { ms: 0, seq: 0 });
         }
         self.connected_before = true;
-        self.connection = Some(connection.clone());
+        self.connection = Some((Instant::now(), connection.clone()));
         Ok(connection)
     }
 

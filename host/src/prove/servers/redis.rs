@@ -1,13 +1,14 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-use super::Starting;
 use super::process::{Supervised, User, free_port, program, supervised};
+use super::{START, Starting};
 
 /// A Redis as Floodgate wants it: appended and synced before it answers,
 /// nothing evicted. Ends with this value or with the process.
@@ -56,6 +57,42 @@ impl Redis {
         self.server.as_mut()
     }
 
+    /// Makes `replica` a replica of this one and then hands over to it: writes
+    /// wait meanwhile, and none that was acknowledged is lost. This one is its
+    /// replica from then on, and keeps its connections.
+    pub async fn hand_over_to(&self, replica: &Self) -> anyhow::Result<()> {
+        let this = ::redis::Client::open(self.url())?;
+        let mut this = this.get_multiplexed_async_connection().await?;
+        let next = ::redis::Client::open(replica.url())?;
+        let mut next = next.get_multiplexed_async_connection().await?;
+        let () = ::redis::cmd("REPLICAOF")
+            .arg("127.0.0.1")
+            .arg(self.port)
+            .query_async(&mut next)
+            .await?;
+        let starting = Instant::now();
+        while role(&mut next).await? != Role::InSync {
+            ensure!(starting.elapsed() < START, "the replica does not follow");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        // A replica is taken for one only once it has told how far it is.
+        loop {
+            let asked: Result<(), _> = ::redis::cmd("FAILOVER").query_async(&mut this).await;
+            match asked {
+                Ok(()) => break,
+                Err(_) if starting.elapsed() < START => {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+                Err(error) => return Err(error).context("fail over to the replica"),
+            }
+        }
+        while role(&mut next).await? != Role::Primary || role(&mut this).await? == Role::Primary {
+            ensure!(starting.elapsed() < START, "the failover does not end");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        Ok(())
+    }
+
     /// Starts it with the data and the port it had, and stops it first if it runs.
     pub async fn restart(&mut self) -> anyhow::Result<()> {
         self.end(Signal::TERM)?;
@@ -80,6 +117,26 @@ impl Redis {
         }
         Ok(())
     }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Primary,
+    InSync,
+    NotInSync,
+}
+
+async fn role(connection: &mut ::redis::aio::MultiplexedConnection) -> anyhow::Result<Role> {
+    let answer: Vec<::redis::Value> = ::redis::cmd("ROLE").query_async(connection).await?;
+    let text = |at: usize| match answer.get(at) {
+        Some(::redis::Value::BulkString(text)) => text.as_slice(),
+        _ => b"",
+    };
+    Ok(match (text(0), text(3)) {
+        (b"master", _) => Role::Primary,
+        (_, b"connected") => Role::InSync,
+        _ => Role::NotInSync,
+    })
 }
 
 /// Whether the one that answers is the one that works in `directory`, and has

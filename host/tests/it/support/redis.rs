@@ -1,4 +1,4 @@
-use floodgate::prove::servers;
+use floodgate::prove::{Proxy, servers};
 use rustix::process::Signal;
 
 /// A Redis as Floodgate wants it; see [`servers::Redis`].
@@ -17,6 +17,25 @@ impl PrivateRedis {
     /// Without a database number.
     pub fn url(&self) -> String {
         self.server.url()
+    }
+
+    pub fn port(&self) -> u16 {
+        self.server.port()
+    }
+
+    /// A name for it that another server may have later; connections that are
+    /// there stay where they are.
+    pub async fn proxy(&self) -> Proxy {
+        Proxy::start(self.port()).await.unwrap()
+    }
+
+    /// Makes `next` the primary, and this one its replica, without an end of any
+    /// connection.
+    pub async fn hand_over_to(&self, next: &Self) {
+        // Else Redis waits five seconds for further replicas.
+        let at_once = ["CONFIG", "SET", "repl-diskless-sync-delay", "0"];
+        tell_redis(&self.url(), &at_once).await;
+        self.server.hand_over_to(&next.server).await.unwrap();
     }
 
     /// As an administrator would.
