@@ -135,9 +135,7 @@ fn append(criterion: &mut Criterion, runtime: &Runtime) -> anyhow::Result<()> {
         index: 0,
     };
     runtime.block_on(backbone.prepare(&partition))?;
-    let limits = AppendLimits {
-        max_backlog: u64::MAX / 2,
-    };
+    let limits = AppendLimits::of_backlog(u64::MAX / 2);
     let mut next = 0;
     let mut group = criterion.benchmark_group("append to redis, with an fsync");
     for size in [1, 16, 128] {

@@ -112,9 +112,7 @@ async fn fill(site: &Site, entries: u64) -> anyhow::Result<()> {
     for first in 0..AT_ONCE {
         let (backbone, partition) = (Arc::clone(&backbone), partition.clone());
         filling.spawn(async move {
-            let limits = AppendLimits {
-                max_backlog: u64::MAX,
-            };
+            let limits = AppendLimits::of_backlog(u64::MAX);
             for from in (first * GROUP..entries).step_by((AT_ONCE * GROUP) as usize) {
                 let numbers = from..entries.min(from + GROUP);
                 let group: Vec<_> = numbers.map(new).collect();

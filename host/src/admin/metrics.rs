@@ -11,13 +11,15 @@ use hyper::header::{CONTENT_TYPE, HeaderValue};
 use tracing::{debug, warn};
 
 use super::Admin;
-use crate::backbone::{ByDeliveries, Depth, Error, MemoryUse, depth_of, partitions};
+use crate::backbone::{
+    ByDeliveries, Depth, Error, MemoryUse, RememberMemory, depth_of, partitions,
+};
 use crate::flow::{Flow, FlowName};
 use crate::fresh::{Fresh, Unknown, within};
 use crate::metrics::table::{
     BACKBONE_MEMORY_LIMIT, BACKBONE_MEMORY_USED, BACKLOG_KNOWN, DEAD_LETTERS, ENTRIES_OPEN,
     ENTRIES_PENDING, ENTRIES_RETRYING, ENTRIES_WAITING, OLDEST_PENDING_AGE, OLDEST_WAITING_AGE,
-    PART_UP, PENDING_BY_DELIVERIES,
+    PART_UP, PENDING_BY_DELIVERIES, REMEMBERED, REMEMBERED_LIMIT,
 };
 use crate::metrics::{Recorder, snapshot};
 
@@ -71,6 +73,8 @@ struct Reading {
 struct OfFlow {
     depth: Depth,
     by_deliveries: ByDeliveries,
+    /// Bytes that remembered ids may take up; 0: there is no limit.
+    remember_limit: u64,
 }
 
 impl Reading {
@@ -126,7 +130,13 @@ impl OfFlow {
         let mut all = Self {
             depth: depth_of(&*admin.backbone, flow).await?,
             by_deliveries: ByDeliveries::default(),
+            remember_limit: 0,
         };
+        let memory = RememberMemory::of(flow);
+        for partition in partitions(flow) {
+            let limit = admin.backbone.remember_limit(&partition, memory).await?;
+            all.remember_limit += limit.unwrap_or(0);
+        }
         if all.depth.pending == 0 {
             return Ok(all);
         }
@@ -147,6 +157,8 @@ impl OfFlow {
             (&ENTRIES_PENDING, depth.pending),
             (&ENTRIES_RETRYING, depth.retrying),
             (&DEAD_LETTERS, depth.dead),
+            (&REMEMBERED, depth.remembered),
+            (&REMEMBERED_LIMIT, self.remember_limit),
         ] {
             gauge.of([flow]).set(count as f64);
         }

@@ -21,7 +21,7 @@ pub use self::stream_id::{NotAStreamId, StreamId};
 pub use self::types::{
     AppendLimits, Appended, ByDeliveries, Cause, Delivery, Depth, Error, Failed, Fate, FaultRecord,
     Landmark, MemoryUse, NewEntry, OpenEntry, Origin, Outcomes, OwnerHash, Partition, Payload,
-    Pending, Recorded, Requeue, Tokens, Trace, partitions,
+    Pending, Recorded, Remember, RememberMemory, Requeue, Tokens, Trace, partitions,
 };
 
 /// How long a worker's hold on an entry lasts without being renewed, where
@@ -71,8 +71,8 @@ pub trait Backbone: Send + Sync {
         group: &[NewEntry],
     ) -> Result<Vec<Appended>, Error>;
 
-    /// Remembers `id` under an `Idempotency-Key` for `keep`, if nothing is
-    /// remembered under it. Returns the id that is: this one, or that of the
+    /// Remembers `id` under an `Idempotency-Key`, if nothing is remembered under
+    /// it and there is memory for it. Returns the id that is: this one, or that of the
     /// first time; `None` where the first time had another body.
     async fn claim_key(
         &self,
@@ -80,7 +80,7 @@ pub trait Backbone: Send + Sync {
         key: &str,
         body_hash: BodyHash,
         id: &str,
-        keep: Duration,
+        remember: Remember,
     ) -> Result<Option<String>, Error>;
 
     /// Takes one token of a flow's bucket, which all front ends share.
@@ -97,18 +97,23 @@ pub trait Backbone: Send + Sync {
         held: &[StreamId],
     ) -> Result<Vec<StreamId>, Error>;
 
-    /// Acknowledges decided entries; their ids stay known for `remember`, and
+    /// Acknowledges decided entries; their ids stay known as `remember` says, and
     /// with them their outcomes, where they have one.
     async fn settle(
         &self,
         partition: &Partition,
         stored: &Stored,
-        remember: Duration,
+        remember: Remember,
         outcomes: &Outcomes,
     ) -> Result<(), Error>;
 
     /// Acknowledges buried entries; their ids stay known as dead.
-    async fn settle_dead(&self, partition: &Partition, stored: &Stored) -> Result<(), Error>;
+    async fn settle_dead(
+        &self,
+        partition: &Partition,
+        stored: &Stored,
+        memory: RememberMemory,
+    ) -> Result<(), Error>;
 
     /// Records faults of entries that `worker` holds; one answer for each.
     async fn record_faults(
@@ -186,6 +191,14 @@ pub trait Backbone: Send + Sync {
     /// How often the `max` oldest pending entries were delivered.
     async fn by_deliveries(&self, partition: &Partition, max: usize)
     -> Result<ByDeliveries, Error>;
+
+    /// Returns how many bytes the remembered ids of a partition may take up;
+    /// `None` where they have no limit.
+    async fn remember_limit(
+        &self,
+        partition: &Partition,
+        memory: RememberMemory,
+    ) -> Result<Option<u64>, Error>;
 
     /// `None` where it does not say.
     async fn memory(&self) -> Result<Option<MemoryUse>, Error>;

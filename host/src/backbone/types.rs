@@ -9,8 +9,8 @@ use bytes::Bytes;
 
 use super::StreamId;
 use crate::flow::{
-    Attributes, BodyHash, Entry, EntryFault, Flow, FlowName, OWNER, REQUEST_ID, TRACEPARENT,
-    sha256_16,
+    Attributes, BodyHash, Entry, EntryFault, Flow, FlowName, OWNER, REQUEST_ID, RememberFull,
+    TRACEPARENT, sha256_16,
 };
 
 /// One partition of a flow's stream.
@@ -97,6 +97,9 @@ pub enum Appended {
     BacklogFull,
     /// The backbone's memory is nearly used up: nothing was added.
     MemoryScarce,
+    /// The flow's ids of settled entries take up all the memory that they may:
+    /// nothing was added.
+    RememberFull,
 }
 
 /// Limits of an append, from the flow file.
@@ -104,6 +107,54 @@ pub enum Appended {
 pub struct AppendLimits {
     /// Open entries of this partition.
     pub max_backlog: u64,
+    pub memory: RememberMemory,
+}
+
+impl AppendLimits {
+    /// Returns this one and no other limit.
+    pub fn of_backlog(max_backlog: u64) -> Self {
+        Self {
+            max_backlog,
+            memory: RememberMemory::default(),
+        }
+    }
+}
+
+/// How much of its memory a backbone may use for the ids of one partition whose
+/// entries are settled, and for its Idempotency-Keys.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RememberMemory {
+    /// Bytes; `None`: what the backbone itself deems fit.
+    pub bytes: Option<u64>,
+    pub full: RememberFull,
+}
+
+/// How long ids are remembered, and in how much memory.
+#[derive(Clone, Copy, Debug)]
+pub struct Remember {
+    pub known_for: Duration,
+    pub memory: RememberMemory,
+}
+
+impl Remember {
+    /// Returns that of a partition of this flow.
+    pub fn of(flow: &Flow) -> Self {
+        Self {
+            known_for: flow.known_for(),
+            memory: RememberMemory::of(flow),
+        }
+    }
+}
+
+impl RememberMemory {
+    /// Returns that of a partition of this flow.
+    pub fn of(flow: &Flow) -> Self {
+        let partitions = u64::from(flow.stream.partitions.max(1));
+        Self {
+            bytes: flow.admit.remember_memory.map(|all| all / partitions),
+            full: flow.admit.remember_full,
+        }
+    }
 }
 
 /// An entry handed to a worker.
@@ -270,6 +321,9 @@ pub struct Depth {
     pub decided: u64,
     /// Settled as dead and not requeued.
     pub dead: u64,
+    /// Bytes, about, that ids of settled entries and Idempotency-Keys take up; 0
+    /// where the backbone does not count them.
+    pub remembered: u64,
 }
 
 impl Depth {
@@ -295,6 +349,7 @@ impl AddAssign for Depth {
         self.oldest_pending = self.oldest_pending.max(other.oldest_pending);
         self.decided += other.decided;
         self.dead += other.dead;
+        self.remembered += other.remembered;
     }
 }
 
@@ -318,8 +373,13 @@ impl MemoryUse {
 
     /// Whether new entries are answered with [`Appended::MemoryScarce`].
     pub fn is_scarce(self) -> bool {
-        let scarce = |limit| self.used as f64 >= Self::SHARE * limit as f64;
-        self.limit.is_some_and(scarce)
+        self.limit
+            .is_some_and(|limit| self.used >= Self::admissible(limit))
+    }
+
+    /// Returns how many bytes of this limit may be used before that.
+    pub fn admissible(limit: u64) -> u64 {
+        (Self::SHARE * limit as f64).ceil() as u64
     }
 }
 
@@ -375,4 +435,14 @@ pub enum Error {
         call: &'static str,
         reply: String,
     },
+}
+
+impl Error {
+    /// Returns whether the same call may pass later without anybody's help.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } | Self::Full { .. } => true,
+            Self::Refused { .. } | Self::Unfit { .. } | Self::Unexpected { .. } => false,
+        }
+    }
 }

@@ -30,10 +30,26 @@ pub struct Admit {
     pub rate: Option<Rate>,
     /// How long an id is known to the backbone after its entry is settled.
     pub remember: Duration,
+    /// Bytes of Redis that remembered ids may take up; `None`: a share of what
+    /// there is.
+    pub remember_memory: Option<u64>,
+    pub remember_full: RememberFull,
     pub normalise: Vec<(Pointer, Normalise)>,
     /// Status codes other than 422 for faults at these places.
     pub errors: Vec<(Pointer, u16)>,
     pub reply: Reply,
+}
+
+/// What becomes of new entries while the ids that are remembered take up all the
+/// memory that they may.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RememberFull {
+    /// They are refused with 503.
+    #[default]
+    Refuse,
+    /// They are taken, and their ids are known for a shorter time.
+    Shorter,
 }
 
 /// Where an entry's id comes from.

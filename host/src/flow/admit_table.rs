@@ -36,6 +36,12 @@ pub(super) fn read(mut table: Section, dir: Option<&Path>, claim: Claim) -> Opti
         .and_then(|found| found.read("write true or false"));
     let rate = table.optional("rate").and_then(|found| rate(&found));
     let remember = table.duration("remember", bounds::KEPT);
+    let remember_memory = table
+        .optional("remember_memory")
+        .and_then(|found| found.size(bounds::MEMORY));
+    let remember_full = table
+        .optional("remember_full")
+        .and_then(|found| found.read("write \"refuse\" or \"shorter\""));
     let normalise = normalise(table.section("normalise"));
     let errors = errors(table.section("errors"));
     let place = if batch {
@@ -55,6 +61,8 @@ pub(super) fn read(mut table: Section, dir: Option<&Path>, claim: Claim) -> Opti
         keys: keys.unwrap_or(false),
         rate: rate.flatten(),
         remember: remember.unwrap_or(Duration::from_secs(600)),
+        remember_memory,
+        remember_full: remember_full.unwrap_or_default(),
         normalise,
         errors,
         reply: reply?,

@@ -17,6 +17,8 @@ fn admit(batch: bool) -> Admit {
         keys: false,
         rate: None,
         remember: Duration::ZERO,
+        remember_memory: None,
+        remember_full: RememberFull::Refuse,
         normalise: vec![(pointer("/id"), Normalise::Lower)],
         errors: vec![(pointer("/id"), 400)],
         reply: Reply {

@@ -41,6 +41,8 @@ pub(super) const TIMEOUT: Durations = Durations::new(MILLISECOND, HOUR);
 pub(super) const CACHE: Durations = Durations::new(Duration::from_secs(1), DAY);
 pub(super) const QUERY_TIMEOUT: Durations = Durations::new(MILLISECOND, 5 * MINUTE);
 
+/// Bytes of Redis.
+pub(super) const MEMORY: RangeInclusive<u64> = (1 << 20)..=(1 << 40);
 /// Entries that may be open.
 pub(super) const BACKLOG: RangeInclusive<u64> = 1..=1_000_000_000_000;
 /// By which a pause grows from one attempt to the next.
@@ -64,7 +66,7 @@ fn short(duration: Duration) -> String {
 }
 
 fn in_bytes(size: u64) -> String {
-    let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
+    let units = [(40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")];
     let whole = units
         .iter()
         .find(|(bits, _)| size.trailing_zeros() >= *bits);

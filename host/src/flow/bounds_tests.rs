@@ -12,6 +12,7 @@ id = { field = "/id" }
 max_body = {admit.max_body}
 rate = {admit.rate}
 remember = {admit.remember}
+remember_memory = {admit.remember_memory}
 errors = { "/id" = {admit.errors./id} }
 [admit.reply]
 status = {admit.reply.status}
@@ -56,7 +57,7 @@ retain = {stream.retain}
 const MILLENNIA: &str = "\"300000000y\"";
 
 /// Per key: the least and the most that is possible, and what is not.
-const NUMBERS: [(&str, [&str; 2], &[&str]); 27] = [
+const NUMBERS: [(&str, [&str; 2], &[&str]); 28] = [
     (
         "admit.max_body",
         [r#""1B""#, r#""16MiB""#],
@@ -71,6 +72,11 @@ const NUMBERS: [(&str, [&str; 2], &[&str]); 27] = [
         "admit.remember",
         [r#""0s""#, r#""366days""#],
         &[r#""367days""#, MILLENNIA],
+    ),
+    (
+        "admit.remember_memory",
+        [r#""1MiB""#, r#""1TiB""#],
+        &[r#""1KiB""#, r#""2TiB""#],
     ),
     ("admit.errors./id", ["400", "499"], &["399", "500", "-1"]),
     ("admit.reply.status", ["200", "299"], &["199", "300"]),

@@ -52,7 +52,7 @@ mod typed;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use self::admit::{Admit, Admitted, Identity, Inadmissible, Reply};
+pub use self::admit::{Admit, Admitted, Identity, Inadmissible, RememberFull, Reply};
 pub use self::authorities::{Authorities, NotAuthorities};
 pub use self::body::{NotJson, check as check_body, parse as parse_body};
 pub use self::columns::{Column, ColumnKind, Table};

@@ -21,7 +21,9 @@ use super::meter::RequestMeter;
 use super::receipt::Receipt;
 use super::receive::{check_media_type, receive};
 use super::{Refusal, Response, respond};
-use crate::backbone::{AppendLimits, Appended, Backbone, NewEntry, Origin, Partition};
+use crate::backbone::{
+    AppendLimits, Appended, Backbone, NewEntry, Origin, Partition, RememberMemory,
+};
 use crate::flow::{Admitted, BodyHash, Flow, Inadmissible, Name};
 use crate::ledger::Ledger;
 use crate::telemetry::traces;
@@ -54,6 +56,7 @@ impl Admission {
         let partitions = flow.stream.partitions.max(1);
         let limits = AppendLimits {
             max_backlog: flow.stream.max_backlog_of_partition(),
+            memory: RememberMemory::of(&flow),
         };
         let start = |index| {
             let flow = flow.name.clone();

@@ -120,6 +120,7 @@ impl Batcher {
             Appended::New(_) | Appended::Replayed { .. } => None,
             Appended::Conflict => Some(Refusal::Conflict),
             Appended::MemoryScarce => Some(Refusal::MemoryScarce),
+            Appended::RememberFull => Some(Refusal::RememberFull),
             Appended::BacklogFull => {
                 let retry_after = self.line.retry_after_ms.load(Ordering::Relaxed);
                 Some(Refusal::BacklogFull {

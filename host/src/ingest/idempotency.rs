@@ -9,7 +9,7 @@ use hyper::header::HeaderName;
 
 use super::Refusal;
 use super::admit::Admission;
-use crate::backbone::Partition;
+use crate::backbone::{Partition, Remember};
 use crate::flow::{BodyHash, MAX_ID};
 
 static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -50,10 +50,11 @@ impl IdempotencyKey {
             flow: flow.name.clone(),
             index: flow.stream.partition_of(&self.0),
         };
-        let keep = REMEMBER.max(flow.known_for());
+        let mut remember = Remember::of(flow);
+        remember.known_for = remember.known_for.max(REMEMBER);
         let claimed = admission
             .backbone
-            .claim_key(&partition, &self.0, body_hash, &proposed, keep);
+            .claim_key(&partition, &self.0, body_hash, &proposed, remember);
         match claimed.await {
             Ok(Some(id)) => Ok(id.into()),
             Ok(None) => Err(Refusal::Conflict),

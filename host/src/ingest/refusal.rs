@@ -69,6 +69,10 @@ pub enum Refusal {
     BacklogFull { retry_after: Duration },
     #[error("the backbone's memory is nearly full; nothing was queued, sending it again is safe")]
     MemoryScarce,
+    #[error(
+        "the flow remembers as many ids as it may; nothing was queued, sending it again is safe"
+    )]
+    RememberFull,
     #[error("more entries are arriving than can be queued; sending it again is safe")]
     Overloaded,
     #[error(
@@ -176,6 +180,7 @@ impl Refusal {
             | Self::BackboneSilent
             | Self::LedgerSilent
             | Self::MemoryScarce
+            | Self::RememberFull
             | Self::Overloaded
             | Self::BackboneAway => StatusCode::SERVICE_UNAVAILABLE,
         }
@@ -209,6 +214,7 @@ impl Refusal {
             Self::Waiting(_) => ("waiting", "Flow waits for its oracle"),
             Self::BacklogFull { .. } => ("backlog-full", "Backlog full"),
             Self::MemoryScarce => ("memory-scarce", "Backbone nearly full"),
+            Self::RememberFull => ("remember-full", "Too many ids remembered"),
             Self::Overloaded => ("overloaded", "Too many entries at once"),
             Self::LedgerAway | Self::LedgerSilent => ("ledger-away", "Ledger away"),
             Self::BackboneAway | Self::BackboneSilent => ("backbone-away", "Backbone away"),
@@ -248,7 +254,9 @@ impl Refusal {
             Self::Items { of, .. } => of.retry_after(),
             Self::ArchiveAway | Self::ArchiveSilent => Some(Duration::from_secs(5)),
             // A person has to do something first.
-            Self::Waiting(_) | Self::MemoryScarce => Some(Duration::from_secs(30)),
+            Self::Waiting(_) | Self::MemoryScarce | Self::RememberFull => {
+                Some(Duration::from_secs(30))
+            }
             _ => None,
         }
     }

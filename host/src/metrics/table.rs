@@ -69,6 +69,8 @@ table! {
         "Times that another digest came into force, by a file, a choice or going back; the first one of a process is none.";
     Counter ORACLE_SWAPS_REFUSED "floodgate_oracle_swaps_refused_total" ["oracle"] Count
         "Components that were not taken: a file that does not load, a chosen digest that cannot be had. What was in force stays.";
+    Gauge PARTITION_STUCK "floodgate_partition_stuck" ["flow", "partition"] Count
+        "1 while the backbone refuses this worker a call that it never will take, such as WRONGTYPE: nothing is acknowledged, and it is tried every 30 seconds. A person has to look.";
     Counter ENTRIES_LOST "floodgate_entries_lost_total" ["flow"] Count
         "Open entries that are gone from the backbone: somebody else trimmed or emptied it. A person has to look.";
     Gauge ENTRIES_OPEN "floodgate_entries_open" ["flow"] Count
@@ -87,6 +89,10 @@ table! {
         "Since the oldest pending entry was received; 0 where there is none.";
     Gauge DEAD_LETTERS "floodgate_dead_letters" ["flow"] Count
         "Entries that are dead now: buried and not requeued.";
+    Gauge REMEMBERED "floodgate_remembered_bytes" ["flow"] Bytes
+        "About what ids of settled entries, and keys of `Idempotency-Key`, take up in Redis.";
+    Gauge REMEMBERED_LIMIT "floodgate_remembered_limit_bytes" ["flow"] Bytes
+        "What they may take up: beyond it new entries get 503, or with `remember_full = \"shorter\"` ids are remembered for less. 0: there is no limit.";
     Gauge BACKBONE_MEMORY_USED "floodgate_backbone_memory_used_bytes" [] Bytes
         "Redis' `used_memory`; of the embedded backbone the size of its file. Absent where Redis hides it.";
     Gauge BACKBONE_MEMORY_LIMIT "floodgate_backbone_memory_limit_bytes" [] Bytes

@@ -11,7 +11,7 @@ use super::judge::{self, Shown};
 use super::lease::Lease;
 use super::partition::{Batch, PartitionWorker};
 use super::traced::Traced;
-use crate::backbone::{Delivery, Failed, Outcomes, Payload, Recorded, StreamId};
+use crate::backbone::{Delivery, Failed, Outcomes, Payload, Recorded, Remember, StreamId};
 use crate::flow::{BodyHash, Decision, Entry, EntryFault, FaultKind, Keep, Outcome, happened_at};
 use crate::ledger::{Decided, DecidedBy, Stored};
 
@@ -206,7 +206,7 @@ impl PartitionWorker {
         if stored.entries().is_empty() {
             return Ok(());
         }
-        let remember = self.flow.known_for();
+        let remember = Remember::of(&self.flow);
         let settled = insist("settle", &self.stop, || {
             self.backbone()
                 .settle(&self.partition, stored, remember, outcomes)

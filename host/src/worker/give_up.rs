@@ -10,7 +10,7 @@ use super::decide::unjudged;
 use super::insist::{Stopped, insist};
 use super::lease::Lease;
 use super::partition::PartitionWorker;
-use crate::backbone::{Delivery, Payload, StreamId};
+use crate::backbone::{Delivery, Payload, RememberMemory, StreamId};
 use crate::flow::{EntryFault, FaultKind, Unjudged};
 use crate::ledger::DeadLetter;
 
@@ -137,7 +137,9 @@ impl PartitionWorker {
                     );
                 }
                 let settled = insist("settle dead letters", &self.stop, || {
-                    self.backbone().settle_dead(&self.partition, &stored)
+                    let memory = RememberMemory::of(&self.flow);
+                    self.backbone()
+                        .settle_dead(&self.partition, &stored, memory)
                 });
                 settled.await?.map_err(|_| Stopped)
             }

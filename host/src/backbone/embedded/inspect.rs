@@ -97,6 +97,7 @@ pub(super) fn depth(db: &Connection, partition: &Partition) -> rusqlite::Result<
             oldest_pending: age("oldest_pending")?,
             decided: count("decided")?,
             dead: count("dead")?,
+            remembered: 0,
         })
     })
 }

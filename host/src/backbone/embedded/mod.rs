@@ -29,7 +29,7 @@ use tokio::sync::watch;
 use super::{
     AppendLimits, Appended, Backbone, ByDeliveries, Delivery, Depth, Error, Failed, Fate,
     FaultRecord, LEASE, Landmark, MemoryUse, NewEntry, Outcomes, Partition, Pending, Reader,
-    Recorded, Requeue, StreamId, Tokens, Trace,
+    Recorded, Remember, RememberMemory, Requeue, StreamId, Tokens, Trace,
 };
 use crate::embedded::{self, Database, Nature};
 use crate::flow::{BodyHash, FlowName, Rate, Retry};
@@ -161,9 +161,10 @@ impl Backbone for Embedded {
         key: &str,
         body_hash: BodyHash,
         id: &str,
-        keep: Duration,
+        remember: Remember,
     ) -> Result<Option<String>, Error> {
         let (partition, key, id) = (partition.clone(), key.to_owned(), id.to_owned());
+        let keep = remember.known_for;
         self.write(move |db| append::claim_key(db, &partition, &key, body_hash, &id, keep))
             .await
     }
@@ -194,16 +195,21 @@ impl Backbone for Embedded {
         &self,
         partition: &Partition,
         stored: &Stored,
-        remember: Duration,
+        remember: Remember,
         outcomes: &Outcomes,
     ) -> Result<(), Error> {
         let entries = settle::with_outcomes(stored, outcomes);
         let partition = partition.clone();
-        self.write(move |db| settle::settle(db, &partition, &entries, remember))
+        self.write(move |db| settle::settle(db, &partition, &entries, remember.known_for))
             .await
     }
 
-    async fn settle_dead(&self, partition: &Partition, stored: &Stored) -> Result<(), Error> {
+    async fn settle_dead(
+        &self,
+        partition: &Partition,
+        stored: &Stored,
+        _: RememberMemory,
+    ) -> Result<(), Error> {
         let entries = stored.entries().to_vec();
         let partition = partition.clone();
         self.write(move |db| settle::settle_dead(db, &partition, &entries))
@@ -336,6 +342,11 @@ impl Backbone for Embedded {
         let partition = partition.clone();
         self.read(move |db| inspect::by_deliveries(db, &partition, max))
             .await
+    }
+
+    /// Ids are on the disk, and go when they expire: they crowd out nobody.
+    async fn remember_limit(&self, _: &Partition, _: RememberMemory) -> Result<Option<u64>, Error> {
+        Ok(None)
     }
 
     /// The size of the file: it is what runs full.

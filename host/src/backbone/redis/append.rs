@@ -1,14 +1,13 @@
 use std::sync::LazyLock;
-use std::time::Duration;
 
 use redis::Script;
 
 use super::Keys;
 use super::connection::Server;
-use super::memory::Memory;
+use super::memory::{Memory, Remembered};
 use super::script::{Call, Invoke, script};
-use crate::backbone::{AppendLimits, Appended, Error, NewEntry, OwnerHash, Requeue};
-use crate::flow::{BodyHash, OWNER, TRACEPARENT};
+use crate::backbone::{AppendLimits, Appended, Error, NewEntry, OwnerHash, Partition, Requeue};
+use crate::flow::{BodyHash, OWNER, RememberFull, TRACEPARENT};
 
 /// About what an entry adds to the command besides its body, in bytes: its id,
 /// the key of that, two hashes, its request's id.
@@ -21,30 +20,54 @@ static REQUEUE: LazyLock<Script> = LazyLock::new(|| script!("requeue"));
 pub(super) async fn append(
     server: &Server,
     memory: &Memory,
-    keys: &Keys,
+    partition: &Partition,
     limits: AppendLimits,
     group: &[NewEntry],
 ) -> Result<Vec<Appended>, Error> {
+    let keys = &Keys::of(partition);
     // What is known is answered as ever, and nothing new has room.
+    let none = Room {
+        entries: 0,
+        remembered: 0,
+        refused: Appended::MemoryScarce,
+    };
     if memory.is_scarce(server).await? {
-        return append_with(server, keys, 0, Appended::MemoryScarce, group).await;
+        return append_with(server, keys, none, group).await;
     }
-    let room = limits.max_backlog;
-    match append_with(server, keys, room, Appended::BacklogFull, group).await {
+    let remembered = memory.limit(server, partition, limits.memory).await?;
+    let room = Room {
+        entries: limits.max_backlog,
+        remembered: match limits.memory.full {
+            RememberFull::Refuse => remembered.unwrap_or(0),
+            RememberFull::Shorter => 0,
+        },
+        refused: Appended::BacklogFull,
+    };
+    match append_with(server, keys, room, group).await {
         Err(Error::Full { .. }) => {
             memory.is_exhausted();
-            append_with(server, keys, 0, Appended::MemoryScarce, group).await
+            append_with(server, keys, none, group).await
         }
         appended => appended,
     }
 }
 
-/// At most `room` entries are open afterwards; the others are `refused`.
+/// What an append may fill.
+#[derive(Clone, Copy)]
+struct Room {
+    /// So many may be open afterwards.
+    entries: u64,
+    /// Nothing new is taken while remembered ids have more bytes than this; 0:
+    /// they may have any number.
+    remembered: u64,
+    /// What becomes of an entry beyond `entries`.
+    refused: Appended,
+}
+
 async fn append_with(
     server: &Server,
     keys: &Keys,
-    room: u64,
-    refused: Appended,
+    room: Room,
     group: &[NewEntry],
 ) -> Result<Vec<Appended>, Error> {
     // All entries of a group have as many fields, so that the script needs no
@@ -57,13 +80,16 @@ async fn append_with(
         .iter()
         .sum::<usize>();
     let bytes: usize = group.iter().map(|entry| PER_ENTRY + entry.body.len()).sum();
-    let args = 4 + (1 + width) * group.len();
-    let mut call = Call::of(&APPEND, 2 + group.len(), args, bytes);
-    call.arg(&keys.stream).arg(&keys.open);
+    let args = 7 + (1 + width) * group.len();
+    let mut call = Call::of(&APPEND, 4 + group.len(), args, bytes);
+    call.arg(&keys.stream)
+        .arg(&keys.open)
+        .arg(&keys.remembered)
+        .arg(&keys.minutes);
     for entry in group {
         call.arg(keys.id(&entry.id));
     }
-    call.arg(room).arg(width);
+    call.arg(room.entries).arg(room.remembered).arg(width);
     for entry in group {
         let origin = &entry.origin;
         call.arg(&entry.body_hash.0[..])
@@ -91,7 +117,7 @@ async fn append_with(
         .map_err(|source| server.error(source))?;
     let appended: Option<Vec<_>> = outcome
         .split_ascii_whitespace()
-        .map(|outcome| outcome_of(outcome, refused))
+        .map(|outcome| outcome_of(outcome, room.refused))
         .collect();
     match appended {
         Some(appended) if appended.len() == group.len() => Ok(appended),
@@ -126,6 +152,7 @@ fn outcome_of(outcome: &str, refused: Appended) -> Option<Appended> {
         }
         "c" => Some(Appended::Conflict),
         "f" => Some(refused),
+        "m" => Some(Appended::RememberFull),
         _ => None,
     }
 }
@@ -136,13 +163,17 @@ pub(super) async fn claim_key(
     key: &str,
     body_hash: BodyHash,
     id: &str,
-    keep: Duration,
+    remembered: Remembered,
 ) -> Result<Option<String>, Error> {
     let mut call = CLAIM_KEY.prepare_invoke();
-    call.key(keys.idempotency(key));
+    call.key(keys.idempotency(key))
+        .key(&keys.remembered)
+        .key(&keys.minutes);
     call.arg(&body_hash.0[..])
         .arg(id)
-        .arg(keep.as_millis() as u64);
+        .arg(remembered.known_for.as_millis() as u64)
+        .arg(remembered.refused_beyond())
+        .arg(remembered.shorter_beyond());
     server.run(&call, keys).await
 }
 

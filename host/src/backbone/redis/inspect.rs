@@ -169,22 +169,25 @@ pub(super) async fn faults(
 
 pub(super) async fn depth(server: &Server, keys: &Keys) -> Result<Depth, Error> {
     let mut connection = server.connection().await?;
-    let found: (i64, u64, u64, u64, i64, i64, u64, i64) = DEPTH
+    let found: (i64, u64, u64, u64, i64, i64, u64, i64, i64) = DEPTH
         .key(&keys.stream)
         .key(&keys.open)
         .key(&keys.due)
         .key(&keys.lost)
         .key(&keys.decided)
         .key(&keys.dead)
+        .key(&keys.remembered)
         .arg(GROUP)
         .invoke_async(&mut *connection)
         .await
         .map_err(|source| server.error(source))?;
-    let (open, pending, retrying, lost, waiting_age, pending_age, decided, dead) = found;
+    let (open, pending, retrying, lost, waiting_age, pending_age, decided, dead, remembered) =
+        found;
     let age = |ms: i64| u64::try_from(ms).ok().map(Duration::from_millis);
     Ok(Depth {
         decided,
         dead: u64::try_from(dead).unwrap_or(0),
+        remembered: u64::try_from(remembered).unwrap_or(0),
         open: u64::try_from(open).unwrap_or(0),
         pending,
         retrying,

@@ -40,6 +40,11 @@ pub(super) struct Keys {
     pub born: String,
     /// How many open entries were trimmed by somebody else.
     pub lost: String,
+    /// Hash of minute to how many bytes of remembered ids and keys expire in it, and
+    /// `total`; see `library.lua`.
+    pub remembered: String,
+    /// Sorted set of the minutes in `remembered`.
+    pub minutes: String,
     /// How many entries were settled with a decision, ever.
     pub decided: String,
     /// How many entries are dead and were not requeued.
@@ -60,6 +65,8 @@ impl Keys {
             layout: key("layout"),
             born: key("born"),
             lost: key("lost"),
+            remembered: key("remembered"),
+            minutes: key("remembered:minutes"),
             decided: key("decided"),
             dead: key("dead"),
             prefix,

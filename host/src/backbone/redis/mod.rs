@@ -33,7 +33,7 @@ use async_trait::async_trait;
 use super::{
     AppendLimits, Appended, Backbone, ByDeliveries, DEAD_FOR, Delivery, Depth, Error, Failed, Fate,
     FaultRecord, LEASE, Landmark, MemoryUse, NewEntry, Outcomes, Partition, Pending, RETRY, Reader,
-    Recorded, Requeue, StreamId, Tokens, Trace,
+    Recorded, Remember, RememberMemory, Requeue, StreamId, Tokens, Trace,
 };
 use crate::flow::{BodyHash, FlowName, Rate, Retry};
 use crate::ledger::Stored;
@@ -80,6 +80,9 @@ impl Backbone for Redis {
     }
 
     async fn check(&self, flows: &[(FlowName, u16)]) -> Result<Vec<String>, Error> {
+        for (flow, partitions) in flows {
+            self.memory.share(flow, *partitions);
+        }
         fitness::check(&self.server, flows).await
     }
 
@@ -93,14 +96,7 @@ impl Backbone for Redis {
         limits: AppendLimits,
         group: &[NewEntry],
     ) -> Result<Vec<Appended>, Error> {
-        append::append(
-            &self.server,
-            &self.memory,
-            &Keys::of(partition),
-            limits,
-            group,
-        )
-        .await
+        append::append(&self.server, &self.memory, partition, limits, group).await
     }
 
     async fn claim_key(
@@ -109,9 +105,11 @@ impl Backbone for Redis {
         key: &str,
         body_hash: BodyHash,
         id: &str,
-        keep: Duration,
+        remember: Remember,
     ) -> Result<Option<String>, Error> {
-        append::claim_key(&self.server, &Keys::of(partition), key, body_hash, id, keep).await
+        let (server, keys) = (&self.server, &Keys::of(partition));
+        let remembered = self.memory.remembered(server, partition, remember).await?;
+        append::claim_key(server, keys, key, body_hash, id, remembered).await
     }
 
     async fn take_token(&self, flow: &FlowName, bucket: &str, rate: Rate) -> Result<Tokens, Error> {
@@ -139,16 +137,26 @@ impl Backbone for Redis {
         &self,
         partition: &Partition,
         stored: &Stored,
-        remember: Duration,
+        remember: Remember,
         outcomes: &Outcomes,
     ) -> Result<(), Error> {
-        let keys = Keys::of(partition);
-        let how = settle::As::Decided { remember, outcomes };
-        settle::settle(&self.server, &keys, stored, how).await
+        let (server, keys) = (&self.server, &Keys::of(partition));
+        let remembered = self.memory.remembered(server, partition, remember).await?;
+        let how = settle::As::Decided { outcomes };
+        settle::settle(server, keys, stored, remembered, how).await
     }
 
-    async fn settle_dead(&self, partition: &Partition, stored: &Stored) -> Result<(), Error> {
-        settle::settle(&self.server, &Keys::of(partition), stored, settle::As::Dead).await
+    async fn settle_dead(
+        &self,
+        partition: &Partition,
+        stored: &Stored,
+        memory: RememberMemory,
+    ) -> Result<(), Error> {
+        let (server, keys) = (&self.server, &Keys::of(partition));
+        let known_for = DEAD_FOR;
+        let remember = Remember { known_for, memory };
+        let remembered = self.memory.remembered(server, partition, remember).await?;
+        settle::settle(server, keys, stored, remembered, settle::As::Dead).await
     }
 
     async fn record_faults(
@@ -242,6 +250,14 @@ impl Backbone for Redis {
         max: usize,
     ) -> Result<ByDeliveries, Error> {
         inspect::by_deliveries(&self.server, &Keys::of(partition), max).await
+    }
+
+    async fn remember_limit(
+        &self,
+        partition: &Partition,
+        memory: RememberMemory,
+    ) -> Result<Option<u64>, Error> {
+        self.memory.limit(&self.server, partition, memory).await
     }
 
     async fn memory(&self) -> Result<Option<MemoryUse>, Error> {

@@ -5,8 +5,9 @@ use redis::Script;
 use tracing::error;
 
 use super::connection::Server;
+use super::memory::Remembered;
 use super::script::{Call, script};
-use super::{DEAD_FOR, GROUP, Keys};
+use super::{GROUP, Keys};
 use crate::backbone::{Error, Outcomes, Partition};
 use crate::ledger::Stored;
 use crate::metrics::table::ENTRIES_LOST;
@@ -23,10 +24,7 @@ const PER_ENTRY: usize = 100;
 
 #[derive(Clone, Copy)]
 pub(super) enum As<'o> {
-    Decided {
-        remember: Duration,
-        outcomes: &'o Outcomes,
-    },
+    Decided { outcomes: &'o Outcomes },
     Dead,
 }
 
@@ -34,15 +32,16 @@ pub(super) async fn settle(
     server: &Server,
     keys: &Keys,
     stored: &Stored,
+    remembered: Remembered,
     how: As<'_>,
 ) -> Result<(), Error> {
-    let (state, known_for, outcomes) = match how {
-        As::Decided { remember, outcomes } => ("s", remember, Some(outcomes)),
-        As::Dead => ("d", DEAD_FOR, None),
+    let (state, outcomes) = match how {
+        As::Decided { outcomes } => ("s", Some(outcomes)),
+        As::Dead => ("d", None),
     };
     let outcome = |stream_id| outcomes?.get(stream_id);
     for group in stored.entries().chunks(GROUP_SIZE) {
-        let (number_of_keys, args) = (5 + group.len(), 8 + 3 * group.len());
+        let (number_of_keys, args) = (7 + group.len(), 11 + 3 * group.len());
         let mut call = Call::of(&SETTLE, number_of_keys, args, PER_ENTRY * group.len());
         call.arg(&keys.stream)
             .arg(&keys.open)
@@ -51,11 +50,16 @@ pub(super) async fn settle(
             .arg(match how {
                 As::Decided { .. } => &keys.decided,
                 As::Dead => &keys.dead,
-            });
+            })
+            .arg(&keys.remembered)
+            .arg(&keys.minutes);
         for (_, id) in group {
             call.arg(keys.id(id));
         }
-        call.arg(GROUP).arg(state).arg(known_for.as_millis() as u64);
+        call.arg(GROUP)
+            .arg(state)
+            .arg(remembered.known_for.as_millis() as u64)
+            .arg(remembered.shorter_beyond());
         for (stream_id, _) in group {
             call.arg(stream_id.to_string())
                 .arg(outcome(stream_id).map_or("", String::as_str));
@@ -75,7 +79,9 @@ pub(super) async fn trim(
     call.key(&keys.stream)
         .key(&keys.floor)
         .key(&keys.open)
-        .key(&keys.lost);
+        .key(&keys.lost)
+        .key(&keys.remembered)
+        .key(&keys.minutes);
     call.arg(GROUP).arg(retain.as_millis() as u64);
     let lost: u64 = server.run(&call, keys).await?;
     if lost > 0 {

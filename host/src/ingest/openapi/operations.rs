@@ -221,6 +221,7 @@ fn refusals(flow: &Flow) -> Vec<Refusal> {
             retry_after: Duration::ZERO,
         },
         Refusal::MemoryScarce,
+        Refusal::RememberFull,
         Refusal::Overloaded,
         Refusal::BackboneAway,
     ];

@@ -17,7 +17,7 @@ fn start() -> (Arc<FakeBackbone>, Arc<Batcher>) {
         flow: FlowName::new("x"),
         index: 0,
     };
-    let limits = AppendLimits { max_backlog: 10 };
+    let limits = AppendLimits::of_backlog(10);
     let batcher = Batcher::start(backbone.clone(), partition, limits);
     (backbone, Arc::new(batcher))
 }

@@ -9,7 +9,7 @@ use tokio::sync::{Semaphore, watch};
 use crate::backbone::{
     AppendLimits, Appended, Backbone, ByDeliveries, Delivery, Depth, Error, Failed, Fate,
     FaultRecord, LEASE, Landmark, MemoryUse, NewEntry, Outcomes, Partition, Pending, Reader,
-    Recorded, Requeue, StreamId, Tokens, Trace,
+    Recorded, Remember, RememberMemory, Requeue, StreamId, Tokens, Trace,
 };
 use crate::flow::{BodyHash, FlowName, Rate, Retry};
 use crate::ledger::Stored;
@@ -134,7 +134,7 @@ impl Backbone for FakeBackbone {
         key: &str,
         body_hash: BodyHash,
         id: &str,
-        _: Duration,
+        _: Remember,
     ) -> Result<Option<String>, Error> {
         let mut keys = self.keys.lock().unwrap();
         let first = keys.entry(key.to_owned());
@@ -159,6 +159,10 @@ impl Backbone for FakeBackbone {
     }
 
     async fn by_deliveries(&self, _: &Partition, _: usize) -> Result<ByDeliveries, Error> {
+        unimplemented!("the front end only appends")
+    }
+
+    async fn remember_limit(&self, _: &Partition, _: RememberMemory) -> Result<Option<u64>, Error> {
         unimplemented!("the front end only appends")
     }
 
@@ -198,13 +202,13 @@ impl Backbone for FakeBackbone {
         &self,
         _: &Partition,
         _: &Stored,
-        _: Duration,
+        _: Remember,
         _: &Outcomes,
     ) -> Result<(), Error> {
         unimplemented!("the front end only appends")
     }
 
-    async fn settle_dead(&self, _: &Partition, _: &Stored) -> Result<(), Error> {
+    async fn settle_dead(&self, _: &Partition, _: &Stored, _: RememberMemory) -> Result<(), Error> {
         unimplemented!("the front end only appends")
     }
 

@@ -43,7 +43,9 @@ async fn a_dead_entry_is_requeued_once_however_often_it_is_asked(rig: Rig) {
     rig.fill(1).await;
     let read = rig.read("w", 1).await;
     let stored = proof(&read).await;
-    let buried = rig.backbone.settle_dead(&rig.partition, &stored);
+    let buried = rig
+        .backbone
+        .settle_dead(&rig.partition, &stored, RememberMemory::default());
     buried.await.unwrap();
     assert_eq!(rig.open().await, 0);
     let dead = Requeue {
@@ -66,7 +68,7 @@ async fn a_dead_entry_is_requeued_once_however_often_it_is_asked(rig: Rig) {
 }
 
 async fn an_append_tells_where_in_the_stream_an_entry_is_and_was(rig: Rig) {
-    let limits = AppendLimits { max_backlog: 10 };
+    let limits = AppendLimits::of_backlog(10);
     let group = [entry("a", "{}"), entry("b", "{}"), entry("a", "{}")];
     let append = async || {
         let appended = rig.backbone.append(&rig.partition, limits, &group);
@@ -125,7 +127,8 @@ async fn what_is_known_of_its_request_travels_with_the_entry(rig: Rig) {
 
 async fn an_idempotency_key_stands_for_the_id_of_its_first_time(rig: Rig) {
     let claim = async |key: &str, body: &str, id: &str| {
-        let (hash, keep) = (BodyHash::of(body.as_bytes()), Duration::from_secs(60));
+        let hash = BodyHash::of(body.as_bytes());
+        let keep = remember(Duration::from_secs(60));
         let claimed = rig.backbone.claim_key(&rig.partition, key, hash, id, keep);
         claimed.await.unwrap()
     };

@@ -237,7 +237,7 @@ async fn once_its_file_is_removed_nothing_is_taken_any_more() {
     let rig = Rig::embedded().await;
     rig.fill(1).await;
     std::fs::remove_file(rig.dir().join("floodgate.db")).unwrap();
-    let limits = AppendLimits { max_backlog: 1000 };
+    let limits = AppendLimits::of_backlog(1000);
     let mut next = 1;
     let error = support::eventually_some(Duration::from_secs(10), "it is noticed", async || {
         next += 1;
@@ -306,7 +306,7 @@ async fn a_full_disk_refuses_whole_groups_and_is_written_again_when_there_is_roo
     limit(1).await;
     let big = "[1".repeat(100_000);
     let group = [entry("a", "{}"), entry("b", &big)];
-    let limits = AppendLimits { max_backlog: 10 };
+    let limits = AppendLimits::of_backlog(10);
     let append = async || {
         use floodgate::backbone::Backbone;
         backbone.append(&partition, limits, &group).await

@@ -80,7 +80,7 @@ async fn an_outcome_is_forgotten_and_not_that_it_was_decided(rig: Rig) {
     let outcomes = Outcomes::from([(read[0].stream_id, "{\"output\":\"secret\"}".to_owned())]);
     let settled = rig
         .backbone
-        .settle(&rig.partition, &stored, REMEMBER, &outcomes);
+        .settle(&rig.partition, &stored, remember(REMEMBER), &outcomes);
     settled.await.unwrap();
     assert_eq!(rig.erase("a", &[]).await, Some(2));
     let fate = rig.backbone.fate(&rig.partition, "a").await.unwrap();
@@ -97,7 +97,9 @@ async fn what_is_dead_can_be_erased(rig: Rig) {
     rig.append(&[entry("a", "[1]")]).await;
     let read = rig.read("w", 1).await;
     let stored = proof(&read).await;
-    let settled = rig.backbone.settle_dead(&rig.partition, &stored);
+    let settled = rig
+        .backbone
+        .settle_dead(&rig.partition, &stored, RememberMemory::default());
     settled.await.unwrap();
     assert_eq!(rig.erase("a", &stream_ids(&read)).await, Some(1));
     let fate = rig.backbone.fate(&rig.partition, "a").await.unwrap();

@@ -24,9 +24,12 @@ impl Rig {
     async fn settle_with(&self, read: &[Delivery], outcome: &str) {
         let outcomes = Outcomes::from([(read[0].stream_id, outcome.to_owned())]);
         let stored = proof(read).await;
-        let settled =
-            self.backbone
-                .settle(&self.partition, &stored, Duration::from_secs(60), &outcomes);
+        let settled = self.backbone.settle(
+            &self.partition,
+            &stored,
+            remember(Duration::from_secs(60)),
+            &outcomes,
+        );
         settled.await.unwrap();
     }
 }
@@ -69,7 +72,9 @@ async fn decided_and_dead_entries_are_counted(rig: Rig) {
     rig.settle(&read[..2], Duration::from_secs(60)).await;
     rig.settle(&read[..2], Duration::from_secs(60)).await;
     let stored = proof(&read[2..]).await;
-    let buried = rig.backbone.settle_dead(&rig.partition, &stored);
+    let buried = rig
+        .backbone
+        .settle_dead(&rig.partition, &stored, RememberMemory::default());
     buried.await.unwrap();
     let counts = async || {
         let depth = rig.backbone.depth(&rig.partition).await.unwrap();

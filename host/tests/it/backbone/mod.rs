@@ -10,8 +10,10 @@ mod gauges;
 mod hold;
 mod model;
 mod owner;
+mod redis_failover;
 mod redis_groups;
 mod redis_layout;
+mod redis_remembered;
 mod redis_servers;
 mod redis_strangers;
 mod rig;
@@ -22,7 +24,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use floodgate::backbone::{
-    AppendLimits, Appended, Delivery, Failed, Fate, NewEntry, Origin, Outcomes, Payload, StreamId,
+    AppendLimits, Appended, Delivery, Failed, Fate, NewEntry, Origin, Outcomes, Payload, Remember,
+    RememberMemory, StreamId,
 };
 use floodgate::flow::{BodyHash, Digest, EntryFault, FaultKind, FlowName, Retry};
 use floodgate::ledger::{Decided, DecidedBy, Ledger, Postgres, Stored};
@@ -44,6 +47,7 @@ const REPLAYED: &str = "replayed";
 const CONFLICT: &str = "conflict";
 const BACKLOG_FULL: &str = "backlog full";
 const MEMORY_SCARCE: &str = "memory scarce";
+const REMEMBER_FULL: &str = "remember full";
 
 /// What became of an entry, whatever its place in the stream.
 fn outcome(appended: &Appended) -> &'static str {
@@ -53,6 +57,7 @@ fn outcome(appended: &Appended) -> &'static str {
         Appended::Conflict => CONFLICT,
         Appended::BacklogFull => BACKLOG_FULL,
         Appended::MemoryScarce => MEMORY_SCARCE,
+        Appended::RememberFull => REMEMBER_FULL,
     }
 }
 
@@ -63,6 +68,12 @@ fn entry(id: &str, body: &str) -> NewEntry {
         body_hash: BodyHash::of(body.as_bytes()),
         origin: Origin::default(),
     }
+}
+
+/// Without a limit of memory.
+fn remember(known_for: Duration) -> Remember {
+    let memory = RememberMemory::default();
+    Remember { known_for, memory }
 }
 
 fn ids(deliveries: &[Delivery]) -> Vec<String> {

@@ -27,7 +27,9 @@ impl Rig {
 
     async fn bury(&self, read: &[Delivery]) {
         let stored = proof(read).await;
-        let buried = self.backbone.settle_dead(&self.partition, &stored);
+        let buried = self
+            .backbone
+            .settle_dead(&self.partition, &stored, RememberMemory::default());
         buried.await.unwrap();
     }
 
@@ -48,7 +50,7 @@ impl Rig {
 }
 
 async fn the_first_sender_owns_an_id_and_a_replay_tells_whose_it_is(rig: Rig) {
-    let limits = AppendLimits { max_backlog: 10 };
+    let limits = AppendLimits::of_backlog(10);
     let group = [owned("a", "shop"), owned("a", "till"), entry("a", "{}")];
     let appended = rig.backbone.append(&rig.partition, limits, &group).await;
     let appended = appended.unwrap();
@@ -80,7 +82,7 @@ async fn the_owner_is_known_from_the_append_to_the_outcome(rig: Rig) {
     let stored = proof(&read[2..]).await;
     let settled = rig
         .backbone
-        .settle(&rig.partition, &stored, REMEMBER, &outcomes);
+        .settle(&rig.partition, &stored, remember(REMEMBER), &outcomes);
     settled.await.unwrap();
     let erased = rig.backbone.erase(&rig.partition, "c", &[]).await.unwrap();
     assert_eq!(erased, Some(2), "body and outcome");
@@ -105,7 +107,7 @@ async fn a_requeued_entry_belongs_to_whom_it_belonged(rig: Rig) {
 async fn an_id_without_an_owner_has_none(rig: Rig) {
     rig.append(&[entry("a", "{}"), owned("b", "shop")]).await;
     assert_eq!(rig.owner("a").await, None);
-    let limits = AppendLimits { max_backlog: 10 };
+    let limits = AppendLimits::of_backlog(10);
     let again = [owned("a", "shop")];
     let again = rig.backbone.append(&rig.partition, limits, &again).await;
     let again = again.unwrap()[0];

@@ -184,7 +184,9 @@ async fn a_number_that_no_script_can_use_is_refused_before_anything_is_written()
     let stored = proof(&read).await;
     let forever = Duration::from_secs(300_000_000 * 365 * 24 * 3600);
     let none = Outcomes::new();
-    let settled = rig.backbone.settle(&rig.partition, &stored, forever, &none);
+    let settled = rig
+        .backbone
+        .settle(&rig.partition, &stored, remember(forever), &none);
     let error = settled.await.unwrap_err();
     assert!(matches!(error, Error::Refused { .. }), "{error}");
     assert_eq!((rig.open().await, rig.pending().await), (1, 1));
@@ -204,9 +206,12 @@ async fn a_key_that_somebody_else_wrote_over_stops_a_script_before_its_first_wri
         let _other: u64 = rig.raw(&format!("SADD {key} nonsense")).await;
         let stored = proof(&read).await;
         let none = Outcomes::new();
-        let settled = rig
-            .backbone
-            .settle(&rig.partition, &stored, Duration::from_secs(60), &none);
+        let settled = rig.backbone.settle(
+            &rig.partition,
+            &stored,
+            remember(Duration::from_secs(60)),
+            &none,
+        );
         let error = settled.await.unwrap_err();
         assert!(matches!(error, Error::Refused { .. }), "{key}: {error}");
         let held: Vec<redis::Value> = rig.raw(&format!("XPENDING {STREAM} workers - + 10")).await;

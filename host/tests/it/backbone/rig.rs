@@ -84,7 +84,7 @@ impl Rig {
     }
 
     pub async fn append_up_to(&self, max_backlog: u64, group: &[NewEntry]) -> Vec<&'static str> {
-        let limits = AppendLimits { max_backlog };
+        let limits = AppendLimits::of_backlog(max_backlog);
         let appended = self.backbone.append(&self.partition, limits, group);
         appended.await.unwrap().iter().map(outcome).collect()
     }
@@ -182,9 +182,9 @@ impl Rig {
     pub async fn settle(&self, deliveries: &[Delivery], remember: Duration) {
         let stored = proof(deliveries).await;
         let none = Outcomes::new();
-        let settled = self
-            .backbone
-            .settle(&self.partition, &stored, remember, &none);
+        let settled =
+            self.backbone
+                .settle(&self.partition, &stored, super::remember(remember), &none);
         settled.await.unwrap();
     }
 

@@ -1,10 +1,11 @@
 -- How much is open, and for how long.
 --
 -- KEYS  1 stream, 2 open counter, 3 due, 4 lost counter, 5 counter of decided
---       entries, 6 of dead ones
+--       entries, 6 of dead ones, 7 remembered
 -- ARGV  1 group
 -- Reply {open, pending, retrying, lost, ms since the oldest unread entry was
---       appended | -1, as much of the oldest pending one, decided, dead}
+--       appended | -1, as much of the oldest pending one, decided, dead,
+--       bytes of remembered ids}
 -- Cost  O(groups)
 --
 -- XINFO's own `lag` is wrong on Redis 7.0 after a trim; ids are milliseconds.
@@ -28,5 +29,5 @@ end
 local retrying = redis.call('ZCARD', KEYS[3])
 return {
   count(KEYS[2]), pending, retrying, count(KEYS[4]), waiting_age, pending_age,
-  count(KEYS[5]), count(KEYS[6])
+  count(KEYS[5]), count(KEYS[6]), total_of(KEYS[7])
 }

@@ -65,6 +65,16 @@ local function known_of(value)
   return string.sub(value, 17, 17), stream_id, owner, outcome
 end
 
+-- Says whether an id key's value speaks of this stream id, without taking it apart.
+local function is_of(value, stream_id)
+  local last = 17 + #stream_id
+  if string.sub(value, 18, last) ~= stream_id then
+    return false
+  end
+  local behind = string.byte(value, last + 1)
+  return behind == nil or behind == 32 or behind == 10
+end
+
 -- Returns the value of an id key.
 local function value_of(body_hash, state, stream_id, owner, outcome)
   if owner ~= '' then
@@ -108,6 +118,55 @@ end
 -- Returns a whole number as the digits that Redis takes.
 local function digits(number)
   return string.format('%.0f', number)
+end
+
+-- What ids and keys that expire take up is counted by the minute in which they
+-- expire: in the hash `remembered`, whose field `total` is the sum, and whose
+-- fields stand in the sorted set `minutes` by their number.
+
+-- Lowers the sum by what has expired. Cost O(minutes).
+local function forget_expired(remembered, minutes)
+  local now = digits(math.floor(now_ms() / 60000))
+  for _, minute in ipairs(redis.call('ZRANGEBYSCORE', minutes, '-inf', now, 'LIMIT', 0, 1000)) do
+    local bytes = redis.call('HGET', remembered, minute) or '0'
+    redis.call('ZREM', minutes, minute)
+    redis.call('HDEL', remembered, minute)
+    redis.call('HINCRBY', remembered, 'total', '-' .. bytes)
+  end
+end
+
+-- Returns how many bytes are remembered.
+local function total_of(remembered)
+  return tonumber(redis.call('HGET', remembered, 'total') or '0')
+end
+
+-- Counts bytes that expire in so many ms. What is remembered for long is counted
+-- by more than a minute, so that there are no more than some 1440 fields.
+local function count_remembered(remembered, minutes, bytes, known_for)
+  if bytes == 0 then
+    return
+  end
+  local width = math.max(1, math.ceil(known_for / (1440 * 60000)))
+  local minute = math.ceil((now_ms() + known_for) / 60000 / width) * width
+  redis.call('HINCRBY', remembered, digits(minute), digits(bytes))
+  redis.call('HINCRBY', remembered, 'total', digits(bytes))
+  redis.call('ZADD', minutes, digits(minute), digits(minute))
+end
+
+-- Returns for how many ms something is remembered: from half of the memory on the
+-- time shrinks, down to a minute when all of it is used up. `most` 0: never.
+local function shortened(known_for, remembered, most)
+  if most == 0 then
+    return known_for
+  end
+  local left = math.max(0, 1 - total_of(remembered) / most)
+  return math.min(known_for, math.max(60000, math.floor(known_for * 2 * left)))
+end
+
+-- Returns about how many bytes a key takes up: measured on Redis 7.0, with the
+-- time at which it expires.
+local function bytes_of(key, value)
+  return 135 + #key + #value
 end
 
 -- Ends the script with an error. To be called before its first write.

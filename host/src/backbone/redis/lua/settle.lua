@@ -1,23 +1,28 @@
 -- Acknowledges entries whose decision is stored, or that are buried.
 --
 -- KEYS  1 stream, 2 open counter, 3 faults, 4 due, 5 counter of decided or of
---       dead entries, 6.. one id key per entry
+--       dead entries, 6 remembered, 7 its minutes, 8.. one id key per entry
 -- ARGV  1 group, 2 state ('s' settled, 'd' dead), 3 time in ms for which the
---       ids stay known, 4.. per entry: stream id, outcome to remember or ''
+--       ids stay known, 4 most bytes of remembered ids beyond which that time
+--       becomes shorter | 0 never, 5.. per entry: stream id, outcome to
+--       remember or ''
 -- Reply how many were still open
 -- Cost  O(entries)
 --
 -- XACK's own count moves the counters: an entry that somebody else settled
 -- meanwhile is not counted twice. It is the first write, which Redis takes
 -- without memory, and after it the script's others.
-local known_for = digits(number(ARGV[3], 'remember', 0, 2 ^ 52))
+local known_for = number(ARGV[3], 'remember', 0, 2 ^ 52)
+local most_remembered = number(ARGV[4], 'remember_memory', 0, 2 ^ 53)
 count(KEYS[2])
 count(KEYS[5])
 redis.call('HLEN', KEYS[3])
 redis.call('ZCARD', KEYS[4])
-local known = redis.call('MGET', unpack(KEYS, 6))
+redis.call('ZCARD', KEYS[7])
+total_of(KEYS[6])
+local known = redis.call('MGET', unpack(KEYS, 8))
 local ids = {}
-for a = 4, #ARGV, 2 do
+for a = 5, #ARGV, 2 do
   ids[#ids + 1] = ARGV[a]
 end
 
@@ -28,19 +33,25 @@ if acknowledged > 0 then
 end
 redis.call('HDEL', KEYS[3], unpack(ids))
 redis.call('ZREM', KEYS[4], unpack(ids))
+forget_expired(KEYS[6], KEYS[7])
+known_for = shortened(known_for, KEYS[6], most_remembered)
+local expires = digits(known_for)
+local bytes = 0
 for i, id in ipairs(ids) do
-  local value, outcome = known[i], ARGV[3 + 2 * i]
-  local state, stream_id, owner
-  if value then
-    state, stream_id, owner = known_of(value)
-  end
+  local value, outcome, key = known[i], ARGV[4 + 2 * i], KEYS[7 + i]
   -- Requeued meanwhile, the key speaks of another entry of the stream, which is
   -- open: it is left as it is.
-  if stream_id == id then
+  if value and (string.sub(value, 18) == id or is_of(value, id)) then
     if ARGV[2] == 'd' or outcome ~= '' then
-      redis.call('SET', KEYS[5 + i], value_of(string.sub(value, 1, 16), ARGV[2], id, owner, outcome))
+      local _, _, owner = known_of(value)
+      value = value_of(string.sub(value, 1, 16), ARGV[2], id, owner, outcome)
+      redis.call('SET', key, value, 'KEEPTTL')
     end
-    redis.call('PEXPIRE', KEYS[5 + i], known_for)
+    -- Settled once more, it is counted already.
+    if redis.call('PEXPIRE', key, expires, 'NX') == 1 then
+      bytes = bytes + bytes_of(key, value)
+    end
   end
 end
+count_remembered(KEYS[6], KEYS[7], bytes, known_for)
 return acknowledged

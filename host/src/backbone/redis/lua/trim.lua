@@ -1,6 +1,7 @@
 -- Drops from the stream what no group needs any more and `retain` has passed.
 --
--- KEYS  1 stream, 2 floor, 3 open counter, 4 lost counter
+-- KEYS  1 stream, 2 floor, 3 open counter, 4 lost counter, 5 remembered, 6 its
+--       minutes
 -- ARGV  1 group, 2 retain in ms
 -- Reply how many entries were gone before anybody read them
 -- Cost  O(dropped / entries per node)
@@ -11,6 +12,7 @@
 local retain = number(ARGV[2], 'retain', 0, 2 ^ 52)
 local open = count(KEYS[3])
 count(KEYS[4])
+total_of(KEYS[5])
 local pending = redis.call('XPENDING', KEYS[1], ARGV[1])
 local needed
 if pending[1] > 0 then
@@ -26,6 +28,7 @@ local bound = digits(math.max(0, now_ms() - retain)) .. '-0'
 local upto = is_before(bound, needed) and bound or needed
 redis.call('XTRIM', KEYS[1], 'MINID', '~', upto, 'LIMIT', 100000)
 redis.call('SET', KEYS[2], needed)
+forget_expired(KEYS[5], KEYS[6])
 -- Nothing is pending and nothing unread, so nothing is open. A counter that
 -- says otherwise was led astray by somebody who trimmed unread entries, or
 -- wrote some of their own, which were settled and had never been counted.
