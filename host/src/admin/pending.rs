@@ -1,9 +1,12 @@
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 
 use super::api::Query;
-use super::types::{FlowStatus, KeptSince, PendingEntry};
+use super::oracles::reports;
+use super::types::{FlowStatus, KeptSince, PendingEntry, Report};
 use super::{Admin, Error};
-use crate::backbone::{Pending, depth_of, partitions};
+use crate::backbone::{Depth, Pending, depth_of, partitions};
 use crate::flow::FlowName;
 
 const DEFAULT_MAX: u32 = 100;
@@ -12,16 +15,28 @@ const LARGEST_MAX: u32 = 10_000;
 pub(super) async fn flows(admin: &Admin) -> Result<Vec<FlowStatus>, Error> {
     let mut all = Vec::new();
     let flows = admin.flows.borrow().clone();
+    let reports = reports(admin).await?;
     let running = flows.live.iter().map(|flow| (flow, "running"));
     let draining = flows.draining.iter().map(|flow| (flow, "draining"));
     for (flow, state) in running.chain(draining) {
-        let depth = depth_of(&*admin.backbone, flow).await?;
-        if state != "running" && depth.open == 0 {
+        let mut stuck = stuck(&reports, &flow.name);
+        let depth = match depth_of(&*admin.backbone, flow).await {
+            Err(error) if !error.may_pass() => {
+                stuck.push(format!("count what is open: {error}"));
+                Depth::default()
+            }
+            depth => depth?,
+        };
+        if state != "running" && depth.open == 0 && stuck.is_empty() {
             continue;
         }
         all.push(FlowStatus {
             name: flow.name.to_string(),
-            state: state.to_owned(),
+            state: match stuck.is_empty() {
+                true => state.to_owned(),
+                false => "stuck".to_owned(),
+            },
+            stuck,
             paths: flow
                 .paths()
                 .map(|(method, path)| format!("{method} {path}"))
@@ -42,6 +57,18 @@ pub(super) async fn flows(admin: &Admin) -> Result<Vec<FlowStatus>, Error> {
         });
     }
     Ok(all)
+}
+
+/// What the backbone refuses the workers of a flow, each once.
+fn stuck(reports: &[(String, Report)], flow: &FlowName) -> Vec<String> {
+    let calls = reports.iter().flat_map(|(_, report)| &report.stuck);
+    let of_flow = calls.filter(|call| call.flow == flow.as_str());
+    let told = of_flow.map(|call| {
+        let (partition, error) = (call.partition, &call.error);
+        format!("partition {partition}: {}: {error}", call.call)
+    });
+    let distinct: BTreeSet<String> = told.collect();
+    distinct.into_iter().collect()
 }
 
 /// How many rows a call asks for.

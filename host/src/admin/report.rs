@@ -7,20 +7,21 @@ use tracing::debug;
 use super::types::Report;
 use crate::backbone::Backbone;
 use crate::oracle::Registry;
-use crate::worker::Latencies;
+use crate::worker::{Latencies, StuckCalls};
 
 const PERIOD: Duration = Duration::from_secs(1);
 
 /// After this long without a word a worker is no longer listed.
 const TTL: Duration = Duration::from_secs(10);
 
-/// Publishes what this worker knows of its oracles, and how long entries took
-/// it, until `stop`.
+/// Publishes what this worker knows of its oracles, how long entries took it, and
+/// what the backbone refuses it, until `stop`.
 pub async fn publish_reports(
     worker: Arc<str>,
     backbone: Arc<dyn Backbone>,
     registry: Arc<Registry>,
     latencies: Arc<Latencies>,
+    stuck: Arc<StuckCalls>,
     stop: CancellationToken,
 ) {
     let mut ticks = tokio::time::interval(PERIOD);
@@ -32,6 +33,7 @@ pub async fn publish_reports(
         let report = Report {
             oracles: registry.status(),
             latency: latencies.take_turn(),
+            stuck: stuck.all(),
         };
         let text = serde_json::to_string(&report).unwrap_or_default();
         if let Err(error) = backbone.publish(&worker, &text, TTL).await {

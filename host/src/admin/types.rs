@@ -8,15 +8,18 @@ use serde_json::Value;
 
 use crate::flow::{Attributes, Digest, Outcome, Typed};
 use crate::oracle::OracleStatus;
-use crate::worker::LatencyCounts;
+use crate::worker::{LatencyCounts, StuckCall};
 
 /// `GET /flows`
 #[derive(Debug, Serialize, Deserialize)]
 pub struct FlowStatus {
     pub name: String,
-    /// `running`; or `draining`: its file was removed, and what is open of it
-    /// is worked off.
+    /// `running`; `draining`: its file was removed, and what is open of it is
+    /// worked off; or `stuck`: the backbone refuses calls that it never will take.
     pub state: String,
+    /// Those calls with the partition and the error, one for each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stuck: Vec<String>,
     /// With their methods, such as `POST /transactions`.
     pub paths: Vec<String>,
     pub oracles: Vec<String>,
@@ -56,6 +59,8 @@ pub struct Report {
     /// From received to settled, of the last seconds.
     #[serde(default)]
     pub latency: LatencyCounts,
+    #[serde(default)]
+    pub stuck: Vec<StuckCall>,
 }
 
 /// `POST /oracles/{name}/rollback`, `/pin`, `/unpin`

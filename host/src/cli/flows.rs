@@ -45,7 +45,9 @@ async fn list(call: &CallOptions) -> anyhow::Result<()> {
     print(&rows, call.json, &header, "no flows", |row| {
         vec![
             row.name.clone(),
-            row.state.clone(),
+            [std::slice::from_ref(&row.state), &row.stuck[..]]
+                .concat()
+                .join("\n"),
             row.paths.join("\n"),
             row.oracles.join("\n"),
             row.open.to_string(),

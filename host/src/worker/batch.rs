@@ -6,7 +6,7 @@ use tracing::{Instrument, debug, debug_span, info_span, warn};
 use super::clock::now_ms;
 use super::decide::{decide, is_kept};
 use super::give_up::Exhausted;
-use super::insist::{Stopped, insist};
+use super::insist::Stopped;
 use super::judge::{self, Shown};
 use super::lease::Lease;
 use super::partition::{Batch, PartitionWorker};
@@ -207,7 +207,7 @@ impl PartitionWorker {
             return Ok(());
         }
         let remember = Remember::of(&self.flow);
-        let settled = insist("settle", &self.stop, || {
+        let settled = self.insist_on_backbone("settle", || {
             self.backbone()
                 .settle(&self.partition, stored, remember, outcomes)
         });
@@ -264,7 +264,7 @@ impl PartitionWorker {
                 fault: fault.clone(),
             })
             .collect();
-        let recorded = insist("record faults", &self.stop, || {
+        let recorded = self.insist_on_backbone("record faults", || {
             let (name, retry) = (&self.worker.name, &self.flow.retry);
             self.backbone()
                 .record_faults(&self.partition, name, retry, &failed)
@@ -290,7 +290,7 @@ impl PartitionWorker {
     }
 
     pub(super) async fn hand_back(&self, entries: &[StreamId]) -> Result<(), Stopped> {
-        let handed_back = insist("hand back", &self.stop, || {
+        let handed_back = self.insist_on_backbone("hand back", || {
             let name = &self.worker.name;
             self.backbone().hand_back(&self.partition, name, entries)
         });

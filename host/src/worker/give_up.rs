@@ -7,7 +7,7 @@ use tracing::{error, warn};
 use super::batch::Faulty;
 use super::clock::now_ms;
 use super::decide::unjudged;
-use super::insist::{Stopped, insist};
+use super::insist::Stopped;
 use super::lease::Lease;
 use super::partition::PartitionWorker;
 use crate::backbone::{Delivery, Payload, RememberMemory, StreamId};
@@ -84,7 +84,7 @@ impl PartitionWorker {
             deliveries.into_iter().partition(|d| d.attempts >= attempts);
         let mut exhausted = Vec::new();
         for delivery in used_up {
-            let record = insist("look up faults", &self.stop, || {
+            let record = self.insist_on_backbone("look up faults", || {
                 self.backbone().faults(&self.partition, delivery.stream_id)
             });
             if let Ok(Some(record)) = record.await? {
@@ -136,7 +136,7 @@ impl PartitionWorker {
                         "entry became a dead letter"
                     );
                 }
-                let settled = insist("settle dead letters", &self.stop, || {
+                let settled = self.insist_on_backbone("settle dead letters", || {
                     let memory = RememberMemory::of(&self.flow);
                     self.backbone()
                         .settle_dead(&self.partition, &stored, memory)

@@ -15,59 +15,83 @@ const MARGIN: Duration = Duration::from_secs(2);
 pub(super) struct Held {
     /// How long a hold lasts without being renewed.
     lease: Duration,
+    entries: Mutex<Entries>,
+}
+
+#[derive(Default)]
+struct Entries {
     /// By entry, the time until which nobody else takes it over.
-    until: Mutex<HashMap<StreamId, BootTime>>,
+    until: HashMap<StreamId, BootTime>,
+    /// What was delivered once more while a batch still held it.
+    again: HashMap<StreamId, Delivery>,
+    /// Of those, what that batch left.
+    left: Vec<Delivery>,
 }
 
 impl Held {
     pub fn new(lease: Duration) -> Self {
         Self {
             lease,
-            until: Mutex::default(),
+            entries: Mutex::default(),
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<StreamId, BootTime>> {
-        // The map is whole after any single insert or remove.
-        self.until.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Entries> {
+        // The maps are whole after any single insert or remove.
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Holds what was delivered, but for what this worker holds already.
-    /// `asked` is the time before the backbone was asked: the lease began then
-    /// at the earliest, however long the answer took.
+    /// Holds what was delivered, but for what a batch of this worker holds already:
+    /// its lease begins anew, and when that batch ends it is one of
+    /// [`Self::take_left`]. `asked` is the time before the backbone was asked: the
+    /// lease began then at the earliest, however long the answer took.
     pub fn take(
         self: &Arc<Self>,
         deliveries: Vec<Delivery>,
         asked: BootTime,
     ) -> (Lease, Vec<Delivery>) {
         let until = asked.plus(self.lease);
-        let mut map = self.lock();
-        let new: Vec<Delivery> = deliveries
-            .into_iter()
-            .filter(|delivery| !map.contains_key(&delivery.stream_id))
-            .collect();
+        let mut entries = self.lock();
+        let mut new = Vec::with_capacity(deliveries.len());
+        for delivery in deliveries {
+            let id = delivery.stream_id;
+            match entries.until.insert(id, until) {
+                None => new.push(delivery),
+                Some(_) => _ = entries.again.insert(id, delivery),
+            }
+        }
         let ids: Vec<StreamId> = new.iter().map(|delivery| delivery.stream_id).collect();
-        map.extend(ids.iter().map(|id| (*id, until)));
         let held = Arc::clone(self);
         (Lease { held, ids }, new)
+    }
+
+    /// Returns what was delivered once more while a batch held it that has ended.
+    /// That batch may have settled it.
+    pub fn take_left(&self) -> Vec<Delivery> {
+        std::mem::take(&mut self.lock().left)
+    }
+
+    /// Puts back what [`Self::take_left`] returned.
+    pub fn put_left(&self, left: Vec<Delivery>) {
+        self.lock().left.extend(left);
     }
 
     /// What has to be renewed before the next round, `period` from now.
     pub fn due(&self, period: Duration) -> Vec<StreamId> {
         let soon = BootTime::now().plus(period + period);
-        let map = self.lock();
-        map.iter()
-            .filter(|(_, until)| **until < soon)
+        let entries = self.lock();
+        let held = entries.until.iter();
+        held.filter(|(_, until)| **until < soon)
             .map(|(id, _)| *id)
             .collect()
     }
 
     /// Of `asked_for`, the backbone renewed `renewed`; the rest is lost to others.
     pub fn renewed(&self, asked: BootTime, asked_for: &[StreamId], renewed: &[StreamId]) {
-        let mut map = self.lock();
+        let mut entries = self.lock();
         let mut set = |ids: &[StreamId], until| {
             for id in ids {
-                map.entry(*id).and_modify(|held| *held = until);
+                entries.until.entry(*id).and_modify(|held| *held = until);
             }
         };
         set(asked_for, BootTime::START);
@@ -87,17 +111,19 @@ impl Lease {
     pub fn lost(&self, ids: impl Iterator<Item = StreamId>) -> HashSet<StreamId> {
         let margin = MARGIN.min(self.held.lease / 10);
         let soon = BootTime::now().plus(margin);
-        let map = self.held.lock();
-        ids.filter(|id| map.get(id).is_none_or(|until| *until <= soon))
+        let entries = self.held.lock();
+        ids.filter(|id| entries.until.get(id).is_none_or(|until| *until <= soon))
             .collect()
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        let mut map = self.held.lock();
+        let mut entries = self.held.lock();
         for id in &self.ids {
-            map.remove(id);
+            entries.until.remove(id);
+            let again = entries.again.remove(id);
+            entries.left.extend(again);
         }
     }
 }
@@ -136,6 +162,24 @@ mod tests {
         drop(lease);
         let (_lease, again) = held.take(vec![delivery(1), delivery(3)], BootTime::now());
         assert_eq!(again.len(), 1, "3 is still held by the second lease");
+    }
+
+    #[test]
+    fn what_is_delivered_again_while_it_is_held_is_held_on_and_not_forgotten() {
+        let held = Arc::new(Held::new(LEASE));
+        let long_ago = BootTime::now().minus(LEASE);
+        let (lease, taken) = held.take(vec![delivery(1), delivery(2)], long_ago);
+        assert_eq!(lost(&lease, &taken).len(), 2);
+        let (_none, again) = held.take(vec![delivery(1)], BootTime::now());
+        assert!(again.is_empty(), "the first batch works on it");
+        assert_eq!(lost(&lease, &taken), [taken[1].stream_id].into());
+        assert!(held.take_left().is_empty(), "the first batch works on it");
+        drop(lease);
+        let left = held.take_left();
+        assert_eq!((left.len(), left[0].stream_id.ms), (1, 1));
+        assert!(held.take_left().is_empty());
+        let (_lease, taken) = held.take(left, BootTime::now());
+        assert_eq!(taken.len(), 1);
     }
 
     #[test]

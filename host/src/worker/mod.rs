@@ -16,6 +16,7 @@ mod lease;
 mod meter;
 mod partition;
 mod rounds;
+mod stuck;
 mod suspicion;
 mod traced;
 
@@ -43,6 +44,7 @@ use self::latency::FlowLatency;
 pub use self::latency::{Latencies, LatencyCounts};
 use self::meter::Meter;
 use self::partition::PartitionWorker;
+pub use self::stuck::{StuckCall, StuckCalls};
 
 /// Entries per read and per call of an oracle: the cost per entry is flat from
 /// 16 upwards, and a batch of 256 is judged within a millisecond or two.
@@ -58,6 +60,8 @@ pub struct Worker {
     pub registry: Arc<Registry>,
     /// What it measured, for its report.
     pub latencies: Arc<Latencies>,
+    /// What the backbone refuses it, for its report.
+    pub stuck: Arc<StuckCalls>,
     breaker: Arc<Breaker>,
     panic_on: Option<Arc<str>>,
 }
@@ -75,6 +79,7 @@ impl Worker {
             ledger,
             registry,
             latencies: Arc::default(),
+            stuck: Arc::default(),
             breaker: Arc::default(),
             panic_on: None,
         }

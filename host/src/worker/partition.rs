@@ -1,3 +1,4 @@
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use super::insist::{MayPass, Stopped, insist};
 use super::lease::{Held, Lease};
 use super::suspicion::Suspects;
 use super::{BATCH, Live, Worker};
-use crate::backbone::{Backbone, Delivery, Error, Partition};
+use crate::backbone::{Backbone, Delivery, Error, Partition, StreamId};
 use crate::boot_time::BootTime;
 use crate::flow::Flow;
 use crate::ledger::{self, Ledger};
@@ -120,11 +121,16 @@ impl PartitionWorker {
     pub async fn run(self) {
         let this = Arc::new(self);
         let prepare = || this.backbone().prepare(&this.partition);
-        if insist("prepare the stream", &this.stop, prepare)
-            .await
-            .is_err()
-        {
-            return;
+        this.worker.stuck.begin(&this.partition);
+        loop {
+            match this.insist_on_backbone("prepare the stream", prepare).await {
+                Ok(Ok(())) => break,
+                Ok(Err(_)) => this.until_rested().await,
+                Err(Stopped) => return,
+            }
+            if this.stop.is_cancelled() {
+                return;
+            }
         }
         let lanes_done = CancellationToken::new();
         let rounds = {
@@ -201,7 +207,11 @@ impl PartitionWorker {
                 return;
             }
             let asked = BootTime::now();
-            match reader.read(BATCH).await {
+            // One of a stuck partition, to see whether it is stuck still.
+            let most = if self.is_stuck() { 1 } else { BATCH };
+            let read = reader.read(most).await;
+            self.note("read", &read);
+            match read {
                 Ok(deliveries) => {
                     full = deliveries.len() == BATCH;
                     self.hand_over(room, deliveries, asked, Some(done));
@@ -226,7 +236,12 @@ impl PartitionWorker {
                 .backbone()
                 .claim(&self.partition, &self.worker.name, BATCH)
                 .await;
-            let full = matches!(&claimed, Ok(deliveries) if deliveries.len() == BATCH);
+            self.note("claim", &claimed);
+            let claimed = match claimed {
+                Ok(claimed) => Ok(self.with_left(claimed).await),
+                error => error,
+            };
+            let full = matches!(&claimed, Ok(deliveries) if deliveries.len() >= BATCH);
             match claimed {
                 Ok(deliveries) => self.hand_over(room, deliveries, asked, None),
                 Err(error) => {
@@ -238,6 +253,27 @@ impl PartitionWorker {
                 self.pause(PERIOD).await;
             }
         }
+    }
+
+    /// Adds what was claimed while an older batch of this worker still held it, and
+    /// that batch then left: nobody else would come for it until its lease has run
+    /// out. What the batch settled is held no more.
+    async fn with_left(&self, mut claimed: Vec<Delivery>) -> Vec<Delivery> {
+        let left = self.held.take_left();
+        if left.is_empty() {
+            return claimed;
+        }
+        let ids: Vec<StreamId> = left.iter().map(|delivery| delivery.stream_id).collect();
+        let (partition, worker) = (&self.partition, &self.worker.name);
+        let Ok(held) = self.backbone().renew(partition, worker, &ids).await else {
+            self.held.put_left(left);
+            return claimed;
+        };
+        let known: HashSet<StreamId> = claimed.iter().map(|d| d.stream_id).collect();
+        claimed.extend(left.into_iter().filter(|delivery| {
+            held.contains(&delivery.stream_id) && !known.contains(&delivery.stream_id)
+        }));
+        claimed
     }
 
     fn hand_over(
@@ -262,6 +298,7 @@ impl PartitionWorker {
     /// False when the worker is to stop.
     async fn until_it_can_work(&self) -> bool {
         self.worker.breaker.closed(&self.stop).await;
+        self.until_rested().await;
         self.until_oracles_are_there().await
     }
 
@@ -298,11 +335,13 @@ impl PartitionWorker {
     }
 
     async fn rest(&self, error: &Error) {
-        warn!(flow = %self.flow.name, %error, "backbone away, trying again");
+        if error.may_pass() {
+            warn!(flow = %self.flow.name, %error, "backbone away, trying again");
+        }
         self.pause(AWAY).await;
     }
 
-    async fn pause(&self, period: Duration) {
+    pub async fn pause(&self, period: Duration) {
         tokio::select! {
             () = tokio::time::sleep(period) => {}
             () = self.stop.cancelled() => {}

@@ -29,9 +29,10 @@ impl PartitionWorker {
                 .await
         });
         let trim = every(TRIM, &done, "trim", || async {
-            self.backbone()
-                .trim(&self.partition, self.live.flow.load().stream.retain)
-                .await
+            let retain = self.live.flow.load().stream.retain;
+            let trimmed = self.backbone().trim(&self.partition, retain).await;
+            self.note("trim", &trimmed);
+            trimmed
         });
         let landmark = every(LANDMARK, &done, "note the landmark", || {
             self.note_landmark()
@@ -50,7 +51,8 @@ impl PartitionWorker {
             .note_landmark(&self.partition, &landmark)
             .await
         {
-            Ok(Some(before)) if before.born != landmark.born => {
+            // One that never held anything, or nothing that was open, lost nothing.
+            Ok(Some(before)) if before.born != landmark.born && before.open > 0 => {
                 self.live.meter.lost.increment(before.open);
                 error!(
                     flow = %self.flow.name,

@@ -8,7 +8,7 @@ use tracing::error;
 
 use super::batch::Faulty;
 use super::give_up::Exhausted;
-use super::insist::{Stopped, insist};
+use super::insist::Stopped;
 use super::lease::Lease;
 use super::partition::{Batch, PartitionWorker};
 use crate::backbone::{Delivery, StreamId};
@@ -74,7 +74,7 @@ impl PartitionWorker {
         delivery: Delivery,
     ) -> Result<(), Stopped> {
         let stream_id = delivery.stream_id;
-        let noted = insist("note a suspect", &self.stop, || {
+        let noted = self.insist_on_backbone("note a suspect", || {
             self.backbone().suspect(&self.partition, stream_id)
         });
         let Ok(times) = noted.await? else {
@@ -120,7 +120,7 @@ impl PartitionWorker {
     }
 
     pub(super) async fn acquit(&self, stream_id: StreamId) -> Result<(), Stopped> {
-        let acquitted = insist("acquit a suspect", &self.stop, || {
+        let acquitted = self.insist_on_backbone("acquit a suspect", || {
             self.backbone().acquit(&self.partition, stream_id)
         });
         acquitted.await?.map_err(|_| Stopped)

@@ -3,7 +3,7 @@
 use hyper::StatusCode;
 use serde_json::Value;
 
-use crate::host::{DEADLINE, Ground, Host, MEMPOOL_RISK, Site, drainer};
+use crate::host::{DEADLINE, Ground, Host, MEMPOOL_RISK, MISBEHAVING, Site, drainer, told_to};
 use crate::metrics::told::until_told;
 use crate::support::{self, PrivatePostgres, PrivateRedis, request};
 
@@ -130,34 +130,133 @@ async fn without_postgres_at_the_start_entries_are_taken_and_wait_for_it() {
     host.settled().await;
 }
 
+const LOST: &str = "floodgate_entries_lost_total{flow=\"transactions\"}";
+
+/// When the stream was born and how much of it was open, as the ledger has it.
+async fn landmark(host: &Host) -> Option<(String, String)> {
+    let noted = host.site.query("SELECT born, open FROM landmarks").await;
+    let row = noted.into_iter().next()?;
+    Some((row[0].clone(), row[1].clone()))
+}
+
+async fn until_another_landmark(host: &Host, than: &str) {
+    support::eventually(2 * DEADLINE, "another life is noted", async || {
+        landmark(host).await.is_some_and(|(born, _)| born != than)
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn an_emptied_redis_is_worked_on_and_what_is_gone_is_alarmed_on() {
+    let redis = support::redis().await;
+    let site = Site::on(Ground::of(redis.clone(), support::postgres().await));
+    let site = site.with_flow("first = \"1s\"", "first = \"1h\"");
+    let site = site.with_flow("max = \"5m\"", "max = \"1h\"");
+    let host = Host::start_on(site.with_oracle(MISBEHAVING)).await;
+    host.accepted(&told_to(1, "high")).await;
+    host.until_kept(1).await;
+    host.accepted(&told_to(2, "trap")).await;
+    let what = "what is open is noted";
+    let (born, _) = support::eventually_some(2 * DEADLINE, what, async || {
+        landmark(&host).await.filter(|(_, open)| open == "1")
+    })
+    .await;
+    support::tell_redis(&redis, &["FLUSHDB"]).await;
+    host.accepted(&told_to(3, "high")).await;
+    host.until_kept(2).await;
+    until_another_landmark(&host, &born).await;
+    until_told(&host.admin, &[(LOST, 1.0)]).await;
+}
+
+#[tokio::test]
+async fn a_redis_that_was_emptied_while_nothing_was_open_lost_nothing() {
     let redis = support::redis().await;
     let site = Site::on(Ground::of(redis.clone(), support::postgres().await));
     let host = Host::start_on(site.with_oracle(MEMPOOL_RISK)).await;
     host.accepted(&drainer(1)).await;
     host.until_kept(1).await;
-    support::eventually(DEADLINE, "the landmark is noted", async || {
-        landmarks(&host).await == 1
+    host.settled().await;
+    let (born, _) = support::eventually_some(2 * DEADLINE, "it is noted", async || {
+        landmark(&host).await.filter(|(_, open)| open == "0")
     })
     .await;
     support::tell_redis(&redis, &["FLUSHDB"]).await;
     host.accepted(&drainer(2)).await;
     host.until_kept(2).await;
-    support::eventually(DEADLINE, "it is alarmed on", async || {
-        host.floodgate
-            .stderr()
-            .contains("backbone lost what it held")
-    })
-    .await;
+    until_another_landmark(&host, &born).await;
+    until_told(&host.admin, &[(LOST, 0.0)]).await;
 }
 
-async fn landmarks(host: &Host) -> i64 {
-    let connecting = tokio_postgres::connect(host.site.postgres(), tokio_postgres::NoTls);
-    let (client, connection) = connecting.await.unwrap();
-    tokio::spawn(connection);
-    let counted = client.query_one("SELECT count(*) FROM landmarks", &[]);
-    counted.await.map_or(0, |row| row.get(0))
+/// What Redis refuses is no longer called a Redis that is away.
+#[tokio::test]
+async fn what_redis_will_never_take_makes_the_partition_stuck_and_acknowledges_nothing() {
+    let site = Site::new().await.with_oracle(MEMPOOL_RISK);
+    let host = Host::start_in(site, &[("FLOODGATE_LEASE", "2s")]).await;
+    host.accepted(&drainer(1)).await;
+    host.until_kept(1).await;
+    host.settled().await;
+    let stuck = "floodgate_partition_stuck{flow=\"transactions\",partition=\"0\"}";
+    until_told(&host.admin, &[(stuck, 0.0)]).await;
+    // A list, where the faults belong: an append does not touch them.
+    let key = "floodgate:{transactions:0}:faults";
+    support::tell_redis(host.site.redis(), &["LPUSH", key, "1"]).await;
+    host.accepted(&drainer(2)).await;
+    until_told(&host.admin, &[(stuck, 1.0)]).await;
+    let flow = support::eventually_some(DEADLINE, "flows say so", async || {
+        let flow = host.get("/flows").await[0].clone();
+        (flow["state"] == "stuck").then_some(flow)
+    })
+    .await;
+    assert_eq!(flow["open"], 1, "{flow}");
+    let told = flow["stuck"].as_array().unwrap();
+    let says = |what: &str| {
+        told.iter()
+            .any(|call| call.as_str().unwrap().contains(what))
+    };
+    assert!(says("partition 0") && says("WRONGTYPE"), "{flow}");
+    support::tell_redis(host.site.redis(), &["DEL", key]).await;
+    host.until_kept(2).await;
+    support::eventually(2 * DEADLINE, "it works again", async || {
+        let flow = host.get("/flows").await[0].clone();
+        flow["open"] == 0 && flow["state"] == "running"
+    })
+    .await;
+    until_told(&host.admin, &[(stuck, 0.0)]).await;
+}
+
+#[tokio::test]
+async fn after_a_graceful_failover_of_redis_it_is_unready_until_it_finds_the_other_one() {
+    let (before, after) = (PrivateRedis::start().await, PrivateRedis::start().await);
+    let name = before.proxy().await;
+    let url = format!("redis://127.0.0.1:{}", name.port());
+    let site = Site::on(Ground::of(url, support::postgres().await));
+    let host = Host::start_on(site.with_oracle(MEMPOOL_RISK)).await;
+    host.accepted(&drainer(1)).await;
+    host.until_kept(1).await;
+    let ready = async || {
+        let url = host.url.replace("/transactions", "/readyz");
+        let (status, _, page) = request("GET", &url, &[], String::new()).await;
+        let page: Value = serde_json::from_slice(&page).unwrap();
+        (status, page["reasons"].clone())
+    };
+    before.hand_over_to(&after).await;
+    support::eventually(DEADLINE, "it is not ready", async || {
+        let away = serde_json::json!(["backbone-away"]);
+        ready().await == (StatusCode::SERVICE_UNAVAILABLE, away)
+    })
+    .await;
+    assert_eq!(
+        host.post(&drainer(2)).await.0,
+        StatusCode::SERVICE_UNAVAILABLE
+    );
+    name.lead_to(after.port());
+    host.accepted(&drainer(2)).await;
+    host.until_kept(2).await;
+    host.settled().await;
+    support::eventually(DEADLINE, "it is ready", async || {
+        ready().await.0 == StatusCode::OK
+    })
+    .await;
 }
 
 #[tokio::test]

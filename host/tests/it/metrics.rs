@@ -112,6 +112,8 @@ async fn every_metric_of_the_table_is_told_and_counts_what_happened(ground: Grou
         oracle_swaps_total{{oracle="mempool-risk"}} 1
         oracle_swaps_refused_total{{oracle="mempool-risk"}} 1
         entries_lost_total{{flow="transactions"}} 0
+        partition_stuck{{flow="transactions",partition="0"}} 0
+        remembered_limit_bytes{{flow="transactions"}} 0
         entries_open{{flow="transactions"}} 0
         entries_waiting{{flow="transactions"}} 0
         entries_pending{{flow="transactions"}} 0

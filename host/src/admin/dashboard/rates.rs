@@ -70,6 +70,7 @@ mod tests {
 
     fn flow(open: u64, decided: u64, dead: u64) -> FlowStatus {
         FlowStatus {
+            stuck: Vec::new(),
             name: "transactions".to_owned(),
             state: "running".to_owned(),
             paths: Vec::new(),

@@ -178,6 +178,7 @@ mod tests {
     #[test]
     fn latency_is_of_all_workers_together_and_none_where_nothing_was_settled() {
         let report = |counts: &[(u64, u64)]| Report {
+            stuck: Vec::new(),
             oracles: Vec::new(),
             latency: [("transactions".to_owned(), counts.to_vec())].into(),
         };

@@ -310,6 +310,7 @@ async fn start_worker(
             reporter.backbone.clone(),
             reporter.registry.clone(),
             reporter.latencies.clone(),
+            reporter.stuck.clone(),
             stopped.clone(),
         )
     }));
