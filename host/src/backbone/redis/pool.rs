@@ -83,3 +83,26 @@ impl managed::Manager for Manager {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use redis::IntoConnectionInfo;
+
+    use super::*;
+
+    #[test]
+    fn what_was_made_before_the_server_was_left_is_not_used_again() {
+        let info = "redis://127.0.0.1:1".into_connection_info().unwrap();
+        let manager = Manager::new(info, AsyncConnectionConfig::new()).unwrap();
+        let before = Metrics::default();
+        assert!(!manager.is_retired(&before));
+        manager.retire();
+        assert!(manager.is_retired(&before));
+        let long_ago = Instant::now().checked_sub(2 * MAX_AGE);
+        let old = Metrics {
+            created: long_ago.unwrap_or_else(Instant::now),
+            ..Metrics::default()
+        };
+        assert_eq!(manager.is_retired(&old), long_ago.is_some());
+    }
+}
