@@ -118,8 +118,8 @@ pub struct HostSettings {
     #[arg(long, env = "FLOODGATE_NOTICE", default_value = "5s", value_parser = humantime::parse_duration)]
     pub notice: Duration,
 
-    /// Have the worker panic over entries whose id begins with this, to see what
-    /// becomes of the others
+    /// Have the worker panic over entries whose id begins with this, or a task
+    /// once (task:<its name>), to see what becomes of the others
     #[arg(long, env = "FLOODGATE_PANIC_ON", hide = true)]
     pub panic_on: Option<String>,
 

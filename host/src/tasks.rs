@@ -8,7 +8,7 @@
 use std::any::Any;
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::panic::{AssertUnwindSafe, PanicHookInfo};
-use std::sync::LazyLock;
+use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use backon::{BackoffBuilder, ExponentialBuilder};
@@ -120,7 +120,7 @@ impl Restarted {
             loop {
                 let began = Instant::now();
                 let task = next.take().unwrap_or_else(&mut make);
-                if survive(task, &panics).await.is_some() {
+                if survive(named(name, task), &panics).await.is_some() {
                     return;
                 }
                 if began.elapsed() > SOUND {
@@ -140,7 +140,7 @@ impl Vital {
         let name = self.0;
         let panics = TASK_PANICS.of([name]);
         async move {
-            if survive(task, &panics).await.is_none() {
+            if survive(named(name, task), &panics).await.is_none() {
                 error!(task = name, "task panicked, the process ends");
                 ENDED.send_if_modified(|ended| ended.replace(name).is_none());
             }
@@ -169,6 +169,25 @@ pub(crate) async fn survive<T>(task: impl Future<Output = T>, panics: &Counter) 
         panics.increment(1);
     }
     survived.ok()
+}
+
+/// The task that is to panic once, to see what becomes of it.
+static PANICKING: Mutex<Option<String>> = Mutex::new(None);
+
+pub(crate) fn panic_once_in(task: &str) {
+    *PANICKING.lock().unwrap_or_else(PoisonError::into_inner) = Some(task.to_owned());
+}
+
+#[allow(clippy::panic, reason = "this is what it is for")]
+async fn named<T>(name: &str, task: impl Future<Output = T>) -> T {
+    let is_to_panic = {
+        let mut panicking = PANICKING.lock().unwrap_or_else(PoisonError::into_inner);
+        panicking.take_if(|task| task == name).is_some()
+    };
+    if is_to_panic {
+        panic!("this task was to panic");
+    }
+    task.await
 }
 
 fn pauses() -> impl Iterator<Item = Duration> {

@@ -155,7 +155,8 @@ fn usual_roots() -> RootCertStore {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(found.certs);
     let named = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
-    if !named.iter().any(|name| std::env::var_os(name).is_some()) {
+    let is_set = |name| std::env::var_os(name).is_some_and(|path| !path.is_empty());
+    if !named.into_iter().any(is_set) {
         roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     }
     roots

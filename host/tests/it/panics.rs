@@ -49,3 +49,34 @@ async fn an_entry_that_a_worker_panics_over_dies_alone_and_stops_nobody(ground: 
     })
     .await;
 }
+
+/// What a task left behind is taken up by the one that is started in its place.
+#[tokio::test]
+async fn a_task_that_panics_is_started_again_and_its_work_goes_on() {
+    for task in ["reader", "reclaimer", "rounds", "partition", "waiting"] {
+        let site = Site::on(Ground::embedded().await).with_oracle(MISBEHAVING);
+        let panic_on = [("FLOODGATE_PANIC_ON", &*format!("task:{task}"))];
+        let host = Host::start_in(site, &panic_on).await;
+        host.accepted(&told_to(1, "high")).await;
+        host.until_kept(1).await;
+        let panics = format!("floodgate_task_panics_total{{task=\"{task}\"}}");
+        until_told(&host.admin, &[(&panics, 1.0)]).await;
+        host.settled().await;
+    }
+}
+
+#[tokio::test]
+async fn a_process_ends_with_a_task_without_which_it_is_of_no_use() {
+    for task in ["worker", "front-end", "admin", "ledger-writer"] {
+        let site = Site::on(Ground::embedded().await).with_oracle(MISBEHAVING);
+        let panic_on = [("FLOODGATE_PANIC_ON", &*format!("task:{task}"))];
+        let mut floodgate = site.serve_in("all", &[], &panic_on);
+        assert_eq!(floodgate.wait_exit().await, 1, "{task}");
+        support::eventually(crate::host::DEADLINE, "it names the task", async || {
+            floodgate
+                .stderr()
+                .contains(&format!("the task {task} panicked"))
+        })
+        .await;
+    }
+}

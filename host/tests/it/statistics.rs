@@ -149,11 +149,8 @@ async fn an_archive_that_wants_another_token_is_told_from_a_healthy_one() {
     let (status, problem) = get(&host, "/stats/hours?from=2026-01-01").await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(problem["type"], "urn:floodgate:problem:archive-away");
-    eventually(DEADLINE, "the log says what to do", async || {
-        let log = host.floodgate.stderr();
-        log.contains("query not answered") && log.contains("--archive-token-file")
-    })
-    .await;
+    let away = "floodgate_queries_total{flow=\"transactions\",path=\"/stats/hours\",outcome=\"archive-away\"}";
+    until_told(&host.admin, &[(away, 1.0)]).await;
     let output = host.try_cli(&["query", "transactions", "SELECT 1"]);
     assert_eq!(output.status.code(), Some(1));
     let said = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -64,6 +64,10 @@ pub(super) async fn run(
     tell: impl FnOnce(&Started),
 ) -> anyhow::Result<()> {
     tasks::log_panics();
+    let panic_on = settings.panic_on.as_deref();
+    if let Some(task) = panic_on.and_then(|on| on.strip_prefix("task:")) {
+        tasks::panic_once_in(task);
+    }
     let stop = Stop::default();
     let mut work = JoinSet::new();
     let (mut parts, in_force) = parts(&settings, role, ground, &stop)?;
