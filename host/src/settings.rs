@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
+use crate::oracle::CompileLimits;
+
 /// What this process does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Role {
@@ -91,6 +93,9 @@ pub struct HostSettings {
     /// Directory for compiled oracles; nobody else may write to it [default: floodgate in the user's cache directory]
     #[arg(long, env = "FLOODGATE_CACHE")]
     pub cache: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub compile: CompileLimits,
 
     #[command(flatten)]
     pub keys: KeySettings,

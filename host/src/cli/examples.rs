@@ -223,7 +223,8 @@ mod tests {
 
     /// All that do something themselves, with their paths.
     fn commands<'c>(of: &'c Command, path: &str) -> Vec<(String, &'c Command)> {
-        let inner = of.get_subcommands().flat_map(|command| {
+        let shown = of.get_subcommands().filter(|inner| !inner.is_hide_set());
+        let inner = shown.flat_map(|command| {
             let path = format!("{path} {}", command.get_name());
             commands(command, &path)
         });

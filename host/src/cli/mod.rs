@@ -40,6 +40,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use self::client::{Client, segment};
 use self::out::{JsonOption, harmless, note};
+use crate::oracle::CompileLimits;
 
 /// A WebAssembly-plugin host with a Redis Streams backbone.
 ///
@@ -105,6 +106,20 @@ enum Command {
     Prove(prove::Arguments),
     /// Print what a shell needs to complete these commands
     Completions(completions::Arguments),
+    /// Compile an oracle for another floodgate that started this one
+    #[command(hide = true)]
+    CompileComponent(crate::oracle::ChildArguments),
+}
+
+impl Command {
+    fn compile_limits(&self) -> CompileLimits {
+        match self {
+            Self::Serve(settings) => settings.host.compile,
+            Self::Dev(settings) => settings.host.compile,
+            Self::Oracle(command) => command.compile_limits(),
+            _ => CompileLimits::default(),
+        }
+    }
 }
 
 /// Where a command finds the running Floodgate.
@@ -154,6 +169,10 @@ impl OneEntry {
 /// 1 not done, 2 the command line is wrong.
 pub fn main() -> ExitCode {
     let cli = parse();
+    if let Command::CompileComponent(arguments) = &cli.command {
+        return crate::oracle::run_child(arguments);
+    }
+    crate::oracle::this_is_floodgate(cli.command.compile_limits());
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -206,5 +225,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::StandIn(arguments) => stand_in::run(arguments).await,
         Command::Prove(arguments) => prove::run(arguments).await,
         Command::Completions(arguments) => completions::run(&arguments),
+        // It needs no runtime: main() has run it.
+        Command::CompileComponent(_) => Ok(()),
     }
 }

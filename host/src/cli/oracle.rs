@@ -4,6 +4,7 @@ use clap::Subcommand;
 
 use super::out::{JsonOption, note};
 use super::{OneEntry, oracle_check, oracle_new, oracle_verify, oracle_watch};
+use crate::oracle::CompileLimits;
 use crate::oracle::build::build;
 
 #[derive(Debug, Subcommand)]
@@ -27,6 +28,15 @@ pub(super) enum Command {
     Check(oracle_check::Arguments),
     /// Make a stored decision again, with the components and settings of then
     Verify(OneEntry),
+}
+
+impl Command {
+    pub(super) fn compile_limits(&self) -> CompileLimits {
+        match self {
+            Self::Check(arguments) => arguments.compile_limits(),
+            _ => CompileLimits::default(),
+        }
+    }
 }
 
 pub(super) async fn run(command: Command) -> anyhow::Result<()> {

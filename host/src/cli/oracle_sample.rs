@@ -73,8 +73,9 @@ pub(super) fn verdict(
     oracle: &Oracle,
     entry: &Entry,
     settings: &Arc<OracleSettings>,
+    limits: OracleLimits,
 ) -> Result<Verdict, String> {
-    let judged = oracle.judge_one(entry, settings, LIMITS);
+    let judged = oracle.judge_one(entry, settings, limits);
     judged.map_err(|refusal| first_line(&refusal.to_string()))
 }
 
@@ -102,7 +103,7 @@ pub(super) fn compare(
         .set_header(["entry", "before", "after", ""]);
     let mut changed = 0;
     for entry in entries {
-        let of = |oracle| verdict(oracle, entry, settings);
+        let of = |oracle| verdict(oracle, entry, settings, LIMITS);
         let (was, is) = (before.map(of), of(after));
         let differs = was.as_ref().is_some_and(|was| *was != is);
         let mark = match differs {

@@ -105,7 +105,20 @@ async fn list(call: &CallOptions) -> anyhow::Result<()> {
 
 fn state(oracle: &OracleStatus) -> String {
     match oracle {
+        OracleStatus {
+            digest: None,
+            loading: true,
+            ..
+        } => "compiling",
         OracleStatus { digest: None, .. } => "waiting",
+        OracleStatus {
+            pinned: true,
+            digest,
+            file_digest: Some(dropped),
+            ..
+        } if *digest != Some(*dropped) => {
+            return format!("pinned, {dropped:.12} was dropped");
+        }
         OracleStatus { pinned: true, .. } => "pinned",
         OracleStatus {
             rolled_back: Some(_),

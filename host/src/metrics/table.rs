@@ -71,6 +71,8 @@ table! {
         "Components that were not taken: a file that does not load, a chosen digest that cannot be had. What was in force stays.";
     Gauge PARTITION_STUCK "floodgate_partition_stuck" ["flow", "partition"] Count
         "1 while the backbone refuses this worker a call that it never will take, such as WRONGTYPE: nothing is acknowledged, and it is tried every 30 seconds. A person has to look.";
+    Counter ORACLE_LOADS "floodgate_oracle_loads_total" ["oracle", "outcome"] Count
+        "Components that were loaded: `cached`, `compiled`, or not: `refused` where it does not fit or start, `memory` and `time` where compiling it took more than `--compile-memory` or `--compile-time`, `failed` where its compiler ended otherwise, `failed-before` where that is remembered and it was not tried again. An outcome appears when it first happens.";
     Counter ENTRIES_LOST "floodgate_entries_lost_total" ["flow"] Count
         "Open entries that are gone from the backbone: somebody else trimmed or emptied it. A person has to look.";
     Gauge ENTRIES_OPEN "floodgate_entries_open" ["flow"] Count

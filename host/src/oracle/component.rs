@@ -1,18 +1,25 @@
+use std::process::ExitStatus;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
+use bytesize::ByteSize;
 use wasmtime::Store;
 use wasmtime::component::Component;
 
+use super::cache::{self, Kind};
+use super::compiler::REMEMBERED;
 use super::contract::{self, Part};
 use super::engine::{Engine, Slots};
 use super::guest::{self, Guest, OraclePre};
-use super::judge::cut;
 use super::judge::trap_text;
+use super::words::cut;
 use crate::flow::{Digest, OracleSettings};
+use tracing::warn;
 
 /// Bytes of the largest component that is loaded; Python oracles have 18 MB.
 pub(super) const MAX_COMPONENT: u64 = 64 << 20;
+/// Until a compiler that did not start is started again.
+const SOON: Duration = Duration::from_secs(10);
 /// Ticks for the first instance: generous, since only a start function that
 /// never ends is to be found out.
 const FIRST_INSTANCE: u64 = 5_000;
@@ -43,10 +50,50 @@ pub enum LoadError {
     CoreModule,
     #[error("cut short, damaged, or in need of a wasm feature that is off: {0}")]
     Invalid(String),
+    #[error("has more parts than one instance may: {0}; build it from fewer modules")]
+    TooManyParts(String),
+    #[error(
+        "compiling it took more than {0} of memory: make it smaller, or raise --compile-memory"
+    )]
+    CompileMemory(ByteSize),
+    #[error(
+        "compiling it took more than {} of processor time: make it smaller, or raise --compile-time",
+        humantime::format_duration(*.0)
+    )]
+    CompileTime(Duration),
+    #[error("its compiler ended without an answer ({status}): {words}")]
+    CompilerEnded { status: ExitStatus, words: String },
+    /// Says nothing of the component.
+    #[error("its compiler does not start: {0}")]
+    NoCompiler(String),
+    #[error(
+        "{error} (found less than an hour ago; it is tried again after that, or when it is dropped again)"
+    )]
+    FailedBefore { error: String, again_in: Duration },
     #[error("does not fit wit/oracle.wit: {}", list(.0))]
     DoesNotFit(Vec<Part>),
     #[error("does not start: {0}")]
     DoesNotStart(String),
+}
+
+impl LoadError {
+    /// Whether it took all that a compilation may take, and would again.
+    fn is_of_the_limits(&self) -> bool {
+        matches!(
+            self,
+            Self::CompileMemory(_) | Self::CompileTime(_) | Self::CompilerEnded { .. }
+        )
+    }
+
+    /// When to try again by itself, where that may help.
+    pub(super) fn again_in(&self) -> Option<Duration> {
+        match self {
+            Self::FailedBefore { again_in, .. } => Some(*again_in),
+            error if error.is_of_the_limits() => Some(REMEMBERED),
+            Self::NoCompiler(_) => Some(SOON),
+            _ => None,
+        }
+    }
 }
 
 /// Bytes of what is said of a component that does not load.
@@ -64,15 +111,28 @@ fn list(parts: &[Part]) -> String {
 
 impl Oracle {
     /// Compiles a component, or takes it from the cache, and proves that it
-    /// fits and starts. Takes from milliseconds to seconds: not on a runtime thread.
+    /// fits and starts. Takes from milliseconds to minutes: not on a runtime thread.
     ///
     /// # Errors
     /// See [`LoadError`].
     pub fn load(engine: &Engine, bytes: &[u8]) -> Result<Self, LoadError> {
+        Self::load_written(engine, bytes, SystemTime::UNIX_EPOCH)
+    }
+
+    /// As [`Oracle::load`], of a file that was last written at `written`: one
+    /// that could not be compiled before that is tried again.
+    ///
+    /// # Errors
+    /// See [`LoadError`].
+    pub fn load_written(
+        engine: &Engine,
+        bytes: &[u8],
+        written: SystemTime,
+    ) -> Result<Self, LoadError> {
         must_be_a_component(bytes)?;
         let digest = Digest::of(bytes);
         let started = Instant::now();
-        let (component, from_cache) = compiled(engine, digest, bytes)?;
+        let (component, from_cache) = compiled(engine, digest, bytes, written)?;
         let compile_time = started.elapsed();
         let parts = contract::compare(&component, &engine.wasmtime);
         if parts.iter().any(|part| part.misfit.is_some()) {
@@ -141,7 +201,10 @@ impl Oracle {
         );
         match self.pre.instantiate(&mut store) {
             Ok(_) => Ok(()),
-            Err(error) => Err(LoadError::DoesNotStart(trap_text(&error))),
+            Err(error) => Err(LoadError::DoesNotStart(trap_text(
+                &error,
+                &store.data().words,
+            ))),
         }
     }
 }
@@ -159,18 +222,39 @@ fn must_be_a_component(bytes: &[u8]) -> Result<(), LoadError> {
     }
 }
 
-fn compiled(engine: &Engine, digest: Digest, bytes: &[u8]) -> Result<(Component, bool), LoadError> {
-    if let Some(component) = engine
-        .cache
-        .as_ref()
-        .and_then(|cache| cache.get(&engine.wasmtime, digest))
-    {
-        return Ok((component, true));
+fn compiled(
+    engine: &Engine,
+    digest: Digest,
+    bytes: &[u8],
+    written: SystemTime,
+) -> Result<(Component, bool), LoadError> {
+    let cache = engine.cache.as_ref();
+    if let Some(code) = cache.and_then(|cache| cache.get(Kind::Code, digest)) {
+        match cache::code(&engine.wasmtime, &code) {
+            Ok(component) => return Ok((component, true)),
+            Err(error) => warn!(
+                error = format!("{error:#}"),
+                "cached component not usable, compiling it again"
+            ),
+        }
     }
-    let component = Component::from_binary(&engine.wasmtime, bytes)
-        .map_err(|error| LoadError::Invalid(cut(format!("{error:#}"), ERROR)))?;
-    if let Some(cache) = &engine.cache {
-        cache.put(digest, &component);
+    if let Some(failed) = engine
+        .failures
+        .of(cache, digest, written, SystemTime::now())
+    {
+        return Err(failed);
+    }
+    let compiled = engine.compiler.compile(&engine.wasmtime, bytes);
+    let code = compiled.inspect_err(|error| {
+        if error.is_of_the_limits() {
+            engine.failures.remember(cache, digest, error);
+        }
+    })?;
+    // It is valid: what is left is what the pool has no room for.
+    let component = cache::code(&engine.wasmtime, &code)
+        .map_err(|error| LoadError::TooManyParts(cut(format!("{error:#}"), ERROR)))?;
+    if let Some(cache) = cache {
+        cache.put(Kind::Code, digest, &code);
     }
     Ok((component, false))
 }

@@ -7,6 +7,7 @@ use wasmtime::Engine;
 use wasmtime::component::types::{ComponentFunc, ComponentItem, Type};
 
 use super::wasi;
+use super::words::cut;
 
 const SETTINGS: &str = "floodgate:oracle/settings@0.1.0";
 const LOG: &str = "floodgate:oracle/log@0.1.0";
@@ -19,6 +20,13 @@ const JUDGE: &str = "func(batch: list<record { id: string, body: string, receive
      attributes: list<tuple<string, string>> }>) -> list<result<record { score: f64, \
      reasons: list<string>, output: option<string>, \
      attributes: list<tuple<string, string>> }, string>>";
+
+/// Bytes of a name and of a type that are shown; the largest type of ours has 300.
+const NAME: usize = 128;
+const TYPE: usize = 1 << 10;
+/// Imports that are shown, and names of exports where `judge` is none of them.
+const IMPORTS: usize = 64;
+const EXPORTS: usize = 8;
 
 /// One import or export, and whether it fits.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -66,13 +74,23 @@ impl fmt::Display for Part {
     }
 }
 
-/// All imports of a component, then the exports that matter.
+/// The imports of a component, then the exports that matter. A component can
+/// import as much as it likes: those that do not fit come first then, and
+/// [`IMPORTS`] are told.
 pub(super) fn compare(component: &wasmtime::component::Component, engine: &Engine) -> Vec<Part> {
     let ty = component.component_type();
-    let mut parts: Vec<Part> = ty
-        .imports(engine)
-        .flat_map(|(name, import)| import_parts(engine, name, &import.ty))
-        .collect();
+    let imports = || {
+        ty.imports(engine)
+            .flat_map(|(name, import)| import_parts(engine, name, &import.ty))
+    };
+    let mut parts: Vec<Part> = imports().take(IMPORTS).collect();
+    if parts.len() == IMPORTS {
+        let misfits = imports().filter(|part| part.misfit.is_some());
+        let misfits: Vec<Part> = misfits.take(IMPORTS).collect();
+        if !misfits.is_empty() {
+            parts = misfits;
+        }
+    }
     let judge = ty.get_export(engine, "judge");
     parts.push(judge_part(
         judge.as_ref().map(|export| &export.ty),
@@ -139,7 +157,7 @@ fn function_misfit(
     }
     Some(Part {
         direction: Direction::Import,
-        name: format!("{interface}#{function}"),
+        name: cut(format!("{interface}#{function}"), NAME),
         misfit: Some(Misfit {
             expected: expected
                 .map_or("no such function", |(_, signature)| signature)
@@ -177,10 +195,10 @@ fn unknown_import(name: &str) -> Part {
     };
     Part {
         direction: Direction::Import,
-        name: name.to_owned(),
+        name: cut(name, NAME),
         misfit: Some(Misfit {
             expected: expected.to_owned(),
-            found: name.to_owned(),
+            found: cut(name, NAME),
             remedy: remedy.to_owned(),
         }),
     }
@@ -191,10 +209,12 @@ fn judge_part<'a>(judge: Option<&ComponentItem>, exports: impl Iterator<Item = &
         Some(ComponentItem::ComponentFunc(func)) => signature(func),
         Some(_) => "something that is no function".to_owned(),
         None => {
-            let names: Vec<&str> = exports.collect();
-            match names.as_slice() {
-                [] => "no exports".to_owned(),
-                names => format!("only {}", names.join(", ")),
+            let mut exports = exports.map(|name| cut(name, NAME));
+            let names: Vec<String> = exports.by_ref().take(EXPORTS).collect();
+            match (names.as_slice(), exports.count()) {
+                ([], _) => "no exports".to_owned(),
+                (names, 0) => format!("only {}", names.join(", ")),
+                (names, more) => format!("only {} and {more} more", names.join(", ")),
             }
         }
     };
@@ -215,7 +235,7 @@ fn judge_part<'a>(judge: Option<&ComponentItem>, exports: impl Iterator<Item = &
 fn fits(direction: Direction, name: &str) -> Part {
     Part {
         direction,
-        name: name.to_owned(),
+        name: cut(name, NAME),
         misfit: None,
     }
 }
@@ -223,57 +243,121 @@ fn fits(direction: Direction, name: &str) -> Part {
 /// A function's type as WIT would write it, with records spelled out: their
 /// names are not part of it.
 fn signature(func: &ComponentFunc) -> String {
-    let params: Vec<String> = func
-        .params()
-        .map(|(name, ty)| format!("{name}: {}", written(&ty)))
-        .collect();
-    let kind = if func.async_() { "async func" } else { "func" };
-    let mut text = format!("{kind}({})", params.join(", "));
+    let mut text = Text::default();
+    text.add(if func.async_() {
+        "async func("
+    } else {
+        "func("
+    });
+    text.list(func.params(), |text, (name, ty)| text.member(name, &ty));
+    text.add(")");
     for result in func.results() {
-        text.push_str(" -> ");
-        text.push_str(&written(&result));
+        text.add(" -> ");
+        text.ty(&result);
     }
-    text
+    text.0
 }
 
-fn written(ty: &Type) -> String {
-    let joined = |types: Vec<String>| types.join(", ");
-    match ty {
-        Type::Bool => "bool".to_owned(),
-        Type::S8 => "s8".to_owned(),
-        Type::U8 => "u8".to_owned(),
-        Type::S16 => "s16".to_owned(),
-        Type::U16 => "u16".to_owned(),
-        Type::S32 => "s32".to_owned(),
-        Type::U32 => "u32".to_owned(),
-        Type::S64 => "s64".to_owned(),
-        Type::U64 => "u64".to_owned(),
-        Type::Float32 => "f32".to_owned(),
-        Type::Float64 => "f64".to_owned(),
-        Type::Char => "char".to_owned(),
-        Type::String => "string".to_owned(),
-        Type::List(list) => format!("list<{}>", written(&list.ty())),
-        Type::Option(option) => format!("option<{}>", written(&option.ty())),
-        Type::Tuple(tuple) => {
-            let types = tuple.types().map(|ty| written(&ty)).collect();
-            format!("tuple<{}>", joined(types))
+/// A type as it is written down. A few bytes of a component can describe a
+/// type that no memory holds when it is spelled out: it ends with [`TYPE`].
+#[derive(Default)]
+struct Text(String);
+
+impl Text {
+    fn is_full(&self) -> bool {
+        self.0.len() >= TYPE
+    }
+
+    fn add(&mut self, text: &str) {
+        if !self.is_full() {
+            let room = TYPE - self.0.len();
+            self.0.push_str(&cut(text, room));
+            if text.len() > room {
+                self.0.push_str("...");
+            }
         }
-        Type::Record(record) => {
-            let fields = record
-                .fields()
-                .map(|field| format!("{}: {}", field.name, written(&field.ty)))
-                .collect();
-            format!("record {{ {} }}", joined(fields))
+    }
+
+    fn list<T>(&mut self, items: impl Iterator<Item = T>, each: impl Fn(&mut Self, T)) {
+        for (at, item) in items.enumerate() {
+            if self.is_full() {
+                return;
+            }
+            if at > 0 {
+                self.add(", ");
+            }
+            each(self, item);
         }
-        Type::Result(result) => {
-            let side = |ty: Option<Type>| ty.map_or("_".to_owned(), |ty| written(&ty));
-            format!("result<{}, {}>", side(result.ok()), side(result.err()))
+    }
+
+    fn member(&mut self, name: &str, ty: &Type) {
+        self.add(name);
+        self.add(": ");
+        self.ty(ty);
+    }
+
+    fn of(&mut self, constructor: &str, ty: &Type) {
+        self.add(constructor);
+        self.add("<");
+        self.ty(ty);
+        self.add(">");
+    }
+
+    fn ty(&mut self, ty: &Type) {
+        if self.is_full() {
+            return;
         }
-        // None of these is in the contract, so their kind tells enough.
-        other => format!("{other:?}")
-            .split(['(', ' '])
-            .next()
-            .unwrap_or_default()
-            .to_lowercase(),
+        match ty {
+            Type::Bool => self.add("bool"),
+            Type::S8 => self.add("s8"),
+            Type::U8 => self.add("u8"),
+            Type::S16 => self.add("s16"),
+            Type::U16 => self.add("u16"),
+            Type::S32 => self.add("s32"),
+            Type::U32 => self.add("u32"),
+            Type::S64 => self.add("s64"),
+            Type::U64 => self.add("u64"),
+            Type::Float32 => self.add("f32"),
+            Type::Float64 => self.add("f64"),
+            Type::Char => self.add("char"),
+            Type::String => self.add("string"),
+            Type::List(list) => self.of("list", &list.ty()),
+            Type::Option(option) => self.of("option", &option.ty()),
+            Type::Tuple(tuple) => {
+                self.add("tuple<");
+                self.list(tuple.types(), |text, ty| text.ty(&ty));
+                self.add(">");
+            }
+            Type::Record(record) => {
+                self.add("record { ");
+                self.list(record.fields(), |text, field| {
+                    text.member(field.name, &field.ty);
+                });
+                self.add(" }");
+            }
+            Type::Result(result) => {
+                self.add("result<");
+                self.list(
+                    [result.ok(), result.err()].into_iter(),
+                    |text, side| match side {
+                        Some(ty) => text.ty(&ty),
+                        None => text.add("_"),
+                    },
+                );
+                self.add(">");
+            }
+            // None of these is in the contract, so their kind tells enough.
+            Type::Map(_) => self.add("map"),
+            Type::Variant(_) => self.add("variant"),
+            Type::Enum(_) => self.add("enum"),
+            Type::Flags(_) => self.add("flags"),
+            Type::Own(_) => self.add("own"),
+            Type::Borrow(_) => self.add("borrow"),
+            Type::Future(_) => self.add("future"),
+            Type::Stream(_) => self.add("stream"),
+            Type::ErrorContext => self.add("error-context"),
+            #[allow(unreachable_patterns, reason = "a newer wasmtime may have more")]
+            _ => self.add("another type"),
+        }
     }
 }

@@ -8,13 +8,14 @@ use wasmtime::component::Linker;
 use wasmtime::{Config, Enabled, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use super::cache::Cache;
+use super::compiler::{CompileOptions, Compiler, Failures};
 use super::guest::{self, Guest};
 
 /// One tick of the epoch: what deadlines are counted in.
 pub(super) const TICK: Duration = Duration::from_millis(1);
 
-/// Per component; a Python oracle has some twenty core instances.
-pub(super) const CORE_INSTANCES: u32 = 32;
+/// Per component; a Python oracle has about forty core instances.
+pub(super) const CORE_INSTANCES: u32 = 64;
 pub(super) const MEMORIES: u32 = 4;
 pub(super) const TABLES: u32 = 8;
 pub(super) const TABLE_ELEMENTS: usize = 100_000;
@@ -26,6 +27,7 @@ pub struct EngineOptions {
     pub cache: Option<PathBuf>,
     /// The largest `memory` of any flow's `[[oracle]]`, in bytes.
     pub max_memory: usize,
+    pub compile: CompileOptions,
 }
 
 impl Default for EngineOptions {
@@ -33,6 +35,7 @@ impl Default for EngineOptions {
         Self {
             cache: None,
             max_memory: 64 << 20,
+            compile: CompileOptions::default(),
         }
     }
 }
@@ -47,6 +50,8 @@ pub struct Engine {
     pub(super) wasmtime: wasmtime::Engine,
     pub(super) linker: Linker<Guest>,
     pub(super) cache: Option<Cache>,
+    pub(super) compiler: Compiler,
+    pub(super) failures: Failures,
     pub(super) slots: Arc<Slots>,
     pub(super) max_memory: usize,
 }
@@ -57,6 +62,7 @@ impl Engine {
     /// be reserved or a cache that cannot be used is only warned about.
     pub fn new(options: &EngineOptions) -> Result<Self, EngineError> {
         let slots = slots();
+        let mut without_pool = None;
         let wasmtime = match wasmtime::Engine::new(&pooling(options, slots)) {
             Ok(engine) => engine,
             Err(error) => {
@@ -64,7 +70,8 @@ impl Engine {
                     error = format!("{error:#}"),
                     "no address space for the instance pool, instances are allocated on demand and cost twice as much"
                 );
-                wasmtime::Engine::new(&on_demand(options))?
+                without_pool = Some(options.max_memory as u64);
+                wasmtime::Engine::new(&compiling(without_pool))?
             }
         };
         let linker = guest::linker(&wasmtime)?;
@@ -77,6 +84,8 @@ impl Engine {
                     })
                     .ok()
             }),
+            compiler: Compiler::new(options.compile.clone(), without_pool),
+            failures: Failures::default(),
             wasmtime,
             linker,
             slots: Arc::new(Slots::new(slots)),
@@ -130,14 +139,18 @@ fn pooling(options: &EngineOptions, slots: u32) -> Config {
     config
 }
 
-/// For an address space that is limited: no more of it than memories can use,
-/// instead of the 4 GiB each that save the bounds checks.
-fn on_demand(options: &EngineOptions) -> Config {
+/// What code is compiled for: an engine with a pool, or one whose address
+/// space is limited and whose memories have at most so many bytes. The latter
+/// reserves no more than that, instead of the 4 GiB each that save the bounds
+/// checks.
+pub(super) fn compiling(without_pool: Option<u64>) -> Config {
     let mut config = config();
-    config
-        .memory_reservation(options.max_memory as u64)
-        .memory_reservation_for_growth(0)
-        .memory_guard_size(64 << 10);
+    if let Some(max_memory) = without_pool {
+        config
+            .memory_reservation(max_memory)
+            .memory_reservation_for_growth(0)
+            .memory_guard_size(64 << 10);
+    }
     config
 }
 

@@ -7,8 +7,8 @@ use wasmtime::component::{HasSelf, Linker};
 use wasmtime::{ResourceLimiter, Store};
 
 use super::engine::{CORE_INSTANCES, MEMORIES, TABLE_ELEMENTS, TABLES};
-use super::judge::cut;
 use super::wasi::{self, Wasi};
+use super::words::{LastWords, cut};
 use crate::flow::OracleSettings;
 
 wasmtime::component::bindgen!({
@@ -19,6 +19,9 @@ wasmtime::component::bindgen!({
 
 /// Log lines of one batch; what is said beyond is counted.
 const LOG_LINES: u32 = 16;
+/// The level of what is no log line, but why the guest is about to trap: part
+/// of the fault, because it may quote a body.
+const PANIC: &str = "panic";
 /// Bytes of one log line.
 const LOG_LINE: usize = 1 << 10;
 /// Bytes that one call may hand to the host. The largest answer that is
@@ -32,6 +35,7 @@ pub(super) struct Guest {
     settings: Arc<OracleSettings>,
     limiter: Limiter,
     said: u32,
+    pub(super) words: LastWords,
     pub(super) wasi: Option<Box<Wasi>>,
 }
 
@@ -56,6 +60,7 @@ pub(super) fn store(
         settings: Arc::clone(settings),
         limiter: Limiter { memory, taken: 0 },
         said: 0,
+        words: LastWords::default(),
         wasi: None,
     };
     let mut store = Store::new(engine, guest);
@@ -85,6 +90,9 @@ impl floodgate::oracle::settings::Host for Guest {
 
 impl floodgate::oracle::log::Host for Guest {
     fn write(&mut self, level: String, message: String) {
+        if level == PANIC {
+            return self.words.add(message.as_bytes());
+        }
         self.said = self.said.saturating_add(1);
         if self.said > LOG_LINES {
             return;

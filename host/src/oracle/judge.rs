@@ -8,6 +8,7 @@ use wasmtime::{Trap, WasmBacktrace};
 use super::component::Oracle;
 use super::engine::TICK;
 use super::guest::{self, OverLimit};
+use super::words::{LastWords, cut};
 use crate::flow::{Entry, FaultKind, OracleLimits, OracleSettings, Verdict};
 
 /// Bytes of an error's text that are kept.
@@ -33,7 +34,8 @@ pub struct Refusal {
 #[error("{}: {error}", kind.as_str())]
 pub struct BatchFault {
     pub kind: FaultKind,
-    /// At most 4 KiB, with the guest's backtrace where there is one.
+    /// At most 4 KiB: what the guest said of it itself, the cause, and the
+    /// guest's backtrace, where there are any.
     pub error: String,
 }
 
@@ -116,7 +118,7 @@ impl Oracle {
             .instantiate(&mut store)
             .and_then(|instance| instance.call_judge(&mut store, entries));
         store.data().close_log();
-        let answers = answers.map_err(|error| fault(&error))?;
+        let answers = answers.map_err(|error| fault(&error, &store.data().words))?;
         if answers.len() != entries.len() {
             return Err(BatchFault {
                 kind: FaultKind::WrongCount,
@@ -134,7 +136,7 @@ fn ticks(timeout: Duration, entries: usize) -> u64 {
     u64::try_from(ticks).unwrap_or(u64::MAX).min(u64::MAX >> 1)
 }
 
-fn fault(error: &wasmtime::Error) -> BatchFault {
+fn fault(error: &wasmtime::Error, words: &LastWords) -> BatchFault {
     let kind = if error.downcast_ref::<OverLimit>().is_some() {
         FaultKind::Memory
     } else if error.downcast_ref::<Trap>() == Some(&Trap::Interrupt) {
@@ -144,19 +146,25 @@ fn fault(error: &wasmtime::Error) -> BatchFault {
     };
     BatchFault {
         kind,
-        error: trap_text(error),
+        error: trap_text(error, words),
     }
 }
 
-/// What went wrong first, then where in the guest. Not `{:?}`: under
-/// RUST_BACKTRACE that appends the host's own backtrace.
-pub(super) fn trap_text(error: &wasmtime::Error) -> String {
-    let cause = error.root_cause();
-    let text = match error.downcast_ref::<WasmBacktrace>() {
-        Some(backtrace) => format!("{cause}\n{backtrace}"),
-        None => cause.to_string(),
-    };
-    cut(text, ERROR)
+/// What the guest said last, what went wrong, then where in the guest. Not
+/// `{:?}`: under RUST_BACKTRACE that appends the host's own backtrace.
+pub(super) fn trap_text(error: &wasmtime::Error, words: &LastWords) -> String {
+    let said = words.said();
+    // Of a traceback the last line says it; whoever shows one line shows that.
+    let line = said.as_ref().and_then(|said| said.lines().next_back());
+    let whole = said.as_deref().filter(|said| line != Some(said));
+    let whole = whole.map(|said| format!("standard error: {said}"));
+    let cause = error.root_cause().to_string();
+    let backtrace = error
+        .downcast_ref::<WasmBacktrace>()
+        .map(WasmBacktrace::to_string);
+    let parts = [line.map(str::to_owned), Some(cause), whole, backtrace];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    cut(parts.join("\n"), ERROR)
 }
 
 fn not_text() -> Refusal {
@@ -213,14 +221,4 @@ fn out_of_bounds(reasons: &[String], output: Option<&str>) -> Option<String> {
         return Some("a NUL in a reason or in the output".to_owned());
     }
     None
-}
-
-/// At most `max` bytes of a guest's text, without NULs, which no database stores.
-pub(super) fn cut(mut text: String, max: usize) -> String {
-    text.truncate(text.floor_char_boundary(max));
-    if text.contains('\0') {
-        text = text.replace('\0', "\u{fffd}");
-    }
-    text.shrink_to_fit();
-    text
 }

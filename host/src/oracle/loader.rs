@@ -2,6 +2,7 @@
 //! the ledger stores.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use bytes::Bytes;
 
@@ -10,6 +11,7 @@ use super::engine::Engine;
 use super::seat::Seat;
 use crate::flow::Digest;
 use crate::ledger::{self, Ledger};
+use crate::metrics::table::ORACLE_LOADS;
 
 pub(super) struct Loader {
     pub engine: Arc<Engine>,
@@ -28,15 +30,25 @@ pub(super) enum FetchError {
 }
 
 impl Loader {
-    pub async fn load(&self, name: &Arc<str>, bytes: Bytes) -> Result<Arc<Oracle>, LoadError> {
+    /// Loads a component that was dropped at `written`, and counts what came
+    /// of it.
+    pub async fn load(
+        &self,
+        seat: &Seat,
+        bytes: Bytes,
+        written: SystemTime,
+    ) -> Result<Arc<Oracle>, LoadError> {
+        let _said = seat.is_loading();
         let engine = Arc::clone(&self.engine);
-        let name = Arc::clone(name);
         let loading =
-            tokio::task::spawn_blocking(move || Ok(Oracle::load(&engine, &bytes)?.named(name)));
-        let oracle = loading
+            tokio::task::spawn_blocking(move || Oracle::load_written(&engine, &bytes, written));
+        let loaded = loading
             .await
-            .unwrap_or_else(|error| Err(LoadError::Invalid(error.to_string())))?;
-        Ok(Arc::new(oracle))
+            .unwrap_or_else(|error| Err(LoadError::NoCompiler(error.to_string())));
+        ORACLE_LOADS
+            .of([&*seat.name, outcome(&loaded)])
+            .increment(1);
+        Ok(Arc::new(loaded?.named(Arc::clone(&seat.name))))
     }
 
     /// Has a digest in memory, from the ledger if need be.
@@ -46,8 +58,20 @@ impl Loader {
         }
         let bytes = self.ledger.component(digest).await?;
         let bytes = bytes.ok_or(FetchError::NotStored { digest })?;
-        let loaded = self.load(&seat.name, bytes).await;
+        let loaded = self.load(seat, bytes, SystemTime::UNIX_EPOCH).await;
         seat.keep(loaded.map_err(|error| FetchError::Load { digest, error })?);
         Ok(())
+    }
+}
+
+fn outcome(loaded: &Result<Oracle, LoadError>) -> &'static str {
+    match loaded {
+        Ok(oracle) if oracle.from_cache() => "cached",
+        Ok(_) => "compiled",
+        Err(LoadError::CompileMemory(_)) => "memory",
+        Err(LoadError::CompileTime(_)) => "time",
+        Err(LoadError::CompilerEnded { .. } | LoadError::NoCompiler(_)) => "failed",
+        Err(LoadError::FailedBefore { .. }) => "failed-before",
+        Err(_) => "refused",
     }
 }

@@ -5,6 +5,7 @@
 
 pub mod build;
 mod cache;
+mod compiler;
 mod complaints;
 mod component;
 mod contract;
@@ -25,6 +26,7 @@ mod tally;
 pub mod template;
 mod wasi;
 mod watch;
+mod words;
 
 #[cfg(test)]
 pub(crate) mod guests;
@@ -33,6 +35,9 @@ mod registry_tests;
 #[cfg(test)]
 mod tests;
 
+pub use self::compiler::{
+    ChildArguments, CompileLimits, CompileOptions, run_child, this_is_floodgate,
+};
 pub use self::component::{LoadError, Oracle};
 pub use self::contract::{Direction, Part};
 pub use self::engine::{Engine, EngineError, EngineOptions};

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use bytes::Bytes;
 use futures_util::future::join_all;
 use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
@@ -19,7 +18,7 @@ use super::loader::Loader;
 use super::notebook::{self, Note};
 use super::seat::{Seat, Seated};
 use super::status::{Observation, OracleStatus};
-use super::watch::{self as files, Look};
+use super::watch::{self as files, Dropped, Look};
 use crate::flow::Digest;
 use crate::ledger::{self, Ledger};
 use crate::tasks::{LEDGER_WRITER, ORACLE_CHOICES, ORACLE_FILES};
@@ -31,6 +30,9 @@ const SHORTEST_POLL: Duration = Duration::from_millis(10);
 const CHOICES: Duration = Duration::from_secs(1);
 /// How long the first look waits for the ledger.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// How long the first looks are waited for: long for a component of the usual
+/// size, short for a flow that has one already.
+const FIRST_LOOKS: Duration = Duration::from_secs(5);
 
 pub struct RegistryOptions {
     /// Where `<name>.wasm` is looked for.
@@ -121,8 +123,9 @@ impl Registry {
         Ok(registry)
     }
 
-    /// From now on looks for these components, too; those that are there are
-    /// in force when this returns.
+    /// From now on looks for these components, too. Those that are there are
+    /// in force when this returns, but for those that take long to compile:
+    /// nobody waits for them but the flows that use them.
     pub async fn use_components(self: &Arc<Self>, names: impl IntoIterator<Item = Arc<str>>) {
         let mut seats = Seats::clone(&self.seats.load());
         let new: Vec<Arc<str>> = names
@@ -143,14 +146,18 @@ impl Registry {
         if !matches!(choices, Ok(Ok(()))) {
             warn!("ledger did not answer, oracles start as if nothing was pinned or rolled back");
         }
-        join_all(new.iter().map(|name| self.look(name))).await;
-        for name in new {
+        let first_looks = new.into_iter().map(|name| {
             let attending = Arc::clone(self);
+            let looked = CancellationToken::new();
+            let first_look = looked.clone().cancelled_owned();
             tokio::spawn(async move {
-                let attended = ORACLE_FILES.run(|| attending.attend(&name));
+                let attended = ORACLE_FILES.run(|| attending.attend(&name, &looked));
                 attending.shutdown.run_until_cancelled(attended).await;
             });
-        }
+            first_look
+        });
+        let looked = self.shutdown.run_until_cancelled(join_all(first_looks));
+        tokio::time::timeout(FIRST_LOOKS, looked).await.ok();
         self.changes.send_modify(|changes| *changes += 1);
     }
 
@@ -243,8 +250,13 @@ impl Registry {
         None
     }
 
-    /// Looks at one file, for ever.
-    async fn attend(&self, name: &Arc<str>) {
+    /// Looks at one file, for ever. `looked` is told of the first time.
+    async fn attend(&self, name: &Arc<str>, looked: &CancellationToken) {
+        let Some(seat) = self.seat_of(name) else {
+            return;
+        };
+        self.look(&seat).await;
+        looked.cancel();
         let mut stirred = self.stirred.clone();
         let mut polls = tokio::time::interval(self.poll);
         polls.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -252,8 +264,12 @@ impl Registry {
             tokio::select! {
                 _ = polls.tick() => {}
                 Ok(()) = stirred.changed() => {}
+                () = seat.missing.notified() => {
+                    self.fill(&seat).await;
+                    continue;
+                }
             }
-            self.look(name).await;
+            self.look(&seat).await;
         }
     }
 
@@ -266,45 +282,53 @@ impl Registry {
             // Whoever writes to the ledger says that it is away.
             self.read_ledger().await.ok();
             for seat in self.seats.load_full().values() {
-                self.fill(seat).await;
+                // Whoever attends to it loads it: others do not wait for that.
+                if self.seat(seat).is_some() {
+                    seat.missing.notify_one();
+                }
             }
         }
     }
 
     /// Looks at one file, and takes it if it is new and loads.
-    async fn look(&self, name: &Arc<str>) {
-        let Some(seat) = &self.seat_of(name) else {
-            return;
-        };
+    async fn look(&self, seat: &Arc<Seat>) {
+        let name = &seat.name;
         let path = self.dir.join(format!("{name}.wasm"));
-        match files::look(&path, &mut *seat.seen.lock().await).await {
+        let mut seen = seat.seen.lock().await;
+        if seat.is_to_be_tried_again() {
+            *seen = None;
+        }
+        match files::look(&path, &mut seen).await {
             Look::Same => return,
             Look::Gone => seat.file_gone(),
             Look::TooLarge(size) => {
                 seat.file_refused(
                     None,
                     format!("{name}.wasm: {}", LoadError::TooLarge { size }),
+                    None,
                 );
             }
             Look::Unreadable(error) => {
-                seat.file_refused(None, format!("{}: {error}", path.display()));
+                seat.file_refused(None, format!("{}: {error}", path.display()), None);
             }
-            Look::Settled(digest, bytes) => self.take(seat, digest, bytes).await,
+            Look::Settled(dropped) => self.take(seat, dropped).await,
         }
         self.fill(seat).await;
     }
 
-    async fn take(&self, seat: &Arc<Seat>, digest: Digest, bytes: Bytes) {
+    async fn take(&self, seat: &Arc<Seat>, dropped: Dropped) {
+        let Dropped { digest, bytes, at } = dropped;
         if seat.file_is(digest) {
             return;
         }
         let oracle = match seat.kept(digest) {
             Some(kept) => kept,
-            None => match self.loader.load(&seat.name, bytes.clone()).await {
+            None => match self.loader.load(seat, bytes.clone(), at).await {
                 Ok(oracle) => oracle,
                 Err(error) => {
                     let name = &seat.name;
-                    seat.file_refused(Some(digest), format!("{name}.wasm ({digest:.12}): {error}"));
+                    let said = format!("{name}.wasm ({digest:.12}): {error}");
+                    seat.file_refused(Some(digest), said, error.again_in());
                     return;
                 }
             },

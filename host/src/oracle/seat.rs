@@ -2,13 +2,15 @@
 //! choice and the oracle's own record come to. No I/O.
 
 use std::collections::HashSet;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use jiff::Timestamp;
 use metrics::Counter;
-use tracing::info;
+use tokio::sync::Notify;
+use tracing::{info, warn};
 
 use super::complaints::Complaints;
 use super::component::Oracle;
@@ -29,6 +31,10 @@ pub(super) struct Seat {
     pub(super) name: Arc<str>,
     /// What the last look at the file found; held while looking.
     pub(super) seen: tokio::sync::Mutex<Option<Stamp>>,
+    /// Told when what should be in force has to be fetched.
+    pub(super) missing: Notify,
+    /// Components that are being compiled, or read from the cache.
+    loading: AtomicUsize,
     current: ArcSwapOption<Oracle>,
     state: Mutex<State>,
     tally: Tally,
@@ -44,6 +50,8 @@ struct State {
     gone: bool,
     /// The last content that did not load: said once, not at every look.
     refused: Option<Digest>,
+    /// When it is looked at again as if it were new.
+    again_at: Option<Instant>,
     choice: Option<Choice>,
     /// Raised by each choice made here, and the one the ledger has.
     choices: u64,
@@ -88,6 +96,8 @@ impl Seat {
             refusals: ORACLE_SWAPS_REFUSED.of([&name]),
             name,
             seen: tokio::sync::Mutex::default(),
+            missing: Notify::new(),
+            loading: AtomicUsize::new(0),
             current: ArcSwapOption::empty(),
             state: Mutex::default(),
             tally: Tally::default(),
@@ -145,10 +155,8 @@ impl Seat {
     pub(super) fn file_is(&self, digest: Digest) -> bool {
         let mut state = self.state();
         let was_gone = std::mem::take(&mut state.gone);
-        if state.refused == Some(digest) {
-            return true;
-        }
-        if state.file != Some(digest) {
+        // What was refused and lies there anew is tried again.
+        if state.refused == Some(digest) || state.file != Some(digest) {
             return false;
         }
         if state.refused.take().is_some() || was_gone {
@@ -165,11 +173,22 @@ impl Seat {
         let mut state = self.state();
         state.file = Some(digest);
         state.refused = None;
+        state.again_at = None;
         state.complaints = Complaints::default();
         state.history.retain(|known| *known != digest);
         state.history.insert(0, digest);
         // Dropped again on purpose: it gets another chance.
         state.broken.remove(&digest);
+        if let Some(Choice::Pinned { digest: pinned }) = state.choice
+            && pinned != digest
+        {
+            warn!(
+                name = &*self.name,
+                dropped = format!("{digest:.12}"),
+                pinned = format!("{pinned:.12}"),
+                "oracle dropped and not in force: another digest is pinned, until `floodgate oracles unpin`"
+            );
+        }
         let over =
             matches!(state.choice, Some(Choice::RolledBack { rejected, .. }) if rejected != digest);
         if over {
@@ -180,14 +199,34 @@ impl Seat {
     }
 
     /// The file's content did not load: the oracle in force stays.
-    pub(super) fn file_refused(&self, digest: Option<Digest>, error: String) {
+    /// `again_in`: when to try the same content again, if ever.
+    pub(super) fn file_refused(
+        &self,
+        digest: Option<Digest>,
+        error: String,
+        again_in: Option<Duration>,
+    ) {
         let mut state = self.state();
+        state.again_at = again_in.map(|pause| Instant::now() + pause);
         match digest {
             Some(_) => state.refused = digest,
             // As good as none, until it can be read.
             None => state.gone = true,
         }
         self.refused(&mut state, digest, error);
+    }
+
+    /// Whether what was refused is due; it is so once.
+    pub(super) fn is_to_be_tried_again(&self) -> bool {
+        let mut state = self.state();
+        let due = state.again_at.is_some_and(|at| at <= Instant::now());
+        due && state.again_at.take().is_some()
+    }
+
+    /// Shows that a component is being loaded until what it returns is dropped.
+    pub(super) fn is_loading(&self) -> Loading<'_> {
+        self.loading.fetch_add(1, Ordering::Relaxed);
+        Loading(self)
     }
 
     pub(super) fn file_gone(&self) {
@@ -321,6 +360,7 @@ impl Seat {
             faults: self.tally.faults.load(Ordering::Relaxed),
             judging_us: self.tally.judging_us.load(Ordering::Relaxed),
             last_error: state.complaints.last_error.clone(),
+            loading: self.loading.load(Ordering::Relaxed) > 0,
             pinned: matches!(state.choice, Some(Choice::Pinned { .. })),
             rolled_back: match state.choice {
                 Some(Choice::RolledBack { rejected, .. }) => Some(rejected),
@@ -338,6 +378,14 @@ impl Seat {
             }),
             refused: state.complaints.refusal.clone(),
         }
+    }
+}
+
+pub(super) struct Loading<'a>(&'a Seat);
+
+impl Drop for Loading<'_> {
+    fn drop(&mut self) {
+        self.0.loading.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -25,6 +25,9 @@ pub struct OracleStatus {
     #[serde(default)]
     pub judging_us: u64,
     pub last_error: Option<String>,
+    /// Whether one is being compiled, or read from the cache.
+    #[serde(default)]
+    pub loading: bool,
     pub pinned: bool,
     /// The digest that was rolled back, while it still lies in the directory.
     pub rolled_back: Option<Digest>,

@@ -319,19 +319,18 @@ fn a_damaged_cache_file_is_compiled_again_and_healed() {
     let engine = cached(dir.path());
     let bytes = guests::constant(0.25);
     Oracle::load(&engine, &bytes).unwrap();
-    let file = std::fs::read_dir(dir.path())
-        .unwrap()
-        .next()
-        .unwrap()
-        .unwrap();
-    let mut code = std::fs::read(file.path()).unwrap();
+    let files = std::fs::read_dir(dir.path()).unwrap();
+    let mut files = files.map(|file| file.unwrap().path());
+    let file = files.find(|file| file.extension().is_some_and(|end| end == "cwasm"));
+    let file = file.unwrap();
+    let mut code = std::fs::read(&file).unwrap();
     let middle = code.len() / 2;
     code[middle] ^= 1;
-    std::fs::write(file.path(), &code).unwrap();
+    std::fs::write(&file, &code).unwrap();
     let healed = Oracle::load(&engine, &bytes).unwrap();
     assert!(!healed.from_cache());
     assert_eq!(scores(&healed, &["a"]), [0.25]);
-    std::fs::write(file.path(), b"short").unwrap();
+    std::fs::write(&file, b"short").unwrap();
     assert!(!Oracle::load(&engine, &bytes).unwrap().from_cache());
     assert!(Oracle::load(&engine, &bytes).unwrap().from_cache());
 }

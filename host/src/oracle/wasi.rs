@@ -15,6 +15,7 @@ use wasmtime_wasi::random::{Deterministic, WasiRandom, WasiRandomView as _};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::guest::Guest;
+use super::words::{LastWords, StandardError};
 
 /// Interfaces that are given to an oracle, without their versions (0.2.x).
 pub(super) const GIVEN: [&str; 20] = [
@@ -52,10 +53,11 @@ pub(super) struct Wasi {
 }
 
 impl Wasi {
-    fn new() -> Self {
+    fn new(words: LastWords) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(HANDLES);
         let ctx = WasiCtx::builder()
+            .stderr(StandardError(words))
             .secure_random(Deterministic::new(vec![0]))
             .insecure_random(Deterministic::new(vec![0]))
             .insecure_random_seed(0)
@@ -67,7 +69,8 @@ impl Wasi {
 
 impl WasiView for Guest {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        let wasi = self.wasi.get_or_insert_with(|| Box::new(Wasi::new()));
+        let words = &self.words;
+        let wasi = (self.wasi).get_or_insert_with(|| Box::new(Wasi::new(words.clone())));
         WasiCtxView {
             ctx: &mut wasi.ctx,
             table: &mut wasi.table,

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use bytes::Bytes;
 
@@ -18,7 +19,15 @@ pub(super) enum Look {
     TooLarge(u64),
     Unreadable(io::Error),
     /// New content, and nobody is writing to it any more.
-    Settled(Digest, Bytes),
+    Settled(Dropped),
+}
+
+/// A file that was put into the directory.
+pub(super) struct Dropped {
+    pub digest: Digest,
+    pub bytes: Bytes,
+    /// When that was.
+    pub at: SystemTime,
 }
 
 /// Looks at a file until it stands still. `seen` is what the last look found.
@@ -49,7 +58,11 @@ async fn settled(path: &Path, seen: &mut Option<Stamp>) -> io::Result<Look> {
         let now = self::stamp(path).await?;
         if now == stamp && again == digest {
             *seen = Some(stamp);
-            return Ok(Look::Settled(digest, bytes));
+            return Ok(Look::Settled(Dropped {
+                digest,
+                bytes,
+                at: stamp.written(),
+            }));
         }
         stamp = now;
     }
@@ -95,12 +108,12 @@ mod tests {
             }
         });
         let mut seen = None;
-        let Look::Settled(digest, bytes) = look(&path, &mut seen).await else {
+        let Look::Settled(dropped) = look(&path, &mut seen).await else {
             panic!("it was not taken");
         };
         writer.await.unwrap();
-        assert_eq!(digest, Digest::of(&b"more ".repeat(40)));
-        assert_eq!(digest, Digest::of(&bytes));
+        assert_eq!(dropped.digest, Digest::of(&b"more ".repeat(40)));
+        assert_eq!(dropped.digest, Digest::of(&dropped.bytes));
         assert!(matches!(look(&path, &mut seen).await, Look::Same));
     }
 
@@ -115,10 +128,10 @@ mod tests {
         std::fs::write(&path, b"two").unwrap();
         let file = File::options().write(true).open(&path).unwrap();
         file.set_modified(time).unwrap();
-        let Look::Settled(digest, _) = look(&path, &mut seen).await else {
+        let Look::Settled(dropped) = look(&path, &mut seen).await else {
             panic!("it was not noticed");
         };
-        assert_eq!(digest, Digest::of(b"two"));
+        assert_eq!(dropped.digest, Digest::of(b"two"));
     }
 
     #[tokio::test]

@@ -28,6 +28,7 @@ mod archive;
 mod auditing;
 mod backbone;
 mod command_line;
+mod compiling;
 mod contracts;
 mod dashboard;
 mod delivering;

@@ -30,7 +30,7 @@ use crate::flow::{Flow, FlowSet};
 use crate::ingest::{self, Ingest};
 use crate::ledger::{self, Ledger, Measured};
 use crate::metrics::Recorder;
-use crate::oracle::{Engine, EngineOptions, Registry, RegistryOptions};
+use crate::oracle::{CompileOptions, Engine, EngineOptions, Registry, RegistryOptions};
 use crate::readiness::{Asked, Readiness};
 use crate::settings::{HostSettings, Role};
 use crate::tasks;
@@ -288,6 +288,7 @@ async fn start_worker(
     let engine = Engine::new(&EngineOptions {
         cache: Some(settings.cache_dir()),
         max_memory,
+        compile: CompileOptions::default(),
     })?;
     let names = component_names(parts.flows.borrow().all());
     let registry = RegistryOptions {

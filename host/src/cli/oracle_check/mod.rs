@@ -11,10 +11,10 @@ use anyhow::{Context, bail};
 use clap::Args;
 use serde::Serialize;
 
-use super::oracle_sample::{self as sample, LIMITS, entry, first_line, setting};
+use super::oracle_sample::{self as sample, entry, first_line, setting};
 use super::out::JsonOption;
-use crate::flow::{Digest, Entry, OracleSettings};
-use crate::oracle::{Engine, EngineOptions, LoadError, Oracle, Part};
+use crate::flow::{Digest, Entry, OracleLimits, OracleSettings};
+use crate::oracle::{CompileLimits, Engine, EngineOptions, LoadError, Oracle, Part};
 
 const BATCH_SIZES: [usize; 4] = [1, 16, 64, 256];
 /// How long each batch size is measured.
@@ -33,12 +33,35 @@ pub(super) struct Arguments {
     /// A setting of [oracle.settings]; may be given several times
     #[arg(long = "setting", value_name = "KEY=VALUE", value_parser = setting)]
     settings: Vec<(String, String)>,
+    /// Memory that it may use, as `memory` of [[oracle]] has it: 1MiB to 4GiB
+    #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = memory)]
+    memory: usize,
+    /// Time for a batch, as `timeout` of [[oracle]] has it; 1 ms for each entry is added
+    #[arg(long, value_name = "TIME", default_value = "100ms", value_parser = humantime::parse_duration)]
+    timeout: Duration,
+    #[command(flatten)]
+    compile: CompileLimits,
     #[command(flatten)]
     json: JsonOption,
 }
 
+impl Arguments {
+    pub(super) fn compile_limits(&self) -> CompileLimits {
+        self.compile
+    }
+}
+
+fn memory(text: &str) -> Result<usize, String> {
+    let size: bytesize::ByteSize = text.parse()?;
+    let size = usize::try_from(size.as_u64()).ok();
+    let possible = |size: &usize| (1 << 20..=4 << 30).contains(size);
+    size.filter(possible)
+        .ok_or_else(|| "write 1MiB to 4GiB".to_owned())
+}
+
 /// # Errors
-/// Where the component does not fit or does not load, or the sample cannot be read.
+/// Where the component does not fit or does not load, the sample cannot be
+/// read, or no entry has a verdict.
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let path = &arguments.file;
     let bytes = std::fs::read(path).with_context(|| format!("read {}", path.display()))?;
@@ -47,12 +70,22 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         None => Vec::new(),
     };
     let settings = sample::settings(&arguments.settings);
-    let checked = check(&bytes, &entries, &settings)?;
+    let limits = OracleLimits {
+        memory: arguments.memory,
+        timeout: arguments.timeout,
+    };
+    let checked = check(&bytes, &entries, &settings, limits)?;
     arguments.json.say(&checked, || words::of(&checked))?;
-    if !checked.fits {
-        bail!("the component does not fit wit/oracle.wit");
+    match &checked.loaded {
+        None => bail!("the component does not fit wit/oracle.wit"),
+        Some(loaded) if loaded.judged > 0 => Ok(()),
+        Some(loaded) if loaded.measured_sample => {
+            bail!("no entry of the sample has a verdict")
+        }
+        Some(_) => bail!(
+            "the built-in transaction has no verdict; --sample tries it on bodies of its own flow"
+        ),
     }
-    Ok(())
 }
 
 /// What is to know of a component.
@@ -74,6 +107,8 @@ struct Loaded {
     compile_ms: u128,
     /// Whether the entries that were measured are those of the sample.
     measured_sample: bool,
+    /// Of those, the ones that have a verdict; only they are measured.
+    judged: usize,
     cost: Vec<Cost>,
     /// Of the sample.
     verdicts: Vec<Said>,
@@ -102,9 +137,12 @@ fn check(
     bytes: &[u8],
     sample: &[Entry],
     settings: &Arc<OracleSettings>,
+    limits: OracleLimits,
 ) -> anyhow::Result<Checked> {
     // Without a cache, so that the compile time is one.
-    let engine = Engine::new(&EngineOptions::default())?;
+    let mut options = EngineOptions::default();
+    options.max_memory = options.max_memory.max(limits.memory);
+    let engine = Engine::new(&options)?;
     let oracle = match Oracle::load(&engine, bytes) {
         Ok(oracle) => oracle.named("check"),
         Err(LoadError::DoesNotFit(parts)) => {
@@ -121,13 +159,18 @@ fn check(
         [] => &built_in[..],
         sample => sample,
     };
+    // One that traps would end every batch it is in, and what it takes to
+    // refuse one is not what it takes to judge it.
+    let good = |entry: &&Entry| oracle.judge_one(entry, settings, limits).is_ok();
+    let good: Vec<&Entry> = measured.iter().filter(good).collect();
     let loaded = Loaded {
         digest: oracle.digest(),
         size: oracle.size(),
         compile_ms: oracle.compile_time().as_millis(),
         measured_sample: !sample.is_empty(),
-        cost: cost(&oracle, measured, settings),
-        verdicts: verdicts(&oracle, sample, settings),
+        judged: good.len(),
+        cost: cost(&oracle, &good, settings, limits),
+        verdicts: verdicts(&oracle, measured, settings, limits),
     };
     Ok(Checked {
         fits: true,
@@ -136,15 +179,17 @@ fn check(
     })
 }
 
-fn cost(oracle: &Oracle, entries: &[Entry], settings: &Arc<OracleSettings>) -> Vec<Cost> {
-    // One that traps would end every batch it is in.
-    let alone = |entry: &&Entry| oracle.judge(&[entry], settings, LIMITS).is_ok();
-    let entries: Vec<&Entry> = entries.iter().filter(alone).collect();
+fn cost(
+    oracle: &Oracle,
+    entries: &[&Entry],
+    settings: &Arc<OracleSettings>,
+    limits: OracleLimits,
+) -> Vec<Cost> {
     let of_size = |size| {
         let batch: Vec<&Entry> = entries.iter().copied().cycle().take(size).collect();
         let median = match batch[..] {
-            [] => Err("no entry is judged".to_owned()),
-            _ => median(oracle, &batch, settings),
+            [] => Err("no entry has a verdict".to_owned()),
+            _ => median(oracle, &batch, settings, limits),
         };
         Cost {
             batch: size,
@@ -159,24 +204,34 @@ fn median(
     oracle: &Oracle,
     batch: &[&Entry],
     settings: &Arc<OracleSettings>,
+    limits: OracleLimits,
 ) -> Result<Duration, String> {
     let mut times = Vec::new();
     let started = Instant::now();
     while started.elapsed() < MEASURED || times.is_empty() {
         let before = Instant::now();
-        oracle
-            .judge(batch, settings, LIMITS)
-            .map_err(|fault| first_line(&fault.to_string()))?;
+        let answers = oracle.judge(batch, settings, limits);
         times.push(before.elapsed());
+        let answers = answers.map_err(|fault| first_line(&fault.to_string()))?;
+        // By itself each of them had a verdict.
+        if let Some(Err(refusal)) = answers.into_iter().find(Result::is_err) {
+            let refusal = first_line(&refusal.to_string());
+            return Err(format!("in a batch: {refusal}"));
+        }
     }
     times.sort_unstable();
     Ok(times[times.len() / 2])
 }
 
-fn verdicts(oracle: &Oracle, entries: &[Entry], settings: &Arc<OracleSettings>) -> Vec<Said> {
+fn verdicts(
+    oracle: &Oracle,
+    entries: &[Entry],
+    settings: &Arc<OracleSettings>,
+    limits: OracleLimits,
+) -> Vec<Said> {
     let said = entries.iter().map(|entry| {
         let id = entry.id.to_string();
-        match sample::verdict(oracle, entry, settings) {
+        match sample::verdict(oracle, entry, settings, limits) {
             Ok(verdict) => Said {
                 id,
                 score: Some(verdict.score),
@@ -197,45 +252,4 @@ fn verdicts(oracle: &Oracle, entries: &[Entry], settings: &Arc<OracleSettings>) 
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::oracle::guests;
-
-    fn report(bytes: &[u8], sample: &str) -> (bool, String) {
-        let entries = sample::parse(sample).unwrap();
-        let checked = check(bytes, &entries, &Arc::default()).unwrap();
-        (checked.fits, words::of(&checked))
-    }
-
-    #[test]
-    fn a_component_that_fits_is_described_and_judges_the_sample() {
-        let sample = "{\"tx_hash\": \"abc\"}\n\n{\"id\": 7}\n{}\n{\"id\": \"trap\"}\n";
-        let (fits, text) = report(&guests::misbehaving(), sample);
-        assert!(fits);
-        assert!(text.contains("floodgate:oracle/settings@0.1.0"), "{text}");
-        assert!(text.contains("\n abc   0.5000"), "{text}");
-        assert!(
-            text.contains("score 7"),
-            "the id is that of the body: {text}"
-        );
-        assert!(
-            text.contains("\n 4 "),
-            "without an id it is the line: {text}"
-        );
-        assert_eq!(
-            text.matches("unreachable").count(),
-            1,
-            "a trap is its entry's alone: {text}"
-        );
-    }
-
-    #[test]
-    fn of_a_component_that_does_not_fit_each_part_is_told_with_what_is_wrong() {
-        let (fits, text) = report(&guests::with_sockets(), "");
-        assert!(!fits);
-        assert!(
-            text.contains("found     wasi:sockets/tcp-create-socket@0.2.3"),
-            "{text}"
-        );
-    }
-}
+mod tests;
