@@ -11,6 +11,9 @@ use super::{Admin, Error};
 use crate::flow::{Digest, Flow, NotADigest};
 use crate::ledger::Choice;
 
+/// Hex digits of a digest that a person means: fewer are a slip of the hand.
+const SHORTEST_PIN: usize = 4;
+
 /// What every living worker says: (worker, report).
 pub(super) async fn reports(admin: &Admin) -> Result<Vec<(String, Report)>, Error> {
     let mut all = Vec::new();
@@ -104,11 +107,17 @@ pub(super) async fn pin(
 }
 
 async fn hold(admin: &Admin, name: &str, pin: &Pin) -> Result<Chosen, Error> {
-    let history = admin.ledger.component_history(name).await?;
     let wanted = pin.digest.to_ascii_lowercase();
+    if wanted.len() < SHORTEST_PIN || !wanted.chars().all(|digit| digit.is_ascii_hexdigit()) {
+        return Err(Error::Invalid(format!(
+            "{:?} is too little to pin by: give at least four hex digits of the digest",
+            pin.digest
+        )));
+    }
+    let history = admin.ledger.component_history(name).await?;
     let mut named = history
         .iter()
-        .filter(|digest| !wanted.is_empty() && digest.to_string().starts_with(&wanted));
+        .filter(|digest| digest.to_string().starts_with(&wanted));
     let (Some(digest), None) = (named.next().copied(), named.next()) else {
         let known: Vec<String> = history.iter().map(|d| format!("{d:.12}")).collect();
         return Err(Error::NotFound(match known.as_slice() {

@@ -24,7 +24,18 @@ async fn a_rollback_goes_to_the_digest_before_and_a_pin_holds_whatever_is_droppe
     host.cli(&["oracles", "pin", "mempool-risk", &second[..12]]);
     runs(&second).await;
     host.drop(MEMPOOL_RISK);
-    assert!(host.cli(&["oracles"]).contains("pinned"));
+    let dropped = format!("pinned, {} was dropped", &first[..12]);
+    support::eventually(DEADLINE, "it is said that it waits", async || {
+        host.cli(&["oracles"]).contains(&dropped)
+    })
+    .await;
+    assert_eq!(host.digest().await, second);
+    let slip = host.try_cli(&["oracles", "pin", "mempool-risk", &first[..3]]);
+    let said = String::from_utf8_lossy(&slip.stderr);
+    assert!(
+        !slip.status.success() && said.contains("four hex digits"),
+        "{said}"
+    );
     host.cli(&["oracles", "unpin", "mempool-risk"]);
     runs(&first).await;
 }
