@@ -42,6 +42,7 @@ mod faults_of_servers;
 mod gate;
 mod host;
 mod importing;
+mod languages;
 mod ledger;
 mod logs;
 mod metrics;
