@@ -14,6 +14,7 @@ mod redis_failover;
 mod redis_groups;
 mod redis_layout;
 mod redis_remembered;
+mod redis_scripts;
 mod redis_servers;
 mod redis_strangers;
 mod rig;

@@ -28,11 +28,11 @@ local added = 0
 local outcome = {}
 
 local most_remembered = number(ARGV[2], 'remember_memory', 0, 2 ^ 53)
-local has_memory = most_remembered == 0 or total_of(KEYS[3]) < most_remembered
+local has_memory = most_remembered == 0 or total_of(KEYS[3], KEYS[4]) < most_remembered
 if not has_memory then
   -- The trimmer does it too, but where no worker runs nobody trims.
   forget_expired(KEYS[3], KEYS[4])
-  has_memory = total_of(KEYS[3]) < most_remembered
+  has_memory = total_of(KEYS[3], KEYS[4]) < most_remembered
 end
 
 local function is_lost(key, state, stream_id)

@@ -14,10 +14,10 @@ local most_remembered = number(ARGV[4], 'remember_memory', 0, 2 ^ 53)
 local before_shorter = number(ARGV[5], 'remember_memory', 0, 2 ^ 53)
 local known = redis.call('GET', KEYS[1])
 if not known then
-  redis.call('ZCARD', KEYS[3])
-  if most_remembered == 0 or total_of(KEYS[2]) < most_remembered then
+  local total = total_of(KEYS[2], KEYS[3])
+  if most_remembered == 0 or total < most_remembered then
     local value = ARGV[1] .. ARGV[2]
-    keep = shortened(keep, KEYS[2], before_shorter)
+    keep = shortened(keep, total, before_shorter)
     redis.call('SET', KEYS[1], value, 'PX', digits(keep))
     count_remembered(KEYS[2], KEYS[3], bytes_of(KEYS[1], value), keep)
   end

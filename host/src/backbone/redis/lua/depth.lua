@@ -29,5 +29,5 @@ end
 local retrying = redis.call('ZCARD', KEYS[3])
 return {
   count(KEYS[2]), pending, retrying, count(KEYS[4]), waiting_age, pending_age,
-  count(KEYS[5]), count(KEYS[6]), total_of(KEYS[7])
+  count(KEYS[5]), count(KEYS[6]), tonumber(redis.call('HGET', KEYS[7], 'total') or '0')
 }

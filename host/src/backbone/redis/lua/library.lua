@@ -135,11 +135,6 @@ local function forget_expired(remembered, minutes)
   end
 end
 
--- Returns how many bytes are remembered.
-local function total_of(remembered)
-  return tonumber(redis.call('HGET', remembered, 'total') or '0')
-end
-
 -- Counts bytes that expire in so many ms. What is remembered for long is counted
 -- by more than a minute, so that there are no more than some 1440 fields.
 local function count_remembered(remembered, minutes, bytes, known_for)
@@ -151,16 +146,6 @@ local function count_remembered(remembered, minutes, bytes, known_for)
   redis.call('HINCRBY', remembered, digits(minute), digits(bytes))
   redis.call('HINCRBY', remembered, 'total', digits(bytes))
   redis.call('ZADD', minutes, digits(minute), digits(minute))
-end
-
--- Returns for how many ms something is remembered: from half of the memory on the
--- time shrinks, down to a minute when all of it is used up. `most` 0: never.
-local function shortened(known_for, remembered, most)
-  if most == 0 then
-    return known_for
-  end
-  local left = math.max(0, 1 - total_of(remembered) / most)
-  return math.min(known_for, math.max(60000, math.floor(known_for * 2 * left)))
 end
 
 -- Returns about how many bytes a key takes up: measured on Redis 7.0, with the
@@ -190,4 +175,25 @@ local function count(key)
     refuse('the counter ' .. key .. ' is not a number')
   end
   return tonumber(value)
+end
+
+-- Returns how many bytes are remembered, and refuses what HINCRBY and ZADD would
+-- refuse.
+local function total_of(remembered, minutes)
+  redis.call('ZCARD', minutes)
+  local total = redis.call('HGET', remembered, 'total') or '0'
+  if not string.match(total, '^-?%d+$') then
+    refuse('the total of ' .. remembered .. ' is not a number')
+  end
+  return tonumber(total)
+end
+
+-- Returns for how many ms something is remembered: from half of the memory on the
+-- time shrinks, down to a minute when all of it is used up. `most` 0: never.
+local function shortened(known_for, total, most)
+  if most == 0 then
+    return known_for
+  end
+  local left = math.max(0, 1 - total / most)
+  return math.min(known_for, math.max(60000, math.floor(known_for * 2 * left)))
 end

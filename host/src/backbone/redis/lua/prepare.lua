@@ -11,20 +11,24 @@
 -- again, decided or not: settling it lowers the counter once more, too.
 local layout = number(ARGV[2], 'the layout', 1, 2 ^ 31)
 local before_open = count(KEYS[3])
-local floor = redis.call('GET', KEYS[2])
 local noted = string.match(redis.call('GET', KEYS[5]) or '', '^(%d+) ')
+local floor = redis.call('GET', KEYS[2])
+if floor and not parts(floor) then
+  refuse('the floor ' .. KEYS[2] .. ' is not a stream id')
+end
+local start = floor and before(floor) or '0'
+local created = redis.pcall('XGROUP', 'CREATE', KEYS[1], ARGV[1], start, 'MKSTREAM')
+local is_new = not created.err
+if created.err and not string.find(created.err, 'BUSYGROUP', 1, true) then
+  return created
+end
 if not noted or tonumber(noted) < layout then
   redis.call('SET', KEYS[5], ARGV[2] .. ' ' .. ARGV[3])
 end
 local time = redis.call('TIME')
 redis.call('SET', KEYS[4], time[1] .. '.' .. time[2], 'NX')
-local start = floor and before(floor) or '0'
-local created = redis.pcall('XGROUP', 'CREATE', KEYS[1], ARGV[1], start, 'MKSTREAM')
-if created.err then
-  if string.find(created.err, 'BUSYGROUP', 1, true) then
-    return { 0, 0 }
-  end
-  return created
+if not is_new then
+  return { 0, 0 }
 end
 local open, from = 0, floor
 if floor then

@@ -18,8 +18,7 @@ count(KEYS[2])
 count(KEYS[5])
 redis.call('HLEN', KEYS[3])
 redis.call('ZCARD', KEYS[4])
-redis.call('ZCARD', KEYS[7])
-total_of(KEYS[6])
+total_of(KEYS[6], KEYS[7])
 local known = redis.call('MGET', unpack(KEYS, 8))
 local ids = {}
 for a = 5, #ARGV, 2 do
@@ -34,7 +33,7 @@ end
 redis.call('HDEL', KEYS[3], unpack(ids))
 redis.call('ZREM', KEYS[4], unpack(ids))
 forget_expired(KEYS[6], KEYS[7])
-known_for = shortened(known_for, KEYS[6], most_remembered)
+known_for = shortened(known_for, total_of(KEYS[6], KEYS[7]), most_remembered)
 local expires = digits(known_for)
 local bytes = 0
 for i, id in ipairs(ids) do

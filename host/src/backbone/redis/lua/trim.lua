@@ -12,7 +12,7 @@
 local retain = number(ARGV[2], 'retain', 0, 2 ^ 52)
 local open = count(KEYS[3])
 count(KEYS[4])
-total_of(KEYS[5])
+total_of(KEYS[5], KEYS[6])
 local pending = redis.call('XPENDING', KEYS[1], ARGV[1])
 local needed
 if pending[1] > 0 then
