@@ -22,6 +22,7 @@ pub mod deliver;
 pub mod embedded;
 pub mod flow;
 mod fresh;
+mod harmless;
 pub mod http;
 pub mod import;
 pub mod ingest;

@@ -39,7 +39,8 @@ use std::process::ExitCode;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use self::client::{Client, segment};
-use self::out::{JsonOption, harmless, note};
+use self::out::{JsonOption, note};
+use crate::harmless;
 use crate::oracle::CompileLimits;
 
 /// A WebAssembly-plugin host with a Redis Streams backbone.
@@ -186,7 +187,7 @@ pub fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            note(harmless(&format!("error: {error:#}")));
+            note(harmless::words(&format!("error: {error:#}")));
             ExitCode::FAILURE
         }
     }

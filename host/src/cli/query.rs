@@ -10,11 +10,12 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::CallOptions;
-use super::out::{harmless, note, pour};
+use super::out::{note, pour};
 use super::table::lined;
 use crate::admin::types::AdHoc;
 use crate::archive::{Answer, Column, Scanned, Skipped};
 use crate::flow::{ParameterKind, Typed};
+use crate::harmless;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -53,9 +54,9 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let json = arguments.call.json;
     match (arguments.csv, arguments.explain) {
         (true, explain) => {
-            pour(&csv(&answer)?, harmless)?;
+            pour(&csv(&answer)?, harmless::words)?;
             if explain {
-                note(harmless(&explained(&answer)));
+                note(harmless::words(&explained(&answer)));
             }
         }
         (false, true) => json.say(&Explained(&answer), || {

@@ -2,6 +2,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 
 use super::out::JsonOption;
+use crate::harmless;
 
 /// Prints rows as JSON, or as a table; `none` where there are none.
 pub(super) fn print<T: Serialize>(
@@ -28,7 +29,8 @@ pub(super) fn lined<R: IntoIterator<Item = String>>(
         .set_content_arrangement(ContentArrangement::Dynamic)
         .set_header(header);
     for row in rows {
-        table.add_row(row.into_iter());
+        let cells = row.into_iter();
+        table.add_row(cells.map(|cell| harmless::words(&cell).into_owned()));
     }
     table
 }

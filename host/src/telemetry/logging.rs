@@ -8,6 +8,7 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{EnvFilter, Layer, fmt};
 
 use super::traces;
+use crate::harmless::LogWriter;
 
 const DEFAULT: &str = "info,refinery_core=warn";
 
@@ -21,8 +22,10 @@ where
 {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT));
     let filter = filter.and(filter_fn(may_be_logged));
-    let log = fmt::layer().with_writer(std::io::stderr);
-    if std::io::stderr().is_terminal() {
+    let is_terminal = std::io::stderr().is_terminal();
+    let writer = move || LogWriter::new(std::io::stderr(), is_terminal);
+    let log = fmt::layer().with_writer(writer);
+    if is_terminal {
         log.with_filter(filter).boxed()
     } else {
         // The list has the current span as its last.

@@ -1,6 +1,6 @@
 import { get, path, post } from "./api.js";
 import { confirm, saying, show } from "./dialogs.js";
-import { button, el, lines, say } from "./dom.js";
+import { button, el, harmless, lines, say } from "./dom.js";
 import { ago, brief, count, digest, score, shortened } from "./format.js";
 import { makeTable } from "./table.js";
 import { whyButton } from "./why.js";
@@ -65,7 +65,7 @@ function makeRows(section, said, changed) {
     empty: "No dead letters.",
     key: (letter) => `${letter.flow} ${letter.partition} ${letter.stream_id}`,
     columns: [
-      { label: "Id", show: (cell, { id }) => { say(cell, shortened(id), "code"); cell.title = id; } },
+      { label: "Id", show: (cell, { id }) => { say(cell, shortened(id), "code"); cell.title = harmless(id); } },
       { label: "Flow", narrow: true, show: (cell, { flow }) => say(cell, flow) },
       {
         label: "Fault",

@@ -1,4 +1,4 @@
-import { say } from "./dom.js";
+import { harmless, say } from "./dom.js";
 import { ago, digest, score, shortened } from "./format.js";
 import { makeTable } from "./table.js";
 import { whyButton } from "./why.js";
@@ -9,7 +9,7 @@ export function highPanel(section) {
     empty: "No decision that was kept is HIGH.",
     key: (decision) => `${decision.flow} ${decision.id}`,
     columns: [
-      { label: "Id", show: (cell, { id }) => { say(cell, shortened(id), "code"); cell.title = id; } },
+      { label: "Id", show: (cell, { id }) => { say(cell, shortened(id), "code"); cell.title = harmless(id); } },
       { label: "Flow", narrow: true, show: (cell, { flow }) => say(cell, flow) },
       { label: "Label", show: (cell, { label }) => say(cell, label ?? "") },
       { label: "Score", number: true, show: (cell, decision) => say(cell, score(decision.score)) },

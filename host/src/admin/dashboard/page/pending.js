@@ -1,4 +1,4 @@
-import { lines, say } from "./dom.js";
+import { harmless, lines, say } from "./dom.js";
 import { age, brief, count, shortened, until } from "./format.js";
 import { makeTable } from "./table.js";
 import { whyButton } from "./why.js";
@@ -16,7 +16,7 @@ export function pendingPanel(section) {
         label: "Id",
         show: (cell, { id, stream_id }) => {
           say(cell, id ? shortened(id) : `none, ${stream_id}`, "code");
-          cell.title = id ?? "";
+          cell.title = harmless(id ?? "");
         },
       },
       { label: "Flow", narrow: true, show: (cell, { flow }) => say(cell, flow) },

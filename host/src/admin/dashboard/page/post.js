@@ -2,7 +2,7 @@
 
 import { get, path, post } from "./api.js";
 import { saying } from "./dialogs.js";
-import { lines, say } from "./dom.js";
+import { harmless, lines, say } from "./dom.js";
 import { brief, count, shortened } from "./format.js";
 import { makeTable } from "./table.js";
 import { ask, inShort, isOver, whyButton } from "./why.js";
@@ -15,7 +15,7 @@ const makeRows = (section) =>
     empty: "",
     key: (posted) => posted.number,
     columns: [
-      { label: "Id", show: (cell, { id }) => { say(cell, id ? shortened(id) : "none", "code"); cell.title = id ?? ""; } },
+      { label: "Id", show: (cell, { id }) => { say(cell, id ? shortened(id) : "none", "code"); cell.title = harmless(id ?? ""); } },
       { label: "Flow", narrow: true, show: (cell, { flow }) => say(cell, flow) },
       { label: "Answer", show: (cell, { answer, body }) => lines(cell, [[answer], [brief(body), "hint"]]) },
       { label: "What became of it", show: (cell, { became }) => say(cell, became) },

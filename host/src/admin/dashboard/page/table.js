@@ -1,7 +1,7 @@
 // Tables whose rows stay themselves from one snapshot to the next: whoever is
 // on a button with the keyboard stays on it.
 
-import { el } from "./dom.js";
+import { el, harmless } from "./dom.js";
 
 // columns: { label, number, narrow, show(cell, item, now) } or { label, make(row) }, of
 // which `make` is called once for each row and finds its item in `row.item`.
@@ -68,7 +68,7 @@ export function makeTable(into, { caption, columns, key, empty, look }) {
   const showPart = (part, now) => {
     if (part.known) return show(part.known, now);
     note.hidden = false;
-    note.textContent = `Not known now: ${part.unknown}`;
+    note.textContent = harmless(`Not known now: ${part.unknown}`);
   };
   return { show, showPart };
 }
