@@ -27,6 +27,7 @@ pub mod http;
 pub mod import;
 pub mod ingest;
 pub mod ledger;
+mod masked;
 pub mod metrics;
 pub mod oracle;
 pub mod prove;

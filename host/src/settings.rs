@@ -1,11 +1,12 @@
 //! Flags and environment, typed, and checked before any port is bound.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
+use crate::http::client::with_causes;
 use crate::oracle::CompileLimits;
 
 /// What this process does.
@@ -226,8 +227,12 @@ pub enum SettingsError {
          floodgate dev needs neither Redis nor Postgres"
     )]
     NoPostgres,
-    #[error("the URL of Postgres is not one: {0}")]
-    PostgresUrl(tokio_postgres::Error),
+    /// Never quotes it.
+    #[error(
+        "the URL of Postgres (DATABASE_URL, --database-url) is not one: {0}; write \
+         postgres://user:password@localhost/floodgate"
+    )]
+    PostgresUrl(String),
 }
 
 impl BackboneSettings {
@@ -241,7 +246,8 @@ impl LedgerSettings {
     pub fn config(&self) -> Result<tokio_postgres::Config, SettingsError> {
         let named = self.database_url.as_ref().filter(|url| !url.is_empty());
         if let Some(url) = named {
-            return url.parse().map_err(SettingsError::PostgresUrl);
+            let parsed = url.parse();
+            return parsed.map_err(|error| SettingsError::PostgresUrl(unquoted(&error)));
         }
         let host = self
             .postgres_host
@@ -259,6 +265,31 @@ impl LedgerSettings {
         }
         Ok(config)
     }
+}
+
+/// Says what is wrong with a URL of Postgres, without the pieces of it that the
+/// driver quotes.
+fn unquoted(error: &tokio_postgres::Error) -> String {
+    let told = with_causes(error);
+    let pieces = told.split('`').enumerate();
+    let shown = pieces.map(|(at, piece)| if at % 2 == 1 { "***" } else { piece });
+    shown.collect::<Vec<_>>().join("`")
+}
+
+/// Shows the path of a file that a setting names, where it looks like one: the
+/// secret that belongs into the file may stand there itself.
+pub(crate) fn shown_path(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    let begins_as_one = ["/", "./", "../"]
+        .iter()
+        .any(|begin| text.starts_with(begin));
+    let parent = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
+    if begins_as_one || path.exists() || parent.is_some_and(Path::is_dir) {
+        return text.into_owned();
+    }
+    "*** (not shown: it may be the secret itself, and the path of a file belongs there)".to_owned()
 }
 
 impl HostSettings {
@@ -334,14 +365,35 @@ mod tests {
     }
 
     #[test]
-    fn a_url_that_is_none_is_refused() {
-        let settings = LedgerSettings {
-            database_url: Some("postgres://host:notaport/db".into()),
-            ..none()
-        };
-        assert!(matches!(
-            settings.config(),
-            Err(SettingsError::PostgresUrl(_))
-        ));
+    fn a_url_that_is_none_is_refused_and_not_quoted() {
+        for url in [
+            "postgres://host:secret/db",
+            "postgres://user:secret@host:1/db?secret=1",
+            "secret",
+            "secret secret",
+            "secret=secret",
+            "port=secret",
+        ] {
+            let settings = LedgerSettings {
+                database_url: Some(url.into()),
+                ..none()
+            };
+            let error = settings.config().unwrap_err();
+            assert!(matches!(error, SettingsError::PostgresUrl(_)), "{url}");
+            let told = error.to_string();
+            assert!(told.contains("DATABASE_URL"), "{told}");
+            assert!(!told.contains("secret"), "{told}");
+        }
+    }
+
+    #[test]
+    fn a_secret_in_the_place_of_its_file_is_not_shown() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        for path in [file.path(), "/nowhere/keys".as_ref(), "./keys".as_ref()] {
+            assert_eq!(shown_path(path), path.to_string_lossy());
+        }
+        for secret in ["hunter2", "c2VjcmV0/c2VjcmV0", "0123456789abcdef"] {
+            assert!(!shown_path(secret.as_ref()).contains(secret));
+        }
     }
 }

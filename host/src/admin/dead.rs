@@ -12,6 +12,7 @@ use super::{Admin, Error};
 use crate::backbone::{Partition, Requeue};
 use crate::flow::{BodyHash, FaultKind};
 use crate::ledger::{Buried, DeadFilter};
+use crate::masked;
 
 const DEFAULT_LIMIT: i64 = 100;
 const LARGEST_LIMIT: i64 = 10_000;
@@ -205,7 +206,7 @@ pub(super) fn dead(Buried { letter, erased, .. }: Buried) -> Dead {
         stream_id: letter.stream_id.to_string(),
         id: letter.id.to_string(),
         fault: letter.fault.kind.as_str().to_owned(),
-        error: letter.fault.error,
+        error: masked::text(&letter.fault.error),
         oracle,
         digest,
         attempts: letter.attempts,

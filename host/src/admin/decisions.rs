@@ -3,8 +3,9 @@ use super::pending::{max, timestamp};
 use super::types::{DecidedBy, Kept, WholeDecision};
 use super::{Admin, Error};
 use crate::archive::Found;
-use crate::flow::{Attributes, FlowName, Judged, REQUEST_ID, attribute};
+use crate::flow::{Attributes, Digest, FlowName, Judged, REQUEST_ID, attribute};
 use crate::ledger::ListedDecision;
+use crate::masked;
 
 /// The decisions that were kept last.
 pub(super) async fn latest(admin: &Admin, query: &Query<'_>) -> Result<Vec<Kept>, Error> {
@@ -48,7 +49,10 @@ pub(super) async fn whole(admin: &Admin, flow: &str, id: &str) -> Result<WholeDe
             "flow {flow} keeps no decision on {id}; floodgate why {flow} {id} says what became of it"
         ))
     })?;
-    let definition = admin.ledger.definition(decision.flow_digest).await?;
+    let kept = admin.ledger.definition(decision.flow_digest).await?;
+    let definition = kept.as_deref().map(masked::text);
+    let is_the_one = |source: &String| Digest::of(source.as_bytes()) == decision.flow_digest;
+    let definition_masked = definition != kept && kept.as_ref().is_some_and(is_the_one);
     let listed = decision.listed;
     Ok(WholeDecision {
         flow: listed.flow.to_string(),
@@ -62,6 +66,7 @@ pub(super) async fn whole(admin: &Admin, flow: &str, id: &str) -> Result<WholeDe
         flow_digest: decision.flow_digest,
         erased_at: decision.erased_at.and_then(timestamp),
         definition,
+        definition_masked,
     })
 }
 

@@ -8,6 +8,7 @@ use super::types::{FlowStatus, KeptSince, PendingEntry, Report};
 use super::{Admin, Error};
 use crate::backbone::{Depth, Pending, depth_of, partitions};
 use crate::flow::FlowName;
+use crate::masked;
 
 const DEFAULT_MAX: u32 = 100;
 const LARGEST_MAX: u32 = 10_000;
@@ -120,7 +121,7 @@ pub(super) fn pending_entry(flow: &FlowName, pending: Pending) -> PendingEntry {
         attempts: faults.as_ref().map_or(0, |faults| faults.attempts),
         next_attempt: pending.next_attempt.and_then(timestamp),
         fault: faults.as_ref().map(|f| f.last.kind.as_str().to_owned()),
-        last_error: faults.map(|faults| faults.last.error),
+        last_error: faults.map(|faults| masked::text(&faults.last.error)),
     }
 }
 

@@ -1,10 +1,9 @@
 use std::fmt;
-use std::path::PathBuf;
 
 use hyper::header::HeaderValue;
 use subtle::ConstantTimeEq;
 
-use crate::settings::AdminTokenSettings;
+use crate::settings::{AdminTokenSettings, shown_path};
 
 /// Characters. A word that somebody thought of has fewer.
 const SHORTEST: usize = 16;
@@ -15,11 +14,10 @@ pub struct Token(String);
 
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
-    #[error("read the admin token file {}: {cause}", .path.display())]
-    Unreadable {
-        path: PathBuf,
-        cause: std::io::Error,
-    },
+    #[error(
+        "read the admin token file (--admin-token-file, FLOODGATE_ADMIN_TOKEN_FILE) {path}: {cause}"
+    )]
+    Unreadable { path: String, cause: std::io::Error },
     /// Never quotes it.
     #[error(
         "the admin token in {place} is none: write at least {SHORTEST} ASCII characters without \
@@ -37,10 +35,10 @@ impl Token {
         if let Some(path) = &settings.admin_token_file {
             let text = std::fs::read_to_string(path);
             let text = text.map_err(|cause| TokenError::Unreadable {
-                path: path.clone(),
+                path: shown_path(path),
                 cause,
             })?;
-            return Self::parse(text.trim(), || path.display().to_string()).map(Some);
+            return Self::parse(text.trim(), || shown_path(path)).map(Some);
         }
         match settings.admin_token.as_deref().map(str::trim) {
             None | Some("") => Ok(None),

@@ -201,6 +201,10 @@ pub struct WholeDecision {
     pub erased_at: Option<Timestamp>,
     /// The flow file of that digest; `None`: the ledger does not have it.
     pub definition: Option<String>,
+    /// Secrets in URLs of the definition are masked, and its digest is another one;
+    /// the host found that what it masked was the one that is meant.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub definition_masked: bool,
 }
 
 /// `GET /dead?flow=&fault=&id=&limit=`

@@ -6,6 +6,7 @@ use crate::archive::Found;
 use crate::backbone::{Partition, Trace};
 use crate::flow::Flow;
 use crate::ledger::{DeadFilter, DeliveryState, KeptDelivery};
+use crate::masked;
 
 /// What became of an entry, from wherever it is known: the ledger's word
 /// counts more than the backbone's, which forgets.
@@ -48,7 +49,7 @@ pub(super) async fn why(admin: &Admin, flow: &str, id: &str) -> Result<Why, Erro
             let fault = buried.letter.fault;
             return Ok(Why::Dead {
                 fault: fault.kind.as_str().to_owned(),
-                error: fault.error,
+                error: masked::text(&fault.error),
                 attempts: buried.letter.attempts,
                 last_at: timestamp(buried.letter.last_at),
                 request_id,
@@ -92,6 +93,7 @@ fn delivery(kept: KeptDelivery) -> Delivery {
         }
         .to_owned(),
         attempts: kept.attempts,
-        error: kept.error,
+        // An older version may have stored it with its URL.
+        error: kept.error.map(|error| masked::text(&error)),
     }
 }

@@ -14,7 +14,8 @@ use serde_json::{Value, json};
 use super::wire::Plan;
 use super::{Answer, Entry, Erased, Pass, Query};
 use crate::http::client::{Client, NoAnswer};
-use crate::settings::ArchiveSettings;
+use crate::masked;
+use crate::settings::{ArchiveSettings, shown_path};
 
 /// Of an answer: its rows have 64 MiB at most, and are read whole.
 const LARGEST_ANSWER: usize = 65 << 20;
@@ -72,16 +73,20 @@ pub enum Error {
 
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
-    #[error("--archive-url {0:?} is not a URL such as http://127.0.0.1:9191")]
-    Url(String),
-    #[error("read the archive's token file {}: {cause}", .path.display())]
-    Unreadable {
-        path: PathBuf,
-        cause: std::io::Error,
-    },
     /// Never quotes it.
-    #[error("the archive's token in {} is none: write visible ASCII characters", .0.display())]
-    Unfit(PathBuf),
+    #[error(
+        "--archive-url (FLOODGATE_ARCHIVE_URL) is not a URL such as http://127.0.0.1:9191, without \
+         a query"
+    )]
+    Url,
+    #[error(
+        "read the archive's token file (--archive-token-file, FLOODGATE_ARCHIVE_TOKEN_FILE) \
+         {path}: {cause}"
+    )]
+    Unreadable { path: String, cause: std::io::Error },
+    /// Never quotes it.
+    #[error("the archive's token in {0} is none: write visible ASCII characters")]
+    Unfit(String),
 }
 
 impl Archive {
@@ -110,7 +115,7 @@ impl Archive {
         let Some(url) = named.filter(|url| !url.is_empty()) else {
             return Ok(Self::nowhere());
         };
-        let base = base(url).ok_or_else(|| SettingsError::Url(url.to_owned()))?;
+        let base = base(url).ok_or(SettingsError::Url)?;
         let token = settings.archive_token_file.as_ref();
         Ok(Self::at(Place::At(base), token.map(bearer).transpose()?))
     }
@@ -259,7 +264,7 @@ impl Archive {
 
 fn away(address: &str, why: String) -> Error {
     Error::Away {
-        address: address.to_owned(),
+        address: masked::url(address),
         why,
     }
 }
@@ -278,7 +283,7 @@ fn base(url: &str) -> Option<String> {
 
 fn bearer(path: &PathBuf) -> Result<HeaderValue, SettingsError> {
     let text = std::fs::read_to_string(path).map_err(|cause| SettingsError::Unreadable {
-        path: path.clone(),
+        path: shown_path(path),
         cause,
     })?;
     let token = text.trim();
@@ -286,7 +291,7 @@ fn bearer(path: &PathBuf) -> Result<HeaderValue, SettingsError> {
     let value = visible.then(|| HeaderValue::try_from(format!("Bearer {token}")).ok());
     let mut value = value
         .flatten()
-        .ok_or_else(|| SettingsError::Unfit(path.clone()))?;
+        .ok_or_else(|| SettingsError::Unfit(shown_path(path)))?;
     value.set_sensitive(true);
     Ok(value)
 }

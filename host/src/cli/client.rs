@@ -14,6 +14,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::admin::Token;
+use crate::masked;
 
 const CONNECT: Duration = Duration::from_secs(2);
 
@@ -163,7 +164,7 @@ impl Client {
 
     fn no_answer(&self, why: String, nobody_listens: bool) -> NoAnswer {
         NoAnswer {
-            address: self.base.clone(),
+            address: masked::url(&self.base),
             why,
             nobody_listens,
         }

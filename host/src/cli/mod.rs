@@ -29,6 +29,7 @@ mod out;
 mod pending;
 mod prove;
 mod query;
+mod secrecy;
 mod serve;
 mod stand_in;
 mod table;
@@ -195,13 +196,14 @@ pub fn main() -> ExitCode {
 
 /// Ends the process where there is nothing to do, or it is not understood.
 fn parse() -> Cli {
-    let matches = command().get_matches();
+    let matches = command().try_get_matches();
+    let matches = matches.unwrap_or_else(|error| secrecy::unquoted(error, command()).exit());
     Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
 }
 
 /// With an example of each command.
 fn command() -> clap::Command {
-    examples::add_to(Cli::command())
+    secrecy::hide_values(examples::add_to(Cli::command()))
 }
 
 async fn run(command: Command) -> anyhow::Result<()> {

@@ -9,6 +9,7 @@ use super::client::{HttpClient, Unsent};
 use crate::boot_time::BootTime;
 use crate::http::client::NoAnswer;
 use crate::ledger::{Error, LeasedDelivery, Outbox, Route, Undelivered};
+use crate::masked;
 
 /// How an attempt ended.
 #[derive(Debug)]
@@ -197,12 +198,13 @@ fn answered(method: &str, url: &str, status: StatusCode) -> String {
         true => ", redirects are not followed",
         false => "",
     };
+    let url = masked::url(url);
     format!("{method} {url} answered {}{followed}", status.as_u16())
 }
 
 /// `sent`: what it is where the request may have arrived.
 fn unanswered(method: &str, url: &str, unsent: &Unsent, sent: FailureKind) -> Outcome {
-    let error = format!("{method} {url}: {unsent}");
+    let error = format!("{method} {}: {unsent}", masked::url(url));
     let kind = match unsent {
         Unsent::Impossible(_) => return Outcome::Undeliverable { error },
         Unsent::NoAnswer(NoAnswer::NotConnected(_)) => FailureKind::NotConnected,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::file::{Found, Section};
 use super::resolve::{is_name, retry};
 use super::{Authorities, DeliverWhen, Downstream, EntryUrl, OracleUse, Retry, bounds};
+use crate::masked;
 
 const NAME: &str = "write a name of a to z, 0 to 9, - and _";
 const URL: &str = "write a URL such as \"http://localhost:8080/transactions\"";
@@ -66,9 +67,9 @@ fn downstream(
     });
     let url = table
         .required("url", URL)
-        .and_then(|found| found.parse(URL, EntryUrl::parse));
+        .and_then(|found| secret_url(&found, URL));
     let exists = table.optional("exists").and_then(|found| {
-        let exists = found.parse(EXISTS, EntryUrl::parse)?;
+        let exists = secret_url(&found, EXISTS)?;
         if !exists.as_str().contains("{id}") {
             found.report("it asks for no entry in particular", EXISTS);
         }
@@ -115,4 +116,17 @@ fn authorities(found: &Found, dir: Option<&Path>) -> Option<Authorities> {
     Authorities::parse(&pem)
         .map_err(|error| found.report(format_args!("{name:?}: {error}"), CA))
         .ok()
+}
+
+/// A URL may hold a token, and problems are printed and logged.
+fn secret_url(found: &Found, remedy: &'static str) -> Option<EntryUrl> {
+    let text = found.read_secret::<String>(remedy)?;
+    let report = |error| {
+        let shown = match text.split('?').next() {
+            Some(path) if path.starts_with('/') => path.to_owned(),
+            _ => masked::url(&text),
+        };
+        found.report(format_args!("{shown:?}: {error}"), remedy);
+    };
+    EntryUrl::parse(&text).map_err(report).ok()
 }

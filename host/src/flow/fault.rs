@@ -69,6 +69,24 @@ impl FaultKind {
         (self.is_unjudged() && self != Self::Crash) || self == Self::Malformed
     }
 
+    /// Says what went wrong to whoever sent the entry. The error itself is for
+    /// operators: it may name our servers and quote what a guest or a library said.
+    pub fn for_clients(self) -> &'static str {
+        match self {
+            Self::Trap => "it could not be judged (trap)",
+            Self::Timeout => "it could not be judged (timeout)",
+            Self::Memory => "it could not be judged (memory)",
+            Self::Refused => "it could not be judged (refused)",
+            Self::BadScore => "it could not be judged (bad-score)",
+            Self::WrongCount => "it could not be judged (wrong-count)",
+            Self::Crash => "it could not be judged (crash)",
+            Self::Ledger => "its data cannot be stored (ledger)",
+            Self::Malformed => "it is no entry (malformed)",
+            Self::Conflict => "its id was decided before with another body (conflict)",
+            Self::Delivery => "it could not be delivered (delivery)",
+        }
+    }
+
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Trap => "trap",
@@ -114,6 +132,8 @@ mod tests {
         for (at, kind) in FaultKind::ALL.into_iter().enumerate() {
             assert_eq!(kind as usize, at);
             assert_eq!(kind.as_str().parse::<FaultKind>().unwrap(), kind);
+            let told = kind.for_clients();
+            assert!(told.ends_with(&format!("({})", kind.as_str())), "{told}");
         }
     }
 }

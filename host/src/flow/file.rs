@@ -218,6 +218,16 @@ impl<'f> Found<'f> {
             .ok()
     }
 
+    /// As [`Self::read`], of what may be secret: no problem quotes it.
+    pub fn read_secret<T: DeserializeOwned>(&self, remedy: &str) -> Option<T> {
+        let value = ValueDeserializer::from(self.value.clone());
+        let read = T::deserialize(value).ok();
+        if read.is_none() {
+            self.report("it is of another type", remedy);
+        }
+        read
+    }
+
     /// The value, where it has the right type and is one that `sound` accepts.
     pub fn check<T>(&self, remedy: &str, sound: impl FnOnce(&T) -> bool) -> Option<T>
     where

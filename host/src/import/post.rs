@@ -16,6 +16,7 @@ use super::bad::BadLines;
 use super::{Line, Progress};
 use crate::flow::{Digest, Flow, Inadmissible};
 use crate::http::client::Client;
+use crate::masked;
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 /// Between two tries where nobody says how long to wait.
@@ -96,7 +97,7 @@ impl Poster {
                 Err(error) => {
                     silent += 1;
                     if silent >= TRIES || !self.answered.load(Ordering::Relaxed) {
-                        let url = &self.target.url;
+                        let url = masked::url(&self.target.url);
                         return Err(error).with_context(|| {
                             format!("no Floodgate answers at {url}; start one or name it with --url, then run it again")
                         });
@@ -120,12 +121,16 @@ impl Poster {
                 }
                 StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => bail!(
                     "{} has no flow at {}: {}",
-                    self.target.url,
+                    masked::url(&self.target.url),
                     self.flow.admit.path,
                     problem.detail
                 ),
                 status if status.is_client_error() => left.extend(self.sort_out(lines, &problem)?),
-                status => bail!("{} answered {status}: {}", self.target.url, problem.detail),
+                status => bail!(
+                    "{} answered {status}: {}",
+                    masked::url(&self.target.url),
+                    problem.detail
+                ),
             }
         }
         Ok(())
@@ -155,7 +160,7 @@ impl Poster {
         }
         let request = request
             .body(Full::new(self.body(lines)))
-            .with_context(|| format!("--url {} or --key is not one", self.target.url))?;
+            .context("--url or --key is not one")?;
         let answer = self.http.call(request, TIMEOUT, LARGEST_ANSWER).await?;
         let (parts, body) = answer.into_parts();
         Ok((parts.status, parts.headers, body))

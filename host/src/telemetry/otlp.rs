@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::anyhow;
 use opentelemetry::Key;
 use opentelemetry_http::hyper::HyperClient;
 use opentelemetry_otlp::{Protocol, WithExportConfig, WithHttpConfig};
@@ -15,7 +15,8 @@ use opentelemetry_sdk::trace::span_processor_with_async_runtime::BatchSpanProces
 use opentelemetry_sdk::trace::{SdkTracerProvider, SpanData, SpanExporter};
 use tracing::{info, warn};
 
-use crate::http::client::connector;
+use crate::http::client::{connector, with_causes};
+use crate::masked;
 
 /// One of them names the collector; an empty one is as if it were not set.
 const ENDPOINTS: [&str; 2] = [
@@ -45,9 +46,11 @@ pub(super) fn provider() -> anyhow::Result<Option<SdkTracerProvider>> {
         .with_protocol(Protocol::HttpBinary)
         .with_http_client(HyperClient::new(connector(), TIMEOUT, None))
         .build()
-        .with_context(|| {
-            format!(
-                "export traces: look at {variable} and the other variables OTEL_EXPORTER_OTLP_..."
+        .map_err(|error| {
+            anyhow!(
+                "export traces: look at {variable} and the other variables \
+                 OTEL_EXPORTER_OTLP_...: {}",
+                without(&with_causes(&error), variable)
             )
         })?;
     let collector = Collector {
@@ -58,6 +61,12 @@ pub(super) fn provider() -> anyhow::Result<Option<SdkTracerProvider>> {
         .with_resource(resource())
         .with_span_processor(BatchSpanProcessor::builder(collector, Tokio).build());
     Ok(Some(provider.build()))
+}
+
+/// Masks the collector's URL, which may have a token in it.
+fn without(text: &str, variable: &str) -> String {
+    let url = std::env::var(variable).unwrap_or_default();
+    masked::text(&text.replace(&url, "***"))
 }
 
 /// The SDK of this language leaves `OTEL_SDK_DISABLED` to us. By the
@@ -93,7 +102,10 @@ impl SpanExporter for Collector {
     async fn export(&self, spans: Vec<SpanData>) -> OTelSdkResult {
         let taken = self.exporter.export(spans).await;
         match (&taken, self.away.swap(taken.is_err(), Ordering::Relaxed)) {
-            (Err(error), false) => warn!(%error, "collector takes no traces, they are dropped"),
+            (Err(error), false) => warn!(
+                error = masked::text(&error.to_string()),
+                "collector takes no traces, they are dropped"
+            ),
             (Ok(()), true) => info!("collector takes traces again"),
             _ => {}
         }

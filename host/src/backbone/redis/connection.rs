@@ -10,6 +10,7 @@ use super::meaning::Meaning;
 use super::pool::{Connection, Manager, Pool};
 use super::script::Invoke;
 use super::{Error, leave, raw_entry};
+use crate::masked;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -32,7 +33,7 @@ pub(super) struct Server {
 impl Server {
     pub fn new(url: &str) -> Result<Self, Error> {
         let invalid = |source: RedisError| Error::Refused {
-            backbone: format!("Redis at {}", without_password(url)),
+            backbone: format!("Redis at {}", masked::url(url)),
             cause: source.into(),
         };
         // A group of entries fills several segments, of which the last would
@@ -172,13 +173,4 @@ pub(super) fn is_no_group(error: &RedisError) -> bool {
 
 fn io(kind: std::io::ErrorKind, text: String) -> RedisError {
     RedisError::from(std::io::Error::new(kind, text))
-}
-
-fn without_password(url: &str) -> String {
-    match (url.find("://"), url.rfind('@')) {
-        (Some(scheme), Some(at)) if scheme < at => {
-            format!("{}://…{}", &url[..scheme], &url[at..])
-        }
-        _ => url.to_owned(),
-    }
 }

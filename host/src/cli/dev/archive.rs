@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::archive::{Archive, SettingsError};
+use crate::masked;
 use crate::settings::HostSettings;
 
 const NAME: &str = "floodgate-archive";
@@ -82,7 +83,9 @@ impl Statistics {
 impl fmt::Display for Statistics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::At(url) => write!(f, "{NAME} at {url}"),
+            // Where no scheme is named it is http.
+            Self::At(url) if url.contains("://") => write!(f, "{NAME} at {}", masked::url(url)),
+            Self::At(url) => write!(f, "{NAME} at {}", masked::url(&format!("http://{url}"))),
             Self::Child(child) => write!(f, "{}, started with this", child.program.display()),
             Self::Nobody => write!(
                 f,

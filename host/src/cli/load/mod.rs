@@ -21,6 +21,7 @@ use self::report::Report;
 use self::transaction::Transactions;
 use super::CallOptions;
 use super::out::print;
+use crate::masked;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -120,7 +121,10 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     }
     if report.answered_202() == 0 {
         json.say_in_json(&report)?;
-        bail!("nothing was accepted at {}", arguments.url);
+        bail!(
+            "nothing was accepted at {}",
+            masked::url(&arguments.url.to_string())
+        );
     }
     if !arguments.no_drain {
         let watch = drain::Watch {
