@@ -1,3 +1,6 @@
+use std::fs::{OpenOptions, Permissions};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -31,9 +34,11 @@ pub(super) fn open(dir: &Path) -> Result<Connection, OpenError> {
     let file = file(dir);
     let failed = |error| failed(&file, &error);
     look_for_a_log_of_nothing(&file)?;
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
-        | OpenFlags::SQLITE_OPEN_CREATE
-        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    make_private(&file).map_err(|cause| OpenError::Unusable {
+        dir: dir.to_owned(),
+        cause,
+    })?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(&file, flags).map_err(failed)?;
     // Whatever is refused is left as it is, its log too.
     let keep_log = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
@@ -55,6 +60,29 @@ fn look_for_a_log_of_nothing(file: &Path) -> Result<(), OpenError> {
     if size(file) == 0 && size(&log) > 0 {
         let what = format!("it is missing or empty, and {} is there", log.display());
         return Err(damaged(file, &what));
+    }
+    Ok(())
+}
+
+/// Makes the file where it is missing, for nobody but this user; SQLite gives its
+/// log the same permissions. Takes those of an older version from everybody else:
+/// it made the file as the umask said.
+fn make_private(file: &Path) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    match options.write(true).create_new(true).mode(0o600).open(file) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+        made => return made.map(|_| ()),
+    }
+    for extension in ["db", "db-wal", "db-shm"] {
+        let file = file.with_extension(extension);
+        let Ok(found) = std::fs::metadata(&file) else {
+            continue;
+        };
+        // A group that somebody chose may go on reading.
+        if found.permissions().mode() & 0o007 != 0 {
+            std::fs::set_permissions(&file, Permissions::from_mode(0o600))?;
+            info!(file = %file.display(), "everybody could read it, now only its owner can");
+        }
     }
     Ok(())
 }

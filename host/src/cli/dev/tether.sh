@@ -4,6 +4,8 @@
 # stdin: when that closes, because that process ended in whatever way, COMMAND is
 # told to end, and made to where it does not.
 exec 3<&0
+# What it keeps is for nobody but this user.
+umask 077
 
 "$@" </dev/null 3<&- &
 pid=$!
