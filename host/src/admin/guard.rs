@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use http_body_util::Full;
 use hyper::body::Bytes;
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue, ORIGIN, WWW_AUTHENTICATE};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue, WWW_AUTHENTICATE};
 use hyper::http::uri::Authority;
 use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 use tracing::warn;
 
 use super::{Token, api};
+use crate::http::origin::{NoHost, Origins, called_as, check_host};
 
 /// Characters of a refused call in the log, where whoever may not call could
 /// write as much as they like.
@@ -51,6 +52,8 @@ pub(super) enum Refusal {
     NoToken,
     #[error("this is not the token of this admin API")]
     WrongToken,
+    #[error(transparent)]
+    NoHost(#[from] NoHost),
     #[error("a page of another origin may change nothing")]
     ForeignOrigin,
     #[error("send a change as application/json, {{}} where there is nothing to say")]
@@ -86,10 +89,13 @@ impl Guard {
 
     fn check<B>(&self, request: &Request<B>) -> Result<(), Refusal> {
         let headers = request.headers();
-        let called_as = called_as(request);
+        check_host(request.version(), headers)?;
+        let called_as = called_as(request.uri(), headers);
+        // Only HTTP/1.0 may name nobody, and no browser speaks it.
+        let is_nameless = called_as.is_none() && !headers.contains_key(HOST);
         let changes = !matches!(*request.method(), Method::GET | Method::HEAD);
         match &self.token {
-            None if !called_as.as_ref().is_some_and(is_loopback) => {
+            None if !is_nameless && !called_as.as_ref().is_some_and(is_loopback) => {
                 return Err(Refusal::ForeignHost);
             }
             Some(token) if changes || !is_open(request.uri().path()) => {
@@ -100,7 +106,7 @@ impl Guard {
             }
             _ => {}
         }
-        if changes && is_foreign(headers, called_as.as_ref()) {
+        if changes && Origins::default().refuse(headers, request.uri()) {
             return Err(Refusal::ForeignOrigin);
         }
         if changes && !is_json(headers) {
@@ -115,6 +121,7 @@ impl Refusal {
         let status = match self {
             Self::ForeignHost => StatusCode::MISDIRECTED_REQUEST,
             Self::NoToken | Self::WrongToken => StatusCode::UNAUTHORIZED,
+            Self::NoHost(NoHost) => StatusCode::BAD_REQUEST,
             Self::ForeignOrigin => StatusCode::FORBIDDEN,
             Self::NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         };
@@ -131,32 +138,11 @@ impl Refusal {
     }
 }
 
-/// The name and the port that the caller believes to speak to.
-fn called_as<B>(request: &Request<B>) -> Option<Authority> {
-    let named = request.headers().get(HOST)?;
-    Authority::try_from(named.as_bytes()).ok()
-}
-
 fn is_loopback(authority: &Authority) -> bool {
     let host = authority.host();
     let address = host.trim_start_matches('[').trim_end_matches(']');
     let address = address.parse::<IpAddr>();
     host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|a| a.to_canonical().is_loopback())
-}
-
-/// Whether a browser says that a page of another origin asks. Neither header
-/// can be set by a page; what is no browser sends none.
-fn is_foreign(headers: &HeaderMap, called_as: Option<&Authority>) -> bool {
-    let of_another = |origin: &HeaderValue| {
-        let origin = origin.to_str().ok().and_then(|text| text.split_once("://"));
-        match (origin, called_as) {
-            (Some((_scheme, origin)), Some(own)) => *own != *origin,
-            _ => true,
-        }
-    };
-    let site = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
-    headers.get_all(ORIGIN).iter().any(of_another)
-        || matches!(site, Some(b"cross-site" | b"same-site"))
 }
 
 /// No form sends this, and no page of another origin without asking first.

@@ -9,8 +9,8 @@ use bytes::Bytes;
 
 use super::StreamId;
 use crate::flow::{
-    Attributes, BodyHash, Entry, EntryFault, Flow, FlowName, OWNER, REQUEST_ID, RememberFull,
-    TRACEPARENT, sha256_16,
+    Attributes, BodyHash, Entry, EntryFault, Flow, FlowName, KEY, OWNER, REQUEST_ID, RememberFull,
+    TRACEPARENT, owner_of, sha256_16,
 };
 
 /// One partition of a flow's stream.
@@ -67,7 +67,7 @@ impl Origin {
     /// Names and values; the request's id is always there.
     pub fn attributes(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let request_id = Some((REQUEST_ID, &*self.request_id));
-        let key = self.key.as_deref().map(|key| ("key", key));
+        let key = self.key.as_deref().map(|key| (KEY, key));
         let owner = self.owner.as_deref().map(|owner| (OWNER, owner));
         let traceparent = self.traceparent.as_deref();
         let traceparent = traceparent.map(|traceparent| (TRACEPARENT, traceparent));
@@ -405,9 +405,7 @@ pub struct Requeue {
 impl Requeue {
     /// Returns what is remembered with the id, where its key expired meanwhile.
     pub(super) fn owner_hash(&self) -> Option<OwnerHash> {
-        let mut attributes = self.attributes.iter();
-        let owner = attributes.find(|(name, _)| name == OWNER);
-        owner.map(|(_, owner)| OwnerHash::of(owner))
+        owner_of(&self.attributes).map(OwnerHash::of)
     }
 }
 

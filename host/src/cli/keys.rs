@@ -21,6 +21,10 @@ pub(super) struct New {
     /// Who will use it; it travels with each entry
     #[arg(value_parser = name)]
     name: String,
+    /// Whose entries, rate and Idempotency-Keys it shares, such as the name of the key
+    /// that it replaces [default: its own name]
+    #[arg(long, value_parser = name)]
+    owner: Option<String>,
     /// A flow that it is for; without any it is for all
     #[arg(long = "flow")]
     flows: Vec<String>,
@@ -35,6 +39,7 @@ pub(super) struct New {
 #[derive(Serialize)]
 struct Made<'k> {
     name: &'k str,
+    owner: &'k str,
     flows: &'k [String],
     key: &'k str,
     line: &'k str,
@@ -50,11 +55,12 @@ fn name(text: &str) -> Result<String, &'static str> {
 pub(super) fn run(command: &Command) -> anyhow::Result<()> {
     let Command::New(New {
         name,
+        owner,
         flows,
         file,
         json,
     }) = command;
-    let (key, line) = new_key(name, flows);
+    let (key, line) = new_key(name, owner.as_deref(), flows);
     match file {
         Some(path) => add(path, &line)?,
         None => note(format_args!(
@@ -63,6 +69,7 @@ pub(super) fn run(command: &Command) -> anyhow::Result<()> {
     }
     let made = Made {
         name,
+        owner: owner.as_ref().unwrap_or(name),
         flows,
         key: &key,
         line: &line,

@@ -58,6 +58,8 @@ pub fn sha256_16(bytes: &[u8]) -> [u8; 16] {
 /// Names and values of what is known of an entry besides its body.
 pub type Attributes = Arc<[(String, String)]>;
 
+/// The attribute that says by which API key an entry came.
+pub const KEY: &str = "key";
 /// The attribute that says whose an entry is.
 pub const OWNER: &str = "owner";
 
@@ -71,6 +73,13 @@ pub const TRACEPARENT: &str = "traceparent";
 pub fn attribute<'a>(attributes: &'a [(String, String)], name: &str) -> Option<&'a str> {
     let mut named = attributes.iter().filter(|(known, _)| known == name);
     named.next().map(|(_, value)| &**value)
+}
+
+/// Returns whose an entry is; `None` where it came without an API key. Before
+/// there were owners, entries had the name of their key alone.
+pub fn owner_of(attributes: &[(String, String)]) -> Option<&str> {
+    let owner = attribute(attributes, OWNER).or_else(|| attribute(attributes, KEY));
+    owner.filter(|owner| !owner.is_empty())
 }
 
 /// One admitted entry, as the worker and the oracles see it.
@@ -118,5 +127,25 @@ mod tests {
         };
         assert_eq!(entry.shown().collect::<Vec<_>>(), [("key", "shop")]);
         assert_eq!(attribute(&entry.attributes, REQUEST_ID), Some("r"));
+    }
+
+    #[test]
+    fn an_entry_of_before_owners_belongs_to_its_key() {
+        let owner = |known: &[(&str, &str)]| {
+            let known = known
+                .iter()
+                .map(|(name, value)| ((*name).into(), (*value).into()));
+            owner_of(&known.collect::<Vec<_>>()).map(str::to_owned)
+        };
+        assert_eq!(
+            owner(&[("key", "shop-2"), ("owner", "shop")]),
+            Some("shop".into())
+        );
+        assert_eq!(
+            owner(&[("request-id", "r"), ("key", "shop")]),
+            Some("shop".into())
+        );
+        assert_eq!(owner(&[("request-id", "r"), ("owner", "")]), None);
+        assert_eq!(owner(&[]), None);
     }
 }

@@ -60,7 +60,8 @@ pub use self::decision::{Decision, Judged, Outcome, Verdict};
 pub use self::digest::{Digest, NotADigest};
 pub use self::downstream::{DeliverWhen, Downstream, EntryUrl, NotASegment, NotAUrl};
 pub use self::entry::{
-    Attributes, BodyHash, Entry, FlowName, OWNER, REQUEST_ID, TRACEPARENT, attribute, sha256_16,
+    Attributes, BodyHash, Entry, FlowName, KEY, OWNER, REQUEST_ID, TRACEPARENT, attribute,
+    owner_of, sha256_16,
 };
 pub use self::fault::{EntryFault, FaultKind};
 pub use self::happened::happened_at;

@@ -11,6 +11,8 @@ pub struct Track {
     pub states: States,
     /// The detail of the 404 for an id that nobody knows.
     pub unknown: Arc<str>,
+    /// Everybody is answered, though the flow asks for an API key.
+    pub open: bool,
     pub reply: Template,
 }
 
@@ -77,5 +79,7 @@ impl States {
 /// `[[health]]`: a health page of the shape that clients expect.
 pub struct HealthPage {
     pub path: Arc<str>,
+    /// Everybody is answered, though the flow asks for an API key.
+    pub open: bool,
     pub reply: Template,
 }

@@ -23,6 +23,7 @@ pub(super) fn track(root: &mut Section, keep: Keep, claim: Claim) -> Option<Trac
     let keep_for = table.duration("keep", bounds::KEPT);
     let states = states(table.section("states"));
     let unknown = word(&mut table, "unknown");
+    let open = open(&mut table);
     let place = Place::Track {
         body: keep == Keep::Always,
     };
@@ -33,6 +34,7 @@ pub(super) fn track(root: &mut Section, keep: Keep, claim: Claim) -> Option<Trac
         keep: keep_for.unwrap_or(Duration::from_secs(24 * 3600)),
         states,
         unknown: unknown.unwrap_or_else(|| "no entry with this id is known".into()),
+        open,
         reply: reply?,
     })
 }
@@ -84,6 +86,12 @@ fn word(table: &mut Section, key: &'static str) -> Option<Arc<str>> {
     Some(word.into())
 }
 
+fn open(table: &mut Section) -> bool {
+    let found = table.optional("open");
+    let open = found.and_then(|found| found.read("write true or false"));
+    open.unwrap_or(false)
+}
+
 fn reply(table: &mut Section, place: Place) -> Option<Template> {
     template(&table.required("reply", REPLY)?, place)
 }
@@ -100,10 +108,12 @@ fn health_page(mut table: Section, claim: Claim) -> Option<HealthPage> {
         claim("GET", &path, &found);
         Some(path)
     });
+    let open = open(&mut table);
     let reply = reply(&mut table, Place::Health);
     table.finish();
     Some(HealthPage {
         path: path?.into(),
+        open,
         reply: reply?,
     })
 }

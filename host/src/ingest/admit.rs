@@ -24,7 +24,7 @@ use super::{Refusal, Response, respond};
 use crate::backbone::{
     AppendLimits, Appended, Backbone, NewEntry, Origin, Partition, RememberMemory,
 };
-use crate::flow::{Admitted, BodyHash, Flow, Inadmissible, Name};
+use crate::flow::{Admitted, BodyHash, Flow, Identity, Inadmissible, Name};
 use crate::ledger::Ledger;
 use crate::telemetry::traces;
 
@@ -43,7 +43,7 @@ pub(super) struct Admission {
     pub(super) keys: Arc<ArcSwap<KeyRing>>,
     /// The component without which the flow takes nothing.
     pub waits_for: ArcSwapOption<String>,
-    meter: RequestMeter,
+    pub(super) meter: RequestMeter,
 }
 
 impl Admission {
@@ -117,12 +117,14 @@ impl Admission {
         peer: IpAddr,
         body_timeout: Duration,
     ) -> Result<Response, Refusal> {
-        let key = self.caller(headers)?;
-        origin.key.clone_from(&key);
+        let caller = self.caller(headers)?;
+        let owner = caller.as_ref().map(|caller| Arc::clone(&caller.owner));
+        origin.key = caller.map(|caller| caller.key);
+        origin.owner.clone_from(&owner);
         let request_id = Arc::clone(&origin.request_id);
         let answer = pin!(self.admit(headers, body, origin, body_timeout));
         let refused = |refusal: &Refusal| self.meter.refused(refusal);
-        self.limited(key.as_deref(), peer, &request_id, answer, refused)
+        self.limited(owner.as_deref(), peer, &request_id, answer, refused)
             .await
     }
 
@@ -138,7 +140,8 @@ impl Admission {
         if let Some(component) = &*self.waits_for.load() {
             return Err(Refusal::Waiting(component.to_string()));
         }
-        let idempotency_key = IdempotencyKey::of(headers, origin.key.as_deref())?;
+        let generates = !matches!(self.flow.admit.id, Identity::Field(_));
+        let idempotency_key = IdempotencyKey::of(headers, origin.owner.as_deref(), generates)?;
         let max_body = self.flow.admit.max_body;
         let body = receive(body, max_body, body_timeout).await?;
         if self.flow.admit.batch {

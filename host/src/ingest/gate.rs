@@ -1,46 +1,101 @@
 //! Who may come in, and how often: looked at before the body is read.
 
 use std::net::IpAddr;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 
 use hyper::HeaderMap;
-use hyper::header::{HeaderName, HeaderValue};
+use hyper::header::{CACHE_CONTROL, HeaderName, HeaderValue};
+use hyper::http::request::Parts;
 
 use super::admit::Admission;
-use super::keys::Denied;
+use super::keys::{Caller, Denied};
 use super::{Refusal, Response};
 use crate::backbone::Tokens;
 use crate::flow::Rate;
+use crate::http::origin::Origins;
 
 static RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
 static RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
+/// The GET of a page.
+pub(super) struct Asked<'a> {
+    pub headers: &'a HeaderMap,
+    pub request_id: &'a str,
+    pub peer: IpAddr,
+}
+
 impl Admission {
-    /// The name of the caller's API key, where the flow asks for one.
-    pub(super) fn caller(&self, headers: &HeaderMap) -> Result<Option<Arc<str>>, Refusal> {
+    /// Refuses a POST that a page of another origin sent, if CORS does not allow
+    /// it.
+    pub(super) fn check_origin(&self, head: &Parts, allowed: &Origins) -> Result<(), Refusal> {
+        if allowed.refuse(&head.headers, &head.uri) {
+            self.meter.refused(&Refusal::ForeignOrigin);
+            return Err(Refusal::ForeignOrigin);
+        }
+        Ok(())
+    }
+
+    /// Finds whose API key a request shows, where the flow asks for one.
+    pub(super) fn caller(&self, headers: &HeaderMap) -> Result<Option<Caller>, Refusal> {
         if !self.flow.admit.keys {
             return Ok(None);
         }
         let key = headers.get("x-api-key").ok_or(Refusal::NoKey)?;
         match self.keys.load().check(key.as_bytes(), &self.flow.name) {
-            Ok(name) => Ok(Some(name)),
+            Ok(caller) => Ok(Some(caller)),
             Err(Denied::Unknown) => Err(Refusal::WrongKey),
             Err(Denied::OfOtherFlows) => Err(Refusal::KeyOfOtherFlows),
         }
+    }
+
+    /// Answers the GET of a page of the flow, for whoever may see it: a page of a
+    /// flow with keys wants the key and counts in the rate, unless it is `open`.
+    /// `answer` is given the owner whose entries alone are to be shown.
+    pub(super) async fn shown(
+        &self,
+        open: bool,
+        asked: &Asked<'_>,
+        answer: impl AsyncFnOnce(Option<Arc<str>>) -> Result<Response, Refusal>,
+    ) -> Result<Response, Refusal> {
+        if open || !self.flow.admit.keys {
+            return answer(None).await;
+        }
+        let caller = self
+            .caller(asked.headers)
+            .inspect_err(|refusal| self.meter.refused(refusal))?;
+        let owner = caller.map(|caller| caller.owner);
+        let answer = pin!(answer(owner.clone()));
+        let refused = |refusal: &Refusal| {
+            if matches!(refusal, Refusal::RateLimited { .. }) {
+                self.meter.refused(refusal);
+            }
+        };
+        let answer = self.limited(
+            owner.as_deref(),
+            asked.peer,
+            asked.request_id,
+            answer,
+            refused,
+        );
+        let mut response = answer.await?;
+        // What one owner is shown is for no other, whoever keeps answers between.
+        let headers = response.headers_mut();
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        Ok(response)
     }
 
     /// Answers a caller who has a request left, and says how many are; what is
     /// refused of somebody with a limit is told to `refused`.
     pub(super) async fn limited(
         &self,
-        caller: Option<&str>,
+        owner: Option<&str>,
         peer: IpAddr,
         request_id: &str,
         answer: Pin<&mut impl Future<Output = Result<Response, Refusal>>>,
         refused: impl FnOnce(&Refusal),
     ) -> Result<Response, Refusal> {
-        let Some((rate, tokens)) = self.token(caller, peer).await? else {
+        let Some((rate, tokens)) = self.token(owner, peer).await? else {
             return answer.await;
         };
         let answer = match tokens.taken {
@@ -57,18 +112,20 @@ impl Admission {
         Ok(response)
     }
 
-    /// Takes one token of the caller's bucket, or of the peer's where the flow
+    /// Takes one token of the owner's bucket, or of the peer's where the flow
     /// asks for no key. `None` where the flow limits nobody.
     async fn token(
         &self,
-        caller: Option<&str>,
+        owner: Option<&str>,
         peer: IpAddr,
     ) -> Result<Option<(Rate, Tokens)>, Refusal> {
         let Some(rate) = self.flow.admit.rate else {
             return Ok(None);
         };
-        let bucket = match caller {
-            Some(name) => format!("key/{name}"),
+        let bucket = match owner {
+            // An owner who is not named is called as the key is: buckets stay what
+            // they were before there were owners.
+            Some(owner) => format!("key/{owner}"),
             None => format!("peer/{}", network_of(peer)),
         };
         let taken = self.backbone.take_token(&self.flow.name, &bucket, rate);

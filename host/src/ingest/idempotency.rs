@@ -17,13 +17,28 @@ static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// How long a key is remembered at least.
 const REMEMBER: Duration = Duration::from_secs(24 * 3600);
 
+/// Characters that a key needs where no API key tells clients apart: as many as
+/// 128 random bits have in base64. Whoever guesses a key is told the id of the
+/// request that it came with first.
+pub(super) const UNGUESSABLE: usize = 22;
+
 /// What a client calls its request, told apart from what others call theirs.
+#[derive(Debug)]
 pub(super) struct IdempotencyKey(String);
 
 impl IdempotencyKey {
+    /// Reads the key of a request. It belongs to the `owner`, where the flow asks
+    /// for an API key, and never to the peer, whose address may be another one
+    /// when the request is repeated. Where it stands for an id that Floodgate
+    /// `generates`, and there is no owner, it has to be long.
+    ///
     /// # Errors
-    /// Where it is not 1 to 256 visible ASCII characters.
-    pub fn of(headers: &HeaderMap, caller: Option<&str>) -> Result<Option<Self>, Refusal> {
+    /// Where it is not 1 to 256 visible ASCII characters, or is too short.
+    pub fn of(
+        headers: &HeaderMap,
+        owner: Option<&str>,
+        generates: bool,
+    ) -> Result<Option<Self>, Refusal> {
         let Some(key) = headers.get(&IDEMPOTENCY_KEY) else {
             return Ok(None);
         };
@@ -33,8 +48,11 @@ impl IdempotencyKey {
         if !is_visible || !(1..=MAX_ID).contains(&key.len()) {
             return Err(Refusal::BadIdempotencyKey);
         }
-        // No name of an API key holds a slash.
-        Ok(Some(Self(format!("{}/{key}", caller.unwrap_or_default()))))
+        if generates && owner.is_none() && key.len() < UNGUESSABLE {
+            return Err(Refusal::GuessableIdempotencyKey);
+        }
+        // No owner's name holds a slash.
+        Ok(Some(Self(format!("{}/{key}", owner.unwrap_or_default()))))
     }
 
     /// The id that the key stands for: `proposed`, or that of the first time,
@@ -59,6 +77,34 @@ impl IdempotencyKey {
             Ok(Some(id)) => Ok(id.into()),
             Ok(None) => Err(Refusal::Conflict),
             Err(_) => Err(Refusal::BackboneAway),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::header::HeaderValue;
+
+    use super::*;
+
+    fn read(key: &str, owner: Option<&str>, generates: bool) -> Result<String, &'static str> {
+        let mut headers = HeaderMap::new();
+        headers.insert(&IDEMPOTENCY_KEY, HeaderValue::from_str(key).unwrap());
+        let read = IdempotencyKey::of(&headers, owner, generates);
+        read.map(|key| key.unwrap().0)
+            .map_err(|refusal| refusal.code())
+    }
+
+    #[test]
+    fn a_key_that_can_be_guessed_is_taken_only_of_an_owner() {
+        let (short, long) = ("k".repeat(21), "k".repeat(22));
+        assert_eq!(read(&short, None, true), Err("guessable-idempotency-key"));
+        assert_eq!(read(&long, None, true), Ok(format!("/{long}")));
+        assert_eq!(read("k", Some("shop"), true), Ok("shop/k".to_owned()));
+        let unused = read("k", None, false);
+        assert_eq!(unused, Ok("/k".to_owned()), "the body has the id");
+        for bad in ["", "a b", &"k".repeat(257)] {
+            assert_eq!(read(bad, Some("shop"), true), Err("bad-idempotency-key"));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! API keys: who may post to flows that ask for one.
+//! API keys: who may use flows that ask for one, and to whom entries belong.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
@@ -9,8 +9,9 @@ use subtle::ConstantTimeEq;
 
 use crate::flow::FlowName;
 
-const LINE: &str =
-    "write <name> sha256:<64 hex digits> [<flow>,<flow>…]; floodgate keys new makes one";
+const LINE: &str = "write <name> sha256:<64 hex digits> [owner=<owner>] [<flow>,<flow>…]; floodgate keys new makes one";
+
+const NAME: &str = "a name has 1 to 64 of a to z, 0 to 9, - and _";
 
 /// All keys that are known, by the first bytes of their hashes.
 #[derive(Default)]
@@ -20,11 +21,22 @@ pub struct KeyRing {
 
 /// One key. It has 256 random bits, so its hash needs no salt and no slowness.
 struct Key {
-    name: Arc<str>,
+    caller: Caller,
     /// SHA-256.
     hash: [u8; 32],
     /// Empty: all that ask for a key.
     flows: Vec<String>,
+}
+
+/// Who shows a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// The name of the key.
+    pub key: Arc<str>,
+    /// To whom entries, rates and Idempotency-Keys of this key belong: what the
+    /// key's line says, else the key's name. Keys of one owner take each
+    /// other's place.
+    pub owner: Arc<str>,
 }
 
 /// What is wrong with a line of a key file. Never quotes more than the name.
@@ -66,9 +78,12 @@ impl KeyRing {
                 .map(str::trim)
                 .filter(|entry| !entry.is_empty())
             {
-                let added = key(entry).and_then(|key| match names.insert(Arc::clone(&key.name)) {
-                    true => Ok(key),
-                    false => Err(format!("{} is there twice", key.name)),
+                let added = key(entry).and_then(|key| {
+                    let name = &key.caller.key;
+                    match names.insert(Arc::clone(name)) {
+                        true => Ok(key),
+                        false => Err(format!("{name} is there twice")),
+                    }
                 });
                 match added {
                     Ok(key) => ring.keys.entry(index_of(&key.hash)).or_default().push(key),
@@ -98,14 +113,14 @@ impl KeyRing {
         self.keys.values().flatten().any(|key| key.is_for(flow))
     }
 
-    /// The name of the key. Which candidates there are depends on the hash of
-    /// what was presented alone; they are compared in constant time.
-    pub fn check(&self, presented: &[u8], flow: &FlowName) -> Result<Arc<str>, Denied> {
+    /// Finds who presents a key. Which candidates there are depends on the hash
+    /// of what was presented alone; they are compared in constant time.
+    pub fn check(&self, presented: &[u8], flow: &FlowName) -> Result<Caller, Denied> {
         let hash: [u8; 32] = Sha256::digest(presented).into();
         let mut candidates = self.keys.get(&index_of(&hash)).into_iter().flatten();
         let key = candidates.find(|key| bool::from(key.hash.ct_eq(&hash)));
         match key.ok_or(Denied::Unknown)? {
-            key if key.is_for(flow) => Ok(Arc::clone(&key.name)),
+            key if key.is_for(flow) => Ok(key.caller.clone()),
             _ => Err(Denied::OfOtherFlows),
         }
     }
@@ -127,25 +142,43 @@ fn key(entry: &str) -> Result<Key, String> {
     let mut words = entry.split_whitespace();
     let name = words.next().unwrap_or_default();
     if !is_key_name(name) {
-        return Err("a name has 1 to 64 of a to z, 0 to 9, - and _".to_owned());
+        return Err(NAME.to_owned());
     }
     let digits = words.next().and_then(|word| word.strip_prefix("sha256:"));
     let mut hash = [0; 32];
     digits
         .and_then(|digits| hex::decode_to_slice(digits, &mut hash).ok())
-        .ok_or_else(|| format!("{name} has no hash"))?;
-    let flows = words.next().unwrap_or_default();
-    if words.next().is_some() {
-        return Err(format!("{name} is followed by too much"));
+        // What has none may be no line at all, but a key or a password.
+        .ok_or_else(|| "its second word is no hash".to_owned())?;
+    let (mut owner, mut flows) = (None, None);
+    for word in words {
+        let known = match word.strip_prefix("owner=") {
+            Some(word) if !is_key_name(word) => {
+                return Err(format!("the owner of {name} is no name: {NAME}"));
+            }
+            Some(word) => owner.replace(word),
+            None => flows.replace(word),
+        };
+        if known.is_some() {
+            return Err(format!("{name} is followed by too much"));
+        }
     }
-    let flows = flows.split(',').filter(|flow| !flow.is_empty());
+    let key: Arc<str> = name.into();
+    let flows = flows.unwrap_or_default().split(',');
     Ok(Key {
-        name: name.into(),
+        caller: Caller {
+            owner: owner.map_or_else(|| Arc::clone(&key), Arc::from),
+            key,
+        },
         hash,
-        flows: flows.map(str::to_owned).collect(),
+        flows: flows
+            .filter(|flow| !flow.is_empty())
+            .map(str::to_owned)
+            .collect(),
     })
 }
 
+/// Whether it is a name of a key, or of an owner.
 pub fn is_key_name(text: &str) -> bool {
     let plain =
         |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte);
@@ -153,11 +186,15 @@ pub fn is_key_name(text: &str) -> bool {
 }
 
 /// A key that nobody has, and the line by which it is known.
-pub fn new_key(name: &str, flows: &[String]) -> (String, String) {
+pub fn new_key(name: &str, owner: Option<&str>, flows: &[String]) -> (String, String) {
     let secret: [u8; 32] = rand::random();
     // The prefix lets scanners for secrets know what they found.
     let key = format!("fgk_{}", hex::encode(secret));
     let mut line = line_of(name, &key);
+    if let Some(owner) = owner {
+        line.push_str(" owner=");
+        line.push_str(owner);
+    }
     if !flows.is_empty() {
         line.push(' ');
         line.push_str(&flows.join(","));
@@ -181,15 +218,22 @@ pub fn line_of(name: &str, key: &str) -> String {
 mod tests {
     use super::*;
 
+    fn name_of(caller: Result<Caller, Denied>) -> Result<String, Denied> {
+        caller.map(|caller| caller.key.to_string())
+    }
+
     #[test]
     fn a_new_key_is_known_by_its_line_and_only_for_its_flows() {
-        let (all, line_of_all) = new_key("all", &[]);
-        let (some, line_of_some) = new_key("some", &["events".to_owned(), "tasks".to_owned()]);
+        let (all, line_of_all) = new_key("all", None, &[]);
+        let flows = ["events".to_owned(), "tasks".to_owned()];
+        let (some, line_of_some) = new_key("some", None, &flows);
         let text = format!("# keys\n{line_of_all}\n\n  {line_of_some} # shop\n");
         let ring = KeyRing::parse(&text).unwrap();
         let (events, credit) = (FlowName::new("events"), FlowName::new("credit"));
-        assert_eq!(ring.check(all.as_bytes(), &credit).as_deref(), Ok("all"));
-        assert_eq!(ring.check(some.as_bytes(), &events).as_deref(), Ok("some"));
+        let known = name_of(ring.check(all.as_bytes(), &credit));
+        assert_eq!(known.as_deref(), Ok("all"));
+        let known = name_of(ring.check(some.as_bytes(), &events));
+        assert_eq!(known.as_deref(), Ok("some"));
         let denied = ring.check(some.as_bytes(), &credit);
         assert_eq!(denied, Err(Denied::OfOtherFlows));
         for unknown in ["", "fgk_", &all[..all.len() - 1], &line_of_all] {
@@ -202,8 +246,44 @@ mod tests {
     }
 
     #[test]
+    fn a_line_names_an_owner_before_its_flows_or_behind_them() {
+        let flows = ["events".to_owned()];
+        let (old, line_of_old) = new_key("shop", None, &flows);
+        let (new, line_of_new) = new_key("shop-2", Some("shop"), &flows);
+        let words: Vec<_> = line_of_new.split(' ').collect();
+        let turned = [words[0], words[1], words[3], words[2]].join(" ");
+        for line_of_new in [line_of_new.clone(), turned] {
+            let ring = KeyRing::parse(&format!("{line_of_old}\n{line_of_new}")).unwrap();
+            let events = FlowName::new("events");
+            let caller = |key: &str| ring.check(key.as_bytes(), &events).unwrap();
+            assert_eq!((&*caller(&old).key, &*caller(&old).owner), ("shop", "shop"));
+            assert_eq!(
+                (&*caller(&new).key, &*caller(&new).owner),
+                ("shop-2", "shop")
+            );
+            let denied = ring.check(new.as_bytes(), &FlowName::new("credit"));
+            assert_eq!(denied, Err(Denied::OfOtherFlows));
+        }
+        for more in [
+            "owner=",
+            "owner=A",
+            "owner=a owner=b",
+            "a b",
+            "a,b owner=c d",
+        ] {
+            let (_, line) = new_key("shop", None, &[]);
+            let problems = KeyRing::parse(&format!("{line} {more}"));
+            assert_eq!(
+                problems.err().map(|problems| problems.len()),
+                Some(1),
+                "{more}"
+            );
+        }
+    }
+
+    #[test]
     fn every_bad_line_is_named_and_none_is_quoted() {
-        let (_, line) = new_key("a", &[]);
+        let (_, line) = new_key("a", None, &[]);
         let text = format!("{line}\n{line}\nB sha256:00\nc secret\n{line} x y\n");
         let problems = KeyRing::parse(&text).err().unwrap();
         let lines: Vec<_> = problems.iter().map(|problem| problem.line).collect();

@@ -8,7 +8,7 @@ use hyper::StatusCode;
 
 use super::{Health, Response, respond};
 use crate::backbone::{Backbone, depth_of};
-use crate::flow::{Filled, Flow, Name, Values};
+use crate::flow::{Filled, Flow, HealthPage, Name, Values};
 use crate::fresh::{Fresh, within};
 use crate::ledger::Ledger;
 
@@ -44,6 +44,16 @@ impl Page {
         }
     }
 
+    /// Whether everybody is answered.
+    pub fn open(&self) -> bool {
+        self.written().is_none_or(|page| page.open)
+    }
+
+    /// As the flow file has it.
+    fn written(&self) -> Option<&HealthPage> {
+        self.flow.health.get(self.index)
+    }
+
     /// 200, or 503 where a server is away.
     pub async fn answer(&self) -> Response {
         let (status, page) = self.last.or(self.page()).await;
@@ -57,7 +67,7 @@ impl Page {
             false => StatusCode::SERVICE_UNAVAILABLE,
         };
         let mut page = Vec::with_capacity(256);
-        if let Some(health) = self.flow.health.get(self.index) {
+        if let Some(health) = self.written() {
             health.reply.render(&figures, &mut page);
         }
         (status, Bytes::from(page))

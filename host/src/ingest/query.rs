@@ -67,8 +67,9 @@ impl Querying {
         let caller = self.admission.caller(headers)?;
         let answer = pin!(self.ask(uri.query().unwrap_or_default()));
         let refused = |refusal: &Refusal| self.meter.ended(refusal.code());
+        let owner = caller.as_ref().map(|caller| &*caller.owner);
         self.admission
-            .limited(caller.as_deref(), peer, request_id, answer, refused)
+            .limited(owner, peer, request_id, answer, refused)
             .await
     }
 

@@ -9,7 +9,9 @@ use serde::Serialize;
 use tracing::debug;
 
 use super::Response;
+use super::idempotency::UNGUESSABLE;
 use crate::flow::{BadParameter, NotJson, Violation};
+use crate::http::origin::NoHost;
 
 /// Why a request is not answered with what it asked for. Its text is for the
 /// client: it says whether sending again is safe, and never quotes a body.
@@ -21,6 +23,18 @@ pub enum Refusal {
     ItemNotJson { index: usize, error: NotJson },
     #[error("an Idempotency-Key has 1 to 256 visible ASCII characters; nothing was queued")]
     BadIdempotencyKey,
+    #[error(
+        "without an API key an Idempotency-Key has at least {UNGUESSABLE} characters that nobody \
+         guesses, such as a random UUID; nothing was queued"
+    )]
+    GuessableIdempotencyKey,
+    #[error(transparent)]
+    NoHost(#[from] NoHost),
+    #[error(
+        "a web page of another origin sent this; nothing was done. --cors-origin says which pages \
+         may use this Floodgate"
+    )]
+    ForeignOrigin,
     #[error("the body ended before it was complete; nothing was queued, sending it again is safe")]
     BodyBroken,
     // Statistics are asked for by the same keys and at the same rate.
@@ -150,11 +164,13 @@ impl Refusal {
             Self::NotJson(_)
             | Self::ItemNotJson { .. }
             | Self::BadIdempotencyKey
+            | Self::GuessableIdempotencyKey
             | Self::NoParameter(_)
+            | Self::NoHost(_)
             | Self::BodyBroken => StatusCode::BAD_REQUEST,
             Self::NotFound | Self::Untracked(_) => StatusCode::NOT_FOUND,
             Self::NoKey | Self::WrongKey => StatusCode::UNAUTHORIZED,
-            Self::KeyOfOtherFlows => StatusCode::FORBIDDEN,
+            Self::KeyOfOtherFlows | Self::ForeignOrigin => StatusCode::FORBIDDEN,
             Self::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTimeout(_) => StatusCode::REQUEST_TIMEOUT,
@@ -199,6 +215,11 @@ impl Refusal {
             Self::KeyOfOtherFlows => ("forbidden", "API key of other flows"),
             Self::RateLimited { .. } => ("rate-limited", "Too many requests"),
             Self::BadIdempotencyKey => ("bad-idempotency-key", "Not an Idempotency-Key"),
+            Self::GuessableIdempotencyKey => {
+                ("guessable-idempotency-key", "Idempotency-Key too short")
+            }
+            Self::NoHost(_) => ("no-host", "No Host header"),
+            Self::ForeignOrigin => ("foreign-origin", "Page of another origin"),
             Self::BodyBroken => ("body-broken", "Body broken off"),
             Self::Untracked(_) => ("unknown", "Not known"),
             Self::NoParameter(_) => ("no-parameter", "Parameter missing"),

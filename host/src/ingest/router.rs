@@ -11,6 +11,7 @@ use percent_encoding::percent_decode_str;
 use tracing::error;
 
 use super::admit::Admission;
+use super::gate::Asked;
 use super::keys::KeyRing;
 use super::openapi::Document;
 use super::pages::Page;
@@ -18,8 +19,9 @@ use super::query::Querying;
 use super::track::Tracking;
 use super::{Health, Refusal, Response, docs, respond};
 use crate::archive::Archive;
-use crate::backbone::Backbone;
+use crate::backbone::{Backbone, OwnerHash};
 use crate::flow::{Flow, FlowName, TrackPath};
+use crate::http::origin::{Origins, check_host};
 use crate::ledger::Ledger;
 use crate::readiness::Readiness;
 use crate::request_id::{request_id, tell_request_id};
@@ -33,6 +35,8 @@ pub struct Ingest {
     health: Health,
     readiness: Arc<Readiness>,
     keys: Arc<ArcSwap<KeyRing>>,
+    /// Whose pages may post.
+    origins: Origins,
     started: Instant,
 }
 
@@ -56,8 +60,8 @@ enum Get {
     Readiness,
     Document(Arc<Document>),
     Docs,
-    Page(Arc<Page>),
-    Track(Arc<Flow>),
+    Page(Arc<Admission>, Arc<Page>),
+    Track(Arc<Admission>),
     Query(Arc<Querying>),
 }
 
@@ -69,6 +73,7 @@ impl Ingest {
         health: Health,
         readiness: Arc<Readiness>,
         keys: Arc<ArcSwap<KeyRing>>,
+        origins: Origins,
     ) -> Self {
         let ingest = Self {
             routes: ArcSwap::default(),
@@ -78,6 +83,7 @@ impl Ingest {
             health,
             readiness,
             keys,
+            origins,
             started: Instant::now(),
         };
         ingest.use_flows(&[]);
@@ -128,10 +134,8 @@ impl Ingest {
         let post = Arc::clone(admission);
         routes.add(&flow.admit.path, |route| route.post = Some(post));
         if let Some(track) = &flow.track {
-            let flow = Arc::clone(flow);
-            routes.add(track.path.route(), |route| {
-                route.get = Some(Get::Track(flow))
-            });
+            let get = Get::Track(Arc::clone(admission));
+            routes.add(track.path.route(), |route| route.get = Some(get));
         }
         for query in &flow.queries {
             let querying = Arc::new(Querying::new(admission, query, &self.archive));
@@ -141,7 +145,7 @@ impl Ingest {
         for (index, page) in flow.health.iter().enumerate() {
             let (backbone, ledger) = (&self.backbone, &self.ledger);
             let made = Page::new(flow, index, backbone, ledger, &self.health, self.started);
-            let get = Get::Page(Arc::new(made));
+            let get = Get::Page(Arc::clone(admission), Arc::new(made));
             routes.add(&page.path, |route| route.get = Some(get));
         }
     }
@@ -182,6 +186,7 @@ impl Ingest {
         peer: IpAddr,
         body_timeout: Duration,
     ) -> Result<Response, Refusal> {
+        check_host(head.version, &head.headers)?;
         let routes = self.routes.load_full();
         let path = head.uri.path();
         let path = path.strip_suffix('/').unwrap_or(path);
@@ -189,6 +194,7 @@ impl Ingest {
         let route = found.value;
         match (&head.method, &route.post, &route.get) {
             (&Method::POST, Some(admission), _) => {
+                admission.check_origin(head, &self.origins)?;
                 let answer = admission.answer(&head.headers, body, request_id, peer, body_timeout);
                 answer.await
             }
@@ -198,7 +204,12 @@ impl Ingest {
                 Box::pin(answer).await
             }
             (&Method::GET | &Method::HEAD, _, Some(get)) => {
-                Box::pin(self.get(get, &found.params, &head.uri)).await
+                let asked = Asked {
+                    headers: &head.headers,
+                    request_id,
+                    peer,
+                };
+                Box::pin(self.get(get, &found.params, &head.uri, &asked)).await
             }
             (method, ..) => other_method(method, route.allow()),
         }
@@ -209,48 +220,66 @@ impl Ingest {
         get: &Get,
         parameters: &matchit::Params<'_, '_>,
         uri: &Uri,
+        asked: &Asked<'_>,
     ) -> Result<Response, Refusal> {
-        let flow = match get {
-            Get::Health => return Ok((self.health)().await.response()),
-            Get::Readiness => return Ok(self.ready().await),
-            Get::Document(document) => return Ok(in_force(document)),
+        match get {
+            Get::Health => Ok((self.health)().await.response()),
+            Get::Readiness => Ok(self.ready().await),
+            Get::Document(document) => Ok(in_force(document)),
             Get::Docs => {
                 let file = parameters.get("file");
-                return file.map_or_else(|| docs::page(uri.path()), docs::file);
+                file.map_or_else(|| docs::page(uri.path()), docs::file)
             }
-            Get::Page(page) => return Ok(page.answer().await),
-            Get::Track(flow) => flow,
-            Get::Query(_) => return Err(Refusal::NotFound),
-        };
-        let track = flow.track.as_ref().ok_or(Refusal::NotFound)?;
-        let id = match &track.path {
-            TrackPath::Segment(_) => {
-                let id = parameters.get("id").unwrap_or_default();
-                let id = percent_decode_str(id).decode_utf8();
-                id.map_err(|_| Refusal::NotFound)?.into_owned()
+            Get::Page(admission, page) => {
+                let answer = async |_owner| Ok(page.answer().await);
+                admission.shown(page.open(), asked, answer).await
             }
-            TrackPath::Query { parameter, .. } => {
-                let query = uri.query().unwrap_or_default().as_bytes();
-                let mut parameters = form_urlencoded::parse(query);
-                let id = parameters.find(|(name, _)| *name == **parameter);
-                let (_, id) = id.ok_or_else(|| Refusal::NoParameter(Arc::clone(parameter)))?;
-                id.into_owned()
+            Get::Track(admission) => {
+                let track = admission.flow.track.as_ref().ok_or(Refusal::NotFound)?;
+                let answer = async |owner: Option<Arc<str>>| {
+                    let id = asked_id(&track.path, parameters, uri)?;
+                    let tracking = Tracking {
+                        flow: &admission.flow,
+                        track,
+                        backbone: &*self.backbone,
+                        ledger: &*self.ledger,
+                        archive: &self.archive,
+                        owner: owner.as_deref().map(OwnerHash::of),
+                    };
+                    tracking.answer(&id).await
+                };
+                admission.shown(track.open, asked, answer).await
             }
-        };
-        let tracking = Tracking {
-            flow,
-            track,
-            backbone: &*self.backbone,
-            ledger: &*self.ledger,
-            archive: &self.archive,
-        };
-        tracking.answer(&id).await
+            Get::Query(_) => Err(Refusal::NotFound),
+        }
     }
 
     async fn ready(&self) -> Response {
         let report = self.readiness.report().await;
         let page = serde_json::to_vec(&report).unwrap_or_default();
         respond(report.status(), page)
+    }
+}
+
+/// Finds the id that a request to a track page asks for.
+fn asked_id(
+    path: &TrackPath,
+    parameters: &matchit::Params<'_, '_>,
+    uri: &Uri,
+) -> Result<String, Refusal> {
+    match path {
+        TrackPath::Segment(_) => {
+            let id = parameters.get("id").unwrap_or_default();
+            let id = percent_decode_str(id).decode_utf8();
+            Ok(id.map_err(|_| Refusal::NotFound)?.into_owned())
+        }
+        TrackPath::Query { parameter, .. } => {
+            let query = uri.query().unwrap_or_default().as_bytes();
+            let mut parameters = form_urlencoded::parse(query);
+            let id = parameters.find(|(name, _)| *name == **parameter);
+            let (_, id) = id.ok_or_else(|| Refusal::NoParameter(Arc::clone(parameter)))?;
+            Ok(id.into_owned())
+        }
     }
 }
 

@@ -9,8 +9,11 @@ use tracing::{debug, warn};
 use super::receipt::id;
 use super::{Refusal, Response, respond};
 use crate::archive::{self, Archive, FindError, Found, find};
-use crate::backbone::{Backbone, Fate, OpenEntry, Partition};
-use crate::flow::{Filled, Flow, Judged, Name, Outcome, State, Track, Values, parse_body};
+use crate::backbone::{Backbone, Fate, OpenEntry, OwnerHash, Partition};
+use crate::flow::{
+    Attributes, FaultKind, Filled, Flow, Judged, Name, Outcome, State, Track, Values, owner_of,
+    parse_body,
+};
 use crate::ledger::{DeadFilter, DeliveryState, KeptDecision, KeptDelivery, Ledger};
 
 /// What is known of an entry.
@@ -33,6 +36,8 @@ pub(super) struct Tracking<'a> {
     pub backbone: &'a dyn Backbone,
     pub ledger: &'a dyn Ledger,
     pub archive: &'a Archive,
+    /// Whose entries alone are shown; `None`: all.
+    pub owner: Option<OwnerHash>,
 }
 
 impl Tracking<'_> {
@@ -58,7 +63,14 @@ impl Tracking<'_> {
             index: self.flow.stream.partition_of(id),
         };
         let fate = self.backbone.fate(&partition, id).await;
-        match fate.map_err(|_| Refusal::BackboneSilent)? {
+        let fate = fate.map_err(|_| Refusal::BackboneSilent)?;
+        let owner = fate.owner();
+        if !self.shows(owner, false) {
+            // An id that was forgotten may have been sent again, by somebody else;
+            // the decision that is kept belongs to the first.
+            return self.known_to_the_ledger(id, owner).await;
+        }
+        match fate {
             Fate::Waiting(entry) => Ok(open(State::Pending, &entry)),
             Fate::Processing(entry) => Ok(open(State::Processing, &entry)),
             Fate::Settled {
@@ -71,15 +83,37 @@ impl Tracking<'_> {
                 ..decided(serde_json::from_str(&outcome).ok())
             }),
             Fate::Settled { outcome: None, .. } | Fate::Dead { .. } | Fate::Unknown => {
-                self.known_to_the_ledger(id).await
+                self.known_to_the_ledger(id, owner).await
             }
         }
     }
 
-    async fn known_to_the_ledger(&self, id: &str) -> Result<Known, Refusal> {
+    /// Whether an entry of this owner is shown to whoever asks. One without an
+    /// owner came before the flow asked for keys, or its owner went when it was
+    /// erased.
+    fn shows(&self, owner: Option<OwnerHash>, erased: bool) -> bool {
+        match (self.owner, owner) {
+            (None, _) => true,
+            (Some(asks), Some(owner)) => asks == owner,
+            (Some(_), None) => !erased,
+        }
+    }
+
+    /// `owner`: whose the entry is as the backbone has it.
+    async fn known_to_the_ledger(
+        &self,
+        id: &str,
+        owner: Option<OwnerHash>,
+    ) -> Result<Known, Refusal> {
         let away = |_| Refusal::LedgerSilent;
+        let unknown = || Refusal::Untracked(Arc::clone(&self.track.unknown));
+        let of = |attributes: &Attributes| owner_of(attributes).map(OwnerHash::of).or(owner);
         let found = find(self.ledger, self.archive, &self.flow.name, id).await;
         if let Some(Found { decision, moved }) = found.map_err(|error| self.silent(&error))? {
+            let owner = of(&decision.listed.attributes);
+            if !self.shows(owner, decision.erased_at.is_some()) {
+                return Err(unknown());
+            }
             let deliveries = match moved {
                 Some(moved) => moved.deliveries,
                 None if self.flow.deliver.is_empty() => Vec::new(),
@@ -97,15 +131,15 @@ impl Tracking<'_> {
             ..DeadFilter::default()
         };
         let dead = self.ledger.dead(&filter).await.map_err(away)?;
-        let buried = dead.into_iter().next().ok_or_else(|| {
-            let unknown = Arc::clone(&self.track.unknown);
-            Refusal::Untracked(unknown)
-        })?;
+        let buried = dead.into_iter().next().ok_or_else(unknown)?;
+        if !self.shows(of(&buried.letter.attributes), buried.erased) {
+            return Err(unknown());
+        }
         Ok(Known {
             state: Some(State::Failed),
             received_at: Some(buried.letter.received_at),
             body: parse_body(&buried.letter.body).ok(),
-            error: Some(buried.letter.fault.error),
+            error: Some(buried.letter.fault.kind.for_clients().to_owned()),
             ended_at: Some(buried.letter.last_at),
             outcome: None,
         })
@@ -176,9 +210,29 @@ fn kept(decision: KeptDecision, deliveries: &[KeptDelivery]) -> Known {
         state: Some(state),
         received_at: Some(decision.listed.received_at),
         body: parse_body(decision.body.as_bytes()).ok(),
-        error: given_up.and_then(|delivery| delivery.error.clone()),
+        error: given_up.map(|delivery| undelivered(delivery.error.as_deref())),
         ended_at,
         outcome: Some(outcome),
+    }
+}
+
+/// Says to a client why a decision was not delivered. Of the error that is kept
+/// it repeats only what the downstream answered: the rest names our servers, by
+/// URLs that may hold a token.
+fn undelivered(error: Option<&str>) -> String {
+    const REDIRECT: &str = ", redirects are not followed";
+    let words = FaultKind::Delivery.for_clients();
+    let answered = error.and_then(|error| error.rsplit_once(" answered "));
+    let Some((_, answered)) = answered else {
+        return words.to_owned();
+    };
+    let (status, redirect) = match answered.strip_suffix(REDIRECT) {
+        Some(status) => (status, REDIRECT),
+        None => (answered, ""),
+    };
+    match status.parse::<u16>() {
+        Ok(status) => format!("{words}: the downstream answered {status}{redirect}"),
+        Err(_) => words.to_owned(),
     }
 }
 
@@ -246,5 +300,31 @@ impl Values for Answer<'_> {
 
     fn body(&self) -> Option<&Value> {
         self.known.body.as_ref()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_is_told_what_a_downstream_answered_and_nothing_else() {
+        let words = "it could not be delivered (delivery)";
+        for (kept, told) in [
+            (
+                "d: POST http://h/x?token=*** answered 500",
+                ": the downstream answered 500",
+            ),
+            (
+                "d: GET http://h/x answered 302, redirects are not followed",
+                ": the downstream answered 302, redirects are not followed",
+            ),
+            ("d: POST http://h/x?t=secret: no connection: refused", ""),
+            ("d: POST http://h/ answered secret", ""),
+            ("erased", ""),
+        ] {
+            assert_eq!(undelivered(Some(kept)), format!("{words}{told}"));
+        }
+        assert_eq!(undelivered(None), words);
     }
 }

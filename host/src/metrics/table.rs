@@ -22,7 +22,7 @@ table! {
     Counter ENTRIES_REPLAYED "floodgate_entries_replayed_total" ["flow"] Count
         "Entries sent again with the same body: answered as the first time, nothing was added.";
     Counter REQUESTS_REFUSED "floodgate_requests_refused_total" ["flow", "reason"] Count
-        "POSTs answered with a problem, by the code of its type, such as `backlog-full`. A reason appears with its first refusal.";
+        "POSTs answered with a problem, by the code of its type, such as `backlog-full`, and pages of a flow with keys that were asked for without one or too often. A reason appears with its first refusal.";
     Histogram REQUEST_DURATION "floodgate_request_duration_seconds" ["flow"] Seconds
         "From the head of a POST to its answer, accepted or refused; the body's way over the network is in it.";
     Counter QUERIES "floodgate_queries_total" ["flow", "path", "outcome"] Count

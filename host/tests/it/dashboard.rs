@@ -242,16 +242,16 @@ async fn what_is_posted_again_with_its_idempotency_key_is_taken_once() {
         serde_json::from_slice::<Value>(&answer).unwrap()
     };
     let first = support::eventually_some(DEADLINE, "it is taken", async || {
-        let first = posted("click-1").await;
+        let first = posted("click-1-of-this-very-page").await;
         (first["status"] == 201).then_some(first)
     })
     .await;
-    let again = posted("click-1").await;
+    let again = posted("click-1-of-this-very-page").await;
     assert_eq!(
         (&again["id"], &again["replayed"]),
         (&first["id"], &json!(true))
     );
-    let another = posted("click-2").await;
+    let another = posted("click-2-of-this-very-page").await;
     assert_ne!(another["id"], first["id"]);
     assert_eq!(another["replayed"], false);
 }

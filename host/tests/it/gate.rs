@@ -68,7 +68,7 @@ async fn only_a_key_of_the_flow_comes_in_and_its_name_travels_with_the_entry() {
         tokio::spawn(connection);
         let query = "SELECT attributes::text FROM decisions";
         let row = client.query_opt(query, &[]).await.ok().flatten();
-        let attributes = r#"[["request-id","first"],["key","shop"]]"#;
+        let attributes = r#"[["request-id","first"],["key","shop"],["owner","shop"]]"#;
         row.is_some_and(|row| row.get::<_, &str>(0) == attributes)
     })
     .await;

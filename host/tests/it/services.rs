@@ -24,6 +24,11 @@ impl Service {
         Self::serve(site, "all", &[]).await
     }
 
+    /// Front end and worker in one process, with these arguments.
+    pub async fn start_keyed(site: Site, args: &[&str]) -> Self {
+        Self::serve(site, "all", args).await
+    }
+
     /// A front end of its own, in front of nobody.
     pub async fn front_end(flows: &[&str]) -> Self {
         Self::front_end_on(Self::site(flows).await).await

@@ -7,7 +7,7 @@ use super::connection::Server;
 use super::memory::{Memory, Remembered};
 use super::script::{Call, Invoke, script};
 use crate::backbone::{AppendLimits, Appended, Error, NewEntry, OwnerHash, Partition, Requeue};
-use crate::flow::{BodyHash, OWNER, RememberFull, TRACEPARENT};
+use crate::flow::{BodyHash, KEY, OWNER, RememberFull, TRACEPARENT};
 
 /// About what an entry adds to the command besides its body, in bytes: its id,
 /// the key of that, two hashes, its request's id.
@@ -98,8 +98,7 @@ async fn append_with(
             .arg(&entry.body[..])
             .arg(&*origin.request_id);
         if keyed {
-            call.arg("key")
-                .arg(origin.key.as_deref().unwrap_or_default());
+            call.arg(KEY).arg(origin.key.as_deref().unwrap_or_default());
         }
         if owned {
             call.arg(OWNER)

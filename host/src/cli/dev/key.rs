@@ -17,7 +17,7 @@ pub(super) fn offer(dir: &Path, settings: &mut KeySettings) -> anyhow::Result<Op
     let key = match std::fs::read_to_string(&path) {
         Ok(key) => key.trim().to_owned(),
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            let (key, _) = new_key("dev", &[]);
+            let (key, _) = new_key("dev", None, &[]);
             let written = whole_file::write(&path, 0o600, format!("{key}\n").as_bytes());
             written.with_context(|| format!("write {}", path.display()))?;
             key

@@ -5,18 +5,14 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use arc_swap::ArcSwap;
-use hyper::Method;
-use hyper::header::HeaderName;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
-use tower_http::cors::{Any, CorsLayer};
 use tracing::{error, info, warn};
 
 use crate::flow::Flow;
 use crate::ingest::keys::KeyRing;
 use crate::metrics::table::FILES_READ;
-use crate::request_id::X_REQUEST_ID;
-use crate::settings::KeySettings;
+use crate::settings::{KeySettings, shown_path};
 use crate::watch::{SETTLE, Stamp};
 
 /// How often the file is looked at.
@@ -27,8 +23,10 @@ const POLL: Duration = Duration::from_secs(1);
 pub(super) fn load(settings: &KeySettings) -> anyhow::Result<KeyRing> {
     let mut text = String::new();
     if let Some(path) = &settings.keys_file {
-        text = std::fs::read_to_string(path)
-            .with_context(|| format!("read key file {}", path.display()))?;
+        text = std::fs::read_to_string(path).with_context(|| {
+            let path = shown_path(path);
+            format!("read key file (--keys-file, FLOODGATE_KEYS_FILE) {path}")
+        })?;
         // So that each place is judged by itself.
         check("the key file", &text)?;
         text.push('\n');
@@ -98,60 +96,4 @@ pub(super) async fn follow(
             }
         }
     }
-}
-
-/// `None` where no page of another origin may use the front end.
-pub(super) fn cors(origins: &[String]) -> anyhow::Result<Option<CorsLayer>> {
-    if origins.is_empty() {
-        return Ok(None);
-    }
-    let named = |names: &[&'static str]| -> Vec<HeaderName> {
-        names.iter().copied().map(HeaderName::from_static).collect()
-    };
-    let layer = CorsLayer::new()
-        .allow_methods([Method::GET, Method::POST])
-        .allow_headers(named(&[
-            "content-type",
-            "x-api-key",
-            "idempotency-key",
-            X_REQUEST_ID.as_str(),
-            "traceparent",
-        ]))
-        .expose_headers(named(&[
-            "floodgate-incomplete",
-            "idempotent-replayed",
-            "retry-after",
-            "ratelimit",
-            "ratelimit-policy",
-            X_REQUEST_ID.as_str(),
-        ]))
-        .max_age(Duration::from_secs(3600));
-    if origins.iter().any(|origin| origin == "*") {
-        return Ok(Some(layer.allow_origin(Any)));
-    }
-    let origins: Vec<_> = origins
-        .iter()
-        .map(|origin| {
-            let uri: hyper::Uri = origin.parse()?;
-            let (scheme, host) = (uri.scheme_str(), uri.authority());
-            let bare = scheme
-                .zip(host)
-                .map(|(scheme, host)| format!("{scheme}://{host}"));
-            let plain = origin.to_lowercase() == *origin && !origin.contains('@');
-            anyhow::ensure!(
-                bare.as_ref() == Some(origin) && plain,
-                "no browser sends that"
-            );
-            Ok(origin.parse()?)
-        })
-        .zip(origins)
-        .map(|(parsed, origin)| {
-            parsed.with_context(|| {
-                format!(
-                    "--cors-origin {origin:?}: write an origin such as https://example.com, or *"
-                )
-            })
-        })
-        .collect::<anyhow::Result<_>>()?;
-    Ok(Some(layer.allow_origin(origins)))
 }

@@ -27,6 +27,7 @@ use crate::archive::{self, Archive};
 use crate::backbone::{self, Backbone};
 use crate::deliver;
 use crate::flow::{Flow, FlowSet};
+use crate::http::origin::Origins;
 use crate::ingest::{self, Ingest};
 use crate::ledger::{self, Ledger, Measured};
 use crate::metrics::Recorder;
@@ -244,6 +245,7 @@ async fn bind_front_end(
     stop: &CancellationToken,
     work: &mut JoinSet<()>,
 ) -> anyhow::Result<(ingest::Server, Arc<Ingest>)> {
+    let origins = Origins::parse(&settings.cors_origins)?;
     let ring = keys::load(&settings.keys)?;
     keys::warn_of_closed_flows(&ring, parts.flows.borrow().live.iter());
     let ring = Arc::new(ArcSwap::from_pointee(ring));
@@ -263,13 +265,14 @@ async fn bind_front_end(
         health,
         parts.readiness.clone(),
         ring,
+        origins.clone(),
     ));
     ingest.use_flows(&parts.flows.borrow().live);
     let options = ingest::Options {
         max_connections: settings.max_connections,
         // The whole stop is cut off before, and says so by its exit code.
         drain_timeout: settings.drain.saturating_mul(2),
-        cors: keys::cors(&settings.cors_origins)?,
+        cors: origins.cors(),
         ..ingest::Options::default()
     };
     let server = ingest::Server::bind(settings.listen, options, ingest.clone()).await?;

@@ -11,7 +11,9 @@ use super::schemas;
 use crate::flow::{
     Admit, Flow, Identity, MAX_ID, Name, Normalise, Query, Track, TrackPath, parse_body,
 };
+use crate::http::origin::NoHost;
 use crate::ingest::Refusal;
+use crate::ingest::idempotency::UNGUESSABLE;
 
 /// The tag of what does not belong to a flow.
 pub(super) const OWN: &str = "floodgate";
@@ -27,8 +29,21 @@ pub(super) fn of_flow(flow: &Flow, paths: &mut Paths) {
     for (index, page) in flow.health.iter().enumerate() {
         let schema = replies::schema(page.reply.shape(), flow, Of::Health);
         let name = format!("{}-health-{}", flow.name, index + 1);
-        let responses = healthy_or_not(&schema);
-        let operation = get(&name, flow.name.as_str(), "How the flow is", responses);
+        let mut responses = healthy_or_not(&schema);
+        if wants_key(flow, page.open) {
+            for (status, problem) in problems(of_gate(flow)) {
+                if responses[&status].is_null() {
+                    responses[&status] = problem;
+                } else {
+                    let kind = "application/problem+json";
+                    responses[&status]["content"][kind] = problem["content"][kind].clone();
+                }
+            }
+        }
+        let mut operation = get(&name, flow.name.as_str(), "How the flow is", responses);
+        if wants_key(flow, page.open) {
+            show_gate(flow, &mut operation, "200");
+        }
         add(paths, &page.path, "get", operation);
     }
     for (index, query) in flow.queries.iter().enumerate() {
@@ -42,9 +57,7 @@ fn get_query(flow: &Flow, index: usize, query: &Query) -> Value {
     let summary = "Statistics over all that was ever kept";
     let mut operation = get(&name, flow.name.as_str(), summary, responses);
     operation["parameters"] = queries::parameters(query);
-    if flow.admit.keys {
-        operation["security"] = json!([{ "ApiKey": [] }]);
-    }
+    show_gate(flow, &mut operation, "200");
     operation
 }
 
@@ -113,6 +126,12 @@ pub(super) fn parameters() -> Value {
             "description": "Makes two requests the same where the body holds no id; remembered for a day",
             "schema": { "type": "string", "minLength": 1, "maxLength": MAX_ID, "pattern": "^[!-~]+$" },
         },
+        "Unguessable-Idempotency-Key": {
+            "name": "Idempotency-Key",
+            "in": "header",
+            "description": "Makes two requests the same; remembered for a day. Whoever knows it is told the id of the first one: take a random UUID",
+            "schema": { "type": "string", "minLength": UNGUESSABLE, "maxLength": MAX_ID, "pattern": "^[!-~]+$" },
+        },
     })
 }
 
@@ -122,31 +141,58 @@ fn post(flow: &Flow) -> Value {
     let schema = replies::schema(admit.reply.body.shape(), flow, Of::Receipt);
     let mut taken = json_of("It is durable, and will be judged once", schema);
     taken["headers"]["Idempotent-Replayed"] = header("Idempotent-Replayed");
-    if admit.rate.is_some() {
-        for name in ["RateLimit-Policy", "RateLimit"] {
-            taken["headers"][name] = header(name);
-        }
-    }
     if let Some(link) = link_to_fate(flow) {
         taken["links"] = json!({ "fate": link });
     }
     responses.insert(admit.reply.status.to_string(), taken);
+    let idempotency_key = match guards_idempotency_key(flow) {
+        true => "Unguessable-Idempotency-Key",
+        false => "Idempotency-Key",
+    };
     let mut operation = json!({
         "operationId": flow.name.as_str(),
         "tags": [flow.name.as_str()],
         "summary": format!("Post to {}", flow.name),
         "description": about(flow),
         "parameters": [
-            { "$ref": "#/components/parameters/Idempotency-Key" },
+            { "$ref": format!("#/components/parameters/{idempotency_key}") },
             { "$ref": "#/components/parameters/X-Request-Id" },
         ],
         "requestBody": { "required": true, "content": { "application/json": body(flow) } },
         "responses": responses,
     });
-    if admit.keys {
+    show_gate(flow, &mut operation, &admit.reply.status.to_string());
+    operation
+}
+
+/// Whether a page of the flow is for holders of its keys.
+fn wants_key(flow: &Flow, open: bool) -> bool {
+    flow.admit.keys && !open
+}
+
+/// What whoever has no key, or no request left, is answered.
+pub(super) fn of_gate(flow: &Flow) -> Vec<Refusal> {
+    let mut refusals = Vec::new();
+    if flow.admit.keys {
+        refusals.extend([Refusal::NoKey, Refusal::WrongKey, Refusal::KeyOfOtherFlows]);
+    }
+    if flow.admit.rate.is_some() {
+        let retry_after = Duration::ZERO;
+        refusals.extend([Refusal::RateLimited { retry_after }, Refusal::BackboneAway]);
+    }
+    refusals
+}
+
+/// Shows that a call wants the flow's key, and what the answer says of its rate.
+pub(super) fn show_gate(flow: &Flow, operation: &mut Value, answered: &str) {
+    if flow.admit.keys {
         operation["security"] = json!([{ "ApiKey": [] }]);
     }
-    operation
+    if flow.admit.rate.is_some() {
+        for name in ["RateLimit-Policy", "RateLimit"] {
+            operation["responses"][answered]["headers"][name] = header(name);
+        }
+    }
 }
 
 fn body(flow: &Flow) -> Value {
@@ -210,6 +256,8 @@ fn about(flow: &Flow) -> String {
 fn refusals(flow: &Flow) -> Vec<Refusal> {
     let admit = &flow.admit;
     let mut refusals = vec![
+        Refusal::NoHost(NoHost),
+        Refusal::ForeignOrigin,
         Refusal::BadIdempotencyKey,
         Refusal::BodyBroken,
         Refusal::BodyTimeout(Duration::ZERO),
@@ -233,13 +281,9 @@ fn refusals(flow: &Flow) -> Vec<Refusal> {
         status,
         violations: Vec::new(),
     }));
-    if admit.keys {
-        refusals.extend([Refusal::NoKey, Refusal::WrongKey, Refusal::KeyOfOtherFlows]);
-    }
-    if admit.rate.is_some() {
-        refusals.push(Refusal::RateLimited {
-            retry_after: Duration::ZERO,
-        });
+    refusals.extend(of_gate(flow));
+    if guards_idempotency_key(flow) {
+        refusals.push(Refusal::GuessableIdempotencyKey);
     }
     if !flow.oracles.is_empty() {
         refusals.push(Refusal::Waiting(String::new()));
@@ -248,6 +292,11 @@ fn refusals(flow: &Flow) -> Vec<Refusal> {
         refusals.push(Refusal::LedgerAway);
     }
     refusals
+}
+
+/// Whether nothing but its `Idempotency-Key` tells a client of the flow from others.
+fn guards_idempotency_key(flow: &Flow) -> bool {
+    !flow.admit.keys && !matches!(flow.admit.id, Identity::Field(_))
 }
 
 /// Where the reply tells the id by which the entry can be asked for.
@@ -278,14 +327,18 @@ fn get_fate(flow: &Flow, track: &Track) -> Value {
         ),
     };
     let unknown = Refusal::Untracked(Arc::clone(&track.unknown));
-    let mut responses: Responses = problems([
+    let mut refusals = vec![
         refusal,
         unknown,
         Refusal::BackboneSilent,
         Refusal::LedgerSilent,
         Refusal::NoArchive,
         Refusal::ArchiveSilent,
-    ]);
+    ];
+    if wants_key(flow, track.open) {
+        refusals.extend(of_gate(flow));
+    }
+    let mut responses: Responses = problems(refusals);
     let schema = replies::schema(track.reply.shape(), flow, Of::Fate);
     responses.insert("200".to_owned(), json_of("What is known of it", schema));
     let mut operation = get(
@@ -295,5 +348,8 @@ fn get_fate(flow: &Flow, track: &Track) -> Value {
         responses.into(),
     );
     operation["parameters"] = json!([parameter]);
+    if wants_key(flow, track.open) {
+        show_gate(flow, &mut operation, "200");
+    }
     operation
 }

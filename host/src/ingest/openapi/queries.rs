@@ -1,10 +1,10 @@
 //! What a flow's queries take and answer.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::operations::of_gate;
 use super::replies::{self, Of};
 use super::responses::{header, json_of, problems};
 use crate::flow::{Absent, Flow, MAX_SEGMENT, Parameter, ParameterKind, Query};
@@ -18,11 +18,6 @@ pub(super) fn responses(flow: &Flow, query: &Query) -> Value {
     found["headers"]["Floodgate-Incomplete"] = header("Floodgate-Incomplete");
     if query.cache.is_some() {
         found["headers"]["Cache-Control"] = header("Cache-Control");
-    }
-    if flow.admit.rate.is_some() {
-        for name in ["RateLimit-Policy", "RateLimit"] {
-            found["headers"][name] = header(name);
-        }
     }
     responses.insert("200".to_owned(), found);
     responses.into()
@@ -128,12 +123,6 @@ fn refusals(flow: &Flow, query: &Query) -> Vec<Refusal> {
         Refusal::QueryTimeout(query.timeout),
         Refusal::QueryRefused,
     ];
-    if flow.admit.keys {
-        refusals.extend([Refusal::NoKey, Refusal::WrongKey, Refusal::KeyOfOtherFlows]);
-    }
-    if flow.admit.rate.is_some() {
-        let retry_after = Duration::ZERO;
-        refusals.extend([Refusal::RateLimited { retry_after }, Refusal::BackboneAway]);
-    }
+    refusals.extend(of_gate(flow));
     refusals
 }

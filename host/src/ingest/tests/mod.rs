@@ -31,6 +31,7 @@ use super::{HealthReport, Ingest, Options, Part, Server};
 use crate::archive::Archive;
 use crate::backbone::Backbone;
 use crate::flow::{Flow, FlowSet};
+use crate::http::origin::Origins;
 use crate::ledger::{Ledger, Postgres};
 use crate::readiness::{Asked, Readiness};
 
@@ -100,6 +101,7 @@ impl Front {
             health,
             Arc::new(readiness),
             keys.clone(),
+            Origins::default(),
         ));
         ingest.use_flows(&flows);
         let listen = SocketAddr::from(([127, 0, 0, 1], 0));

@@ -167,7 +167,7 @@ async fn keys_rates_and_methods_are_those_of_the_flow() {
     let strict = FLOW.replace("schema =", "keys = true\nrate = \"10/s\"\nschema =");
     let (url, asked) = stand_in(200, found(json!([]))).await;
     let front = Front::of(flows(&strict).path(), archive_at(&url), Options::default()).await;
-    let (key, line) = crate::ingest::keys::new_key("shop", &[]);
+    let (key, line) = crate::ingest::keys::new_key("shop", None, &[]);
     let answer = get(&front, "/stats/n?from=2026-01-01").await;
     assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
     assert!(!answer.detail().contains("queued"), "{answer:?}");
