@@ -19,9 +19,9 @@ pub use self::embedded::Embedded;
 pub use self::redis::Redis;
 pub use self::stream_id::{NotAStreamId, StreamId};
 pub use self::types::{
-    AppendLimits, Appended, ByDeliveries, Cause, Delivery, Depth, Error, Failed, Fate, FaultRecord,
-    Landmark, MemoryUse, NewEntry, OpenEntry, Origin, Outcomes, OwnerHash, Partition, Payload,
-    Pending, Recorded, Remember, RememberMemory, Requeue, Tokens, Trace, partitions,
+    AppendLimits, Appended, ByDeliveries, Cause, Cost, Delivery, Depth, Error, Failed, Fate,
+    FaultRecord, Landmark, MemoryUse, NewEntry, OpenEntry, Origin, Outcomes, OwnerHash, Partition,
+    Payload, Pending, Recorded, Remember, RememberMemory, Requeue, Tokens, Trace, partitions,
 };
 
 /// How long a worker's hold on an entry lasts without being renewed, where
@@ -84,7 +84,13 @@ pub trait Backbone: Send + Sync {
     ) -> Result<Option<String>, Error>;
 
     /// Takes one token of a flow's bucket, which all front ends share.
-    async fn take_token(&self, flow: &FlowName, bucket: &str, rate: Rate) -> Result<Tokens, Error>;
+    async fn take_tokens(
+        &self,
+        flow: &FlowName,
+        bucket: &str,
+        rate: Rate,
+        cost: Cost,
+    ) -> Result<Tokens, Error>;
 
     async fn reader(&self, partition: &Partition, worker: &str) -> Result<Box<dyn Reader>, Error>;
 

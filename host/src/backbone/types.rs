@@ -291,11 +291,34 @@ pub struct OpenEntry {
 /// What is remembered with the ids of settled entries, as JSON.
 pub type Outcomes = HashMap<StreamId, String>;
 
+/// What is taken of a token bucket at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cost {
+    pub tokens: u32,
+    /// So many have to be there, else nothing is taken. Where fewer than `tokens`
+    /// are, the bucket goes into debt, and is empty until that is paid.
+    pub least: u32,
+}
+
+impl Cost {
+    pub const ONE: Self = Self {
+        tokens: 1,
+        least: 1,
+    };
+
+    /// For somebody who was let in: taken unless somebody else of the same bucket
+    /// ran into debt meanwhile.
+    pub fn further(tokens: u32) -> Self {
+        Self { tokens, least: 0 }
+    }
+}
+
 /// What is left of a token bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tokens {
-    /// Whether one was there and was taken.
+    /// Whether it was there and was taken.
     pub taken: bool,
+    /// None while the bucket is in debt.
     pub left: u32,
     /// Until there is one again; zero where one was taken.
     pub next_after: Duration,

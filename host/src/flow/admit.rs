@@ -26,7 +26,7 @@ pub struct Admit {
     pub max_body: usize,
     /// Whether an API key is required.
     pub keys: bool,
-    /// Of each API key, else of each peer address.
+    /// Of each owner of API keys, else of each peer address.
     pub rate: Option<Rate>,
     /// How long an id is known to the backbone after its entry is settled.
     pub remember: Duration,

@@ -12,7 +12,8 @@ const PATH: &str =
     "write a path such as \"/transactions\": without a slash at its end, query or spaces";
 const POINTER: &str = "write a JSON Pointer such as \"/tx_hash\"";
 const ID: &str = "write id = { field = \"/tx_hash\" }, or { generate = \"uuid\" } or { generate = \"sequence\" }";
-const RATE: &str = "write \"none\", or a rate such as \"1000/s\" or \"60/min\"";
+const RATE: &str =
+    "write \"none\", or a rate such as \"1000/s\", \"60/min\" or \"10000 entries/s\"";
 /// One group of an append carries up to 128 bodies.
 const MAX_BODY: u64 = 16 << 20;
 

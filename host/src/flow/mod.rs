@@ -71,7 +71,7 @@ pub use self::placeholder::{Filled, Name, Place, Placeholder, Values};
 pub use self::pointer::{NotAPointer, Pointer};
 pub use self::problem::Problem;
 pub use self::query::{Asked, BadParameter, Query, Statement, Statements};
-pub use self::rate::{NotARate, Rate};
+pub use self::rate::{NotARate, Rate, RateOf};
 pub use self::schema::{NotASchema, Schema, Violation};
 pub use self::set::{FlowSet, Flows};
 pub use self::shape::{Part, Shape};

@@ -69,7 +69,14 @@ fn a_flow_file_may_say_all_of_it() {
     .unwrap();
     assert_eq!(flow.admit.id, Identity::Sequence);
     let per = Duration::from_secs(60);
-    assert_eq!(flow.admit.rate, Some(Rate { requests: 60, per }));
+    assert_eq!(
+        flow.admit.rate,
+        Some(Rate {
+            tokens: 60,
+            per,
+            of: RateOf::Requests
+        })
+    );
     assert_eq!(&*flow.decide.pending, "WAIT");
     assert_eq!(flow.keep, Keep::Always, "a flow that delivers keeps all");
     let pointer = |text| Pointer::parse(text).unwrap();

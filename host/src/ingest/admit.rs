@@ -14,6 +14,7 @@ use tokio::sync::Semaphore;
 use tracing::Instrument;
 
 use super::batcher::Batcher;
+use super::gate::{Allowance, limited};
 use super::idempotency::IdempotencyKey;
 use super::ids::Ids;
 use super::keys::KeyRing;
@@ -122,10 +123,10 @@ impl Admission {
         origin.key = caller.map(|caller| caller.key);
         origin.owner.clone_from(&owner);
         let request_id = Arc::clone(&origin.request_id);
-        let answer = pin!(self.admit(headers, body, origin, body_timeout));
+        let allowance = self.allowance(owner.as_deref(), peer).await?;
+        let answer = pin!(self.admit(headers, body, origin, allowance.as_ref(), body_timeout));
         let refused = |refusal: &Refusal| self.meter.refused(refusal);
-        self.limited(owner.as_deref(), peer, &request_id, answer, refused)
-            .await
+        limited(allowance.as_ref(), &request_id, answer, refused).await
     }
 
     /// Answers with the flow's reply once the entry, or the batch, is durable.
@@ -134,6 +135,7 @@ impl Admission {
         headers: &HeaderMap,
         body: Incoming,
         origin: Origin,
+        allowance: Option<&Allowance<'_>>,
         body_timeout: Duration,
     ) -> Result<Response, Refusal> {
         check_media_type(headers)?;
@@ -145,7 +147,7 @@ impl Admission {
         let max_body = self.flow.admit.max_body;
         let body = receive(body, max_body, body_timeout).await?;
         if self.flow.admit.batch {
-            return Box::pin(self.admit_batch(body, origin)).await;
+            return Box::pin(self.admit_batch(body, origin, allowance)).await;
         }
         let admitted = self.flow.admit.admit(body);
         let admitted = admitted.map_err(|inadmissible| self.refusal(inadmissible))?;

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 
 use super::admit::Admission;
+use super::gate::Allowance;
 use super::receipt::Receipt;
 use super::{Refusal, Response};
 use crate::backbone::{Appended, NewEntry, Origin};
@@ -24,9 +25,13 @@ impl Admission {
         &self,
         body: Bytes,
         origin: Origin,
+        allowance: Option<&Allowance<'_>>,
     ) -> Result<Response, Refusal> {
         let entries = self.checked(body, origin).await?;
         let count = entries.len();
+        if let Some(allowance) = allowance {
+            allowance.charge(count).await?;
+        }
         let appended = self.append_batch(entries).await?;
         self.refuse_if_not_taken(&appended)?;
         let mut reply = Vec::with_capacity(256);

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hyper::HeaderMap;
 use hyper::header::{CACHE_CONTROL, HeaderName, HeaderValue};
@@ -11,8 +11,8 @@ use hyper::http::request::Parts;
 use super::admit::Admission;
 use super::keys::{Caller, Denied};
 use super::{Refusal, Response};
-use crate::backbone::Tokens;
-use crate::flow::Rate;
+use crate::backbone::{Cost, Tokens};
+use crate::flow::{Rate, RateOf};
 use crate::http::origin::Origins;
 
 static RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
@@ -65,19 +65,14 @@ impl Admission {
             .caller(asked.headers)
             .inspect_err(|refusal| self.meter.refused(refusal))?;
         let owner = caller.map(|caller| caller.owner);
-        let answer = pin!(answer(owner.clone()));
+        let allowance = self.allowance(owner.as_deref(), asked.peer).await?;
+        let answer = pin!(answer(owner));
         let refused = |refusal: &Refusal| {
             if matches!(refusal, Refusal::RateLimited { .. }) {
                 self.meter.refused(refusal);
             }
         };
-        let answer = self.limited(
-            owner.as_deref(),
-            asked.peer,
-            asked.request_id,
-            answer,
-            refused,
-        );
+        let answer = limited(allowance.as_ref(), asked.request_id, answer, refused);
         let mut response = answer.await?;
         // What one owner is shown is for no other, whoever keeps answers between.
         let headers = response.headers_mut();
@@ -85,53 +80,103 @@ impl Admission {
         Ok(response)
     }
 
-    /// Answers a caller who has a request left, and says how many are; what is
-    /// refused of somebody with a limit is told to `refused`.
-    pub(super) async fn limited(
+    /// Takes one token of the owner's bucket, or of the peer's where the flow asks
+    /// for no key. `None` where the flow limits nobody.
+    pub(super) async fn allowance(
         &self,
         owner: Option<&str>,
         peer: IpAddr,
-        request_id: &str,
-        answer: Pin<&mut impl Future<Output = Result<Response, Refusal>>>,
-        refused: impl FnOnce(&Refusal),
-    ) -> Result<Response, Refusal> {
-        let Some((rate, tokens)) = self.token(owner, peer).await? else {
-            return answer.await;
-        };
-        let answer = match tokens.taken {
-            true => answer.await,
-            false => Err(Refusal::RateLimited {
-                retry_after: tokens.next_after,
-            }),
-        };
-        let mut response = answer.unwrap_or_else(|refusal| {
-            refused(&refusal);
-            refusal.answer(request_id)
-        });
-        tell_limits(response.headers_mut(), rate, &tokens);
-        Ok(response)
-    }
-
-    /// Takes one token of the owner's bucket, or of the peer's where the flow
-    /// asks for no key. `None` where the flow limits nobody.
-    async fn token(
-        &self,
-        owner: Option<&str>,
-        peer: IpAddr,
-    ) -> Result<Option<(Rate, Tokens)>, Refusal> {
+    ) -> Result<Option<Allowance<'_>>, Refusal> {
         let Some(rate) = self.flow.admit.rate else {
             return Ok(None);
+        };
+        // A debt of entries is none of requests.
+        let of = match rate.of {
+            RateOf::Requests => "",
+            RateOf::Entries => "entries/",
         };
         let bucket = match owner {
             // An owner who is not named is called as the key is: buckets stay what
             // they were before there were owners.
-            Some(owner) => format!("key/{owner}"),
-            None => format!("peer/{}", network_of(peer)),
+            Some(owner) => format!("{of}key/{owner}"),
+            None => format!("{of}peer/{}", network_of(peer)),
         };
-        let taken = self.backbone.take_token(&self.flow.name, &bucket, rate);
+        let taken = self
+            .backbone
+            .take_tokens(&self.flow.name, &bucket, rate, Cost::ONE);
         let tokens = taken.await.map_err(|_| Refusal::BackboneAway)?;
-        Ok(Some((rate, tokens)))
+        Ok(Some(Allowance {
+            admission: self,
+            bucket,
+            rate,
+            tokens: Mutex::new(tokens),
+        }))
     }
+}
+
+/// What a caller has left of the flow's rate.
+pub(super) struct Allowance<'a> {
+    admission: &'a Admission,
+    bucket: String,
+    rate: Rate,
+    tokens: Mutex<Tokens>,
+}
+
+impl Allowance<'_> {
+    fn tokens(&self) -> MutexGuard<'_, Tokens> {
+        self.tokens.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes what a batch costs besides its request, where the rate counts
+    /// entries; more than there is, if nobody else of the same bucket did.
+    ///
+    /// # Errors
+    /// [`Refusal::RateLimited`] where another batch ran into debt meanwhile.
+    pub async fn charge(&self, entries: usize) -> Result<(), Refusal> {
+        let further = u32::try_from(entries.saturating_sub(1)).unwrap_or(u32::MAX);
+        if self.rate.of == RateOf::Requests || further == 0 {
+            return Ok(());
+        }
+        let (flow, cost) = (&self.admission.flow.name, Cost::further(further));
+        let backbone = &self.admission.backbone;
+        let taken = backbone.take_tokens(flow, &self.bucket, self.rate, cost);
+        let tokens = taken.await.map_err(|_| Refusal::BackboneAway)?;
+        *self.tokens() = tokens;
+        self.check()
+    }
+
+    fn check(&self) -> Result<(), Refusal> {
+        let tokens = *self.tokens();
+        match tokens.taken {
+            true => Ok(()),
+            false => Err(Refusal::RateLimited {
+                retry_after: tokens.next_after,
+            }),
+        }
+    }
+}
+
+/// Answers a caller who has something left, and says how much; what is refused of
+/// somebody with a limit is told to `refused`.
+pub(super) async fn limited(
+    allowance: Option<&Allowance<'_>>,
+    request_id: &str,
+    answer: Pin<&mut impl Future<Output = Result<Response, Refusal>>>,
+    refused: impl FnOnce(&Refusal),
+) -> Result<Response, Refusal> {
+    let Some(allowance) = allowance else {
+        return answer.await;
+    };
+    let answer = match allowance.check() {
+        Ok(()) => answer.await,
+        Err(refusal) => Err(refusal),
+    };
+    let mut response = answer.unwrap_or_else(|refusal| {
+        refused(&refusal);
+        refusal.answer(request_id)
+    });
+    tell_limits(response.headers_mut(), allowance.rate, &allowance.tokens());
+    Ok(response)
 }
 
 /// Whoever has one IPv6 address has 2^64 of them.
@@ -148,9 +193,12 @@ fn network_of(peer: IpAddr) -> IpAddr {
 
 /// draft-ietf-httpapi-ratelimit-headers-10
 fn tell_limits(headers: &mut HeaderMap, rate: Rate, tokens: &Tokens) {
-    let policy = format!("\"requests\";q={};w={}", rate.requests, rate.per.as_secs());
+    let Rate {
+        tokens: most, of, ..
+    } = rate;
+    let policy = format!("\"{of}\";q={most};w={}", rate.per.as_secs());
     let reset = tokens.full_after.as_millis().div_ceil(1000);
-    let state = format!("\"requests\";r={};t={reset}", tokens.left);
+    let state = format!("\"{of}\";r={};t={reset}", tokens.left);
     for (name, value) in [(&RATELIMIT_POLICY, policy), (&RATELIMIT, state)] {
         if let Ok(value) = HeaderValue::try_from(value) {
             headers.insert(name.clone(), value);

@@ -11,6 +11,7 @@ use hyper::{HeaderMap, StatusCode, Uri};
 use tracing::{debug, error, warn};
 
 use super::admit::Admission;
+use super::gate::limited;
 use super::meter::QueryMeter;
 use super::{Refusal, Response, respond};
 use crate::archive::{self, Answer, Archive, Skipped};
@@ -65,12 +66,11 @@ impl Querying {
         peer: IpAddr,
     ) -> Result<Response, Refusal> {
         let caller = self.admission.caller(headers)?;
+        let owner = caller.as_ref().map(|caller| &*caller.owner);
+        let allowance = self.admission.allowance(owner, peer).await?;
         let answer = pin!(self.ask(uri.query().unwrap_or_default()));
         let refused = |refusal: &Refusal| self.meter.ended(refusal.code());
-        let owner = caller.as_ref().map(|caller| &*caller.owner);
-        self.admission
-            .limited(owner, peer, request_id, answer, refused)
-            .await
+        limited(allowance.as_ref(), request_id, answer, refused).await
     }
 
     async fn ask(&self, query: &str) -> Result<Response, Refusal> {

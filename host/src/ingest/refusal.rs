@@ -44,7 +44,7 @@ pub enum Refusal {
     WrongKey,
     #[error("this API key is for other flows; nothing was done")]
     KeyOfOtherFlows,
-    #[error("more requests came than the flow takes; nothing was done, sending it again is safe")]
+    #[error("more came than the flow takes; nothing was done, sending it again is safe")]
     RateLimited { retry_after: Duration },
     #[error("nothing is served at this path")]
     NotFound,

@@ -165,6 +165,44 @@ async fn all_front_ends_share_one_bucket_which_fills_up_again() {
 }
 
 #[tokio::test]
+async fn a_rate_of_entries_lets_one_batch_into_debt_and_then_waits() {
+    let site = events("10 entries/min").await;
+    let file = site.flows.path().join("keys");
+    let (shop, other) = (new_key(&file, &["shop"]), new_key(&file, &["other"]));
+    let front = Service::front_end_with(site, &["--keys-file", file.to_str().unwrap()]).await;
+    let post = async |key: &str, numbers: std::ops::Range<usize>| {
+        let items: Vec<Value> = numbers.map(|number| batch(number)[0].clone()).collect();
+        let headers = [("x-api-key", key)];
+        front.post_with("/events", &headers, &items.into()).await
+    };
+    let left = |headers: &hyper::HeaderMap| headers["ratelimit"].to_str().unwrap().to_owned();
+    let (status, headers, _) = post(&shop, 0..4).await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(headers["ratelimit-policy"], r#""entries";q=10;w=60"#);
+    assert!(
+        left(&headers).starts_with(r#""entries";r=6;t="#),
+        "{headers:?}"
+    );
+    // More than is left, and more than the bucket holds.
+    let (status, headers, answer) = post(&shop, 4..24).await;
+    assert_eq!((status, &answer["queued"]), (StatusCode::OK, &json!(20)));
+    assert!(
+        left(&headers).starts_with(r#""entries";r=0;t="#),
+        "{headers:?}"
+    );
+    let (status, headers, problem) = post(&shop, 24..25).await;
+    assert_eq!(status, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(problem["type"], "urn:floodgate:problem:rate-limited");
+    let after: u64 = headers["retry-after"].to_str().unwrap().parse().unwrap();
+    assert!(
+        (60..=90).contains(&after),
+        "14 too many and one more: {after}"
+    );
+    assert_eq!(post(&other, 24..25).await.0, StatusCode::OK);
+    assert_eq!(front.open("events").await, 25);
+}
+
+#[tokio::test]
 async fn without_keys_the_peer_has_a_bucket_that_fills_up() {
     let site = Service::site(&["tasks"]).await;
     site.rewrite_flow("tasks", |text| {

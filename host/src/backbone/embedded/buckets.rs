@@ -2,7 +2,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::backbone::Tokens;
+use crate::backbone::{Cost, Tokens};
 use crate::flow::{FlowName, Rate};
 
 /// Token buckets. In memory: this process is the only one, and one that is
@@ -29,7 +29,7 @@ struct Bucket {
 }
 
 impl Buckets {
-    pub fn take(&self, flow: &FlowName, bucket: &str, rate: Rate) -> Tokens {
+    pub fn take(&self, flow: &FlowName, bucket: &str, rate: Rate, cost: Cost) -> Tokens {
         let now = Instant::now();
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         let Clients { buckets, left } = &mut *clients;
@@ -37,7 +37,7 @@ impl Buckets {
             buckets.retain(|_, bucket| bucket.full_at > now);
             *left = buckets.len();
         }
-        let capacity = f64::from(rate.requests);
+        let capacity = f64::from(rate.tokens);
         let key = (flow.clone(), bucket.to_owned());
         let bucket = buckets.entry(key).or_insert(Bucket {
             tokens: capacity,
@@ -49,14 +49,15 @@ impl Buckets {
         bucket.at = now;
         bucket.tokens =
             capacity.min(bucket.tokens + passed.as_secs_f64() / per_token.as_secs_f64());
-        let taken = bucket.tokens >= 1.0;
+        let taken = bucket.tokens >= f64::from(cost.least);
         if taken {
-            bucket.tokens -= 1.0;
+            bucket.tokens -= f64::from(cost.tokens);
         }
         let full_after = per_token.mul_f64(capacity - bucket.tokens);
         bucket.full_at = now + full_after;
         Tokens {
             taken,
+            // Of a debt it makes 0.
             left: bucket.tokens as u32,
             next_after: match taken {
                 true => Duration::ZERO,

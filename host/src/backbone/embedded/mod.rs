@@ -27,7 +27,7 @@ use rusqlite::Connection;
 use tokio::sync::watch;
 
 use super::{
-    AppendLimits, Appended, Backbone, ByDeliveries, Delivery, Depth, Error, Failed, Fate,
+    AppendLimits, Appended, Backbone, ByDeliveries, Cost, Delivery, Depth, Error, Failed, Fate,
     FaultRecord, LEASE, Landmark, MemoryUse, NewEntry, Outcomes, Partition, Pending, Reader,
     Recorded, Remember, RememberMemory, Requeue, StreamId, Tokens, Trace,
 };
@@ -169,8 +169,14 @@ impl Backbone for Embedded {
             .await
     }
 
-    async fn take_token(&self, flow: &FlowName, bucket: &str, rate: Rate) -> Result<Tokens, Error> {
-        Ok(self.buckets.take(flow, bucket, rate))
+    async fn take_tokens(
+        &self,
+        flow: &FlowName,
+        bucket: &str,
+        rate: Rate,
+        cost: Cost,
+    ) -> Result<Tokens, Error> {
+        Ok(self.buckets.take(flow, bucket, rate, cost))
     }
 
     async fn reader(&self, partition: &Partition, worker: &str) -> Result<Box<dyn Reader>, Error> {

@@ -31,9 +31,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{
-    AppendLimits, Appended, Backbone, ByDeliveries, DEAD_FOR, Delivery, Depth, Error, Failed, Fate,
-    FaultRecord, LEASE, Landmark, MemoryUse, NewEntry, Outcomes, Partition, Pending, RETRY, Reader,
-    Recorded, Remember, RememberMemory, Requeue, StreamId, Tokens, Trace,
+    AppendLimits, Appended, Backbone, ByDeliveries, Cost, DEAD_FOR, Delivery, Depth, Error, Failed,
+    Fate, FaultRecord, LEASE, Landmark, MemoryUse, NewEntry, Outcomes, Partition, Pending, RETRY,
+    Reader, Recorded, Remember, RememberMemory, Requeue, StreamId, Tokens, Trace,
 };
 use crate::flow::{BodyHash, FlowName, Rate, Retry};
 use crate::ledger::Stored;
@@ -112,8 +112,14 @@ impl Backbone for Redis {
         append::claim_key(server, keys, key, body_hash, id, remembered).await
     }
 
-    async fn take_token(&self, flow: &FlowName, bucket: &str, rate: Rate) -> Result<Tokens, Error> {
-        rate::take_token(&self.server, flow, bucket, rate).await
+    async fn take_tokens(
+        &self,
+        flow: &FlowName,
+        bucket: &str,
+        rate: Rate,
+        cost: Cost,
+    ) -> Result<Tokens, Error> {
+        rate::take_tokens(&self.server, flow, bucket, rate, cost).await
     }
 
     async fn reader(&self, partition: &Partition, worker: &str) -> Result<Box<dyn Reader>, Error> {

@@ -6,22 +6,25 @@ use redis::Script;
 use super::connection::Server;
 use super::keys;
 use super::script::script;
-use crate::backbone::{Error, Tokens};
+use crate::backbone::{Cost, Error, Tokens};
 use crate::flow::{FlowName, Rate};
 
-static TAKE_TOKEN: LazyLock<Script> = LazyLock::new(|| script!("take_token"));
+static TAKE_TOKENS: LazyLock<Script> = LazyLock::new(|| script!("take_tokens"));
 
-pub(super) async fn take_token(
+pub(super) async fn take_tokens(
     server: &Server,
     flow: &FlowName,
     bucket: &str,
     rate: Rate,
+    cost: Cost,
 ) -> Result<Tokens, Error> {
     let mut connection = server.connection().await?;
-    let (taken, left, wait, full): (bool, u32, u64, u64) = TAKE_TOKEN
+    let (taken, left, wait, full): (bool, u32, u64, u64) = TAKE_TOKENS
         .key(keys::bucket(flow, bucket))
-        .arg(rate.requests)
+        .arg(rate.tokens)
         .arg(rate.per.as_millis() as u64)
+        .arg(cost.tokens)
+        .arg(cost.least)
         .invoke_async(&mut *connection)
         .await
         .map_err(|source| server.error(source))?;

@@ -9,7 +9,7 @@ use super::replies::{self, Of};
 use super::responses::{Responses, header, json_of, problems};
 use super::schemas;
 use crate::flow::{
-    Admit, Flow, Identity, MAX_ID, Name, Normalise, Query, Track, TrackPath, parse_body,
+    Admit, Flow, Identity, MAX_ID, Name, Normalise, Query, RateOf, Track, TrackPath, parse_body,
 };
 use crate::http::origin::NoHost;
 use crate::ingest::Refusal;
@@ -239,14 +239,17 @@ fn about(flow: &Flow) -> String {
     about += &format!(" A body has at most {}.", ByteSize::b(max_body as u64));
     if let Some(rate) = rate {
         let each = match flow.admit.keys {
-            true => "API key",
+            true => "owner of API keys",
             false => "peer address",
         };
         let per = humantime::format_duration(rate.per);
         about += &format!(
-            " Of each {each} it takes {} requests per {per}.",
-            rate.requests
+            " Of each {each} it takes {} {} per {per}.",
+            rate.tokens, rate.of
         );
+        if rate.of == RateOf::Entries {
+            about += " A batch that is larger than what is left is taken once, and what it took too much is waited for.";
+        }
     }
     about
 }

@@ -50,12 +50,12 @@ pub(super) fn headers() -> Value {
             "schema": { "type": "string", "examples": ["private, max-age=30"] },
         },
         "RateLimit-Policy": {
-            "description": "Requests (q) within a window of seconds (w)",
+            "description": "Requests, or entries (q) within a window of seconds (w)",
             "required": true,
             "schema": { "type": "string", "examples": ["\"requests\";q=1000;w=1"] },
         },
         "RateLimit": {
-            "description": "Requests left (r), and seconds until all are there again (t)",
+            "description": "Requests, or entries, left (r), and seconds until all are there again (t)",
             "required": true,
             "schema": { "type": "string", "examples": ["\"requests\";r=999;t=1"] },
         },

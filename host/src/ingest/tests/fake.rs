@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use tokio::sync::{Semaphore, watch};
 
 use crate::backbone::{
-    AppendLimits, Appended, Backbone, ByDeliveries, Delivery, Depth, Error, Failed, Fate,
+    AppendLimits, Appended, Backbone, ByDeliveries, Cost, Delivery, Depth, Error, Failed, Fate,
     FaultRecord, LEASE, Landmark, MemoryUse, NewEntry, Outcomes, Partition, Pending, Reader,
     Recorded, Remember, RememberMemory, Requeue, StreamId, Tokens, Trace,
 };
@@ -142,10 +142,16 @@ impl Backbone for FakeBackbone {
         Ok((*hash == body_hash).then(|| id.clone()))
     }
 
-    async fn take_token(&self, _: &FlowName, _: &str, rate: Rate) -> Result<Tokens, Error> {
+    async fn take_tokens(
+        &self,
+        _: &FlowName,
+        _: &str,
+        rate: Rate,
+        _: Cost,
+    ) -> Result<Tokens, Error> {
         Ok(Tokens {
             taken: true,
-            left: rate.requests,
+            left: rate.tokens,
             next_after: Duration::ZERO,
             full_after: Duration::ZERO,
         })

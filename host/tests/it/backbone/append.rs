@@ -1,5 +1,5 @@
 use super::*;
-use floodgate::backbone::{Error, Requeue};
+use floodgate::backbone::{Cost, Error, Requeue};
 
 contract!([redis, embedded] {
     within_one_group_an_id_is_appended_once_and_another_body_is_a_conflict,
@@ -9,6 +9,7 @@ contract!([redis, embedded] {
     what_is_known_of_its_request_travels_with_the_entry,
     an_idempotency_key_stands_for_the_id_of_its_first_time,
     a_bucket_fills_up_evenly_and_not_all_at_once,
+    a_bucket_goes_into_debt_once_and_is_empty_until_that_is_paid,
     an_id_is_forgotten_when_what_the_flow_remembers_has_passed,
     the_age_is_that_of_the_oldest_open_entry_read_or_not,
     another_number_of_partitions_is_an_error,
@@ -140,12 +141,15 @@ async fn an_idempotency_key_stands_for_the_id_of_its_first_time(rig: Rig) {
 
 async fn a_bucket_fills_up_evenly_and_not_all_at_once(rig: Rig) {
     let rate = floodgate::flow::Rate {
-        requests: 100,
+        tokens: 100,
         per: Duration::from_secs(20),
+        of: floodgate::flow::RateOf::Requests,
     };
     let take = async || {
         let flow = FlowName::new("orders");
-        let taken = rig.backbone.take_token(&flow, "key/shop", rate);
+        let taken =
+            rig.backbone
+                .take_tokens(&flow, "key/shop", rate, floodgate::backbone::Cost::ONE);
         taken.await.unwrap()
     };
     // Of a slow machine's next call it would have one again.
@@ -162,6 +166,34 @@ async fn a_bucket_fills_up_evenly_and_not_all_at_once(rig: Rig) {
     })
     .await;
     assert!(take().await.left < 50, "it did not just expire");
+}
+
+async fn a_bucket_goes_into_debt_once_and_is_empty_until_that_is_paid(rig: Rig) {
+    let rate = floodgate::flow::Rate {
+        tokens: 100,
+        per: Duration::from_secs(10),
+        of: floodgate::flow::RateOf::Entries,
+    };
+    let take = async |cost: Cost| {
+        let flow = FlowName::new("orders");
+        let taken = rig.backbone.take_tokens(&flow, "key/shop", rate, cost);
+        taken.await.unwrap()
+    };
+    assert!(take(Cost::ONE).await.taken);
+    // More than it holds: a debt of 51, which takes five seconds to be paid.
+    let in_debt = take(Cost::further(150)).await;
+    assert_eq!((in_debt.taken, in_debt.left), (true, 0));
+    let (least, most) = (Duration::from_secs(10), Duration::from_millis(15_200));
+    assert!((least..most).contains(&in_debt.full_after), "{in_debt:?}");
+    let refused = take(Cost::further(1)).await;
+    assert!(!refused.taken, "somebody else is in debt: {refused:?}");
+    let refused = take(Cost::ONE).await;
+    assert!(!refused.taken, "{refused:?}");
+    assert!(refused.next_after > Duration::ZERO, "{refused:?}");
+    support::eventually(Duration::from_secs(30), "the debt is paid", async || {
+        take(Cost::ONE).await.taken
+    })
+    .await;
 }
 
 async fn an_id_is_forgotten_when_what_the_flow_remembers_has_passed(rig: Rig) {

@@ -121,12 +121,15 @@ async fn what_somebody_else_wrote_leaves_no_room_for_more_than_the_backlog() {
 async fn what_is_no_bucket_is_a_full_one() {
     let rig = Rig::redis().await;
     let rate = floodgate::flow::Rate {
-        requests: 1,
+        tokens: 1,
         per: Duration::from_secs(3600),
+        of: floodgate::flow::RateOf::Requests,
     };
     let take = async || {
         let flow = FlowName::new("orders");
-        let taken = rig.backbone.take_token(&flow, "key/shop", rate);
+        let taken =
+            rig.backbone
+                .take_tokens(&flow, "key/shop", rate, floodgate::backbone::Cost::ONE);
         taken.await.unwrap().taken
     };
     assert_eq!((take().await, take().await), (true, false));
