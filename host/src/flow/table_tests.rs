@@ -164,6 +164,11 @@ fn every_bad_value_of_these_tables_is_named() {
         ),
         (
             BY_FIELD,
+            "[[health]]\npath = \"//\"\nreply = {}",
+            "7: health[1].path: ",
+        ),
+        (
+            BY_FIELD,
             "[[health]]\npath = \"/h\"\nreply = {}\n[[health]]\npath = \"/h\"\nreply = {}",
             "10: health[2].path: GET \"/h\" is used twice",
         ),

@@ -11,7 +11,7 @@ use super::{HealthPage, Keep, Place, State, States, Template, Track, TrackPath, 
 const PATH: &str =
     "write a path with one segment {id}, such as \"/transactions/{id}\", or a path and id_query";
 const PLAIN_PATH: &str =
-    "write a path such as \"/health\": without a slash at its end, query or spaces";
+    "write a path such as \"/health\" or \"/\": without another slash at its end, query or spaces";
 const REPLY: &str = "say what is answered: reply = { id = \"{id}\", status = \"{state}\" }";
 const WORD: &str = "write a word that is not empty";
 
@@ -104,7 +104,7 @@ pub(super) fn health_pages(root: &mut Section, claim: Claim) -> Vec<HealthPage> 
 
 fn health_page(mut table: Section, claim: Claim) -> Option<HealthPage> {
     let path = table.required("path", PLAIN_PATH).and_then(|found| {
-        let path = found.check(PLAIN_PATH, |path: &String| is_path(path))?;
+        let path = found.check(PLAIN_PATH, |path: &String| is_path(path) || path == "/")?;
         claim("GET", &path, &found);
         Some(path)
     });

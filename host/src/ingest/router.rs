@@ -189,7 +189,11 @@ impl Ingest {
         check_host(head.version, &head.headers)?;
         let routes = self.routes.load_full();
         let path = head.uri.path();
-        let path = path.strip_suffix('/').unwrap_or(path);
+        let path = match path.strip_suffix('/') {
+            // The root is nothing but its slash.
+            None | Some("") => path,
+            Some(without) => without,
+        };
         let found = routes.paths.at(path).map_err(|_| Refusal::NotFound)?;
         let route = found.value;
         match (&head.method, &route.post, &route.get) {

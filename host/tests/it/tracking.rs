@@ -180,6 +180,9 @@ async fn a_health_page_counts_what_was_decided_and_what_died() {
 [[health]]
 path = "/api/health"
 reply = { status = "{health}", open = "{open}", rate = "{error_rate}", uptime = "{uptime}", decided = "{decided}", dead = "{dead}" }
+[[health]]
+path = "/"
+reply = { status = "{health}" }
 "#
     });
     site.drop(MISBEHAVING);
@@ -201,4 +204,9 @@ reply = { status = "{health}", open = "{open}", rate = "{error_rate}", uptime = 
     );
     assert_eq!((&page["open"], &page["rate"]), (&json!(0), &json!(0.25)));
     assert!(page["uptime"].as_f64().unwrap() > 0.0);
+    let (status, root) = service.get("/").await;
+    assert_eq!(
+        (status, root),
+        (StatusCode::OK, json!({"status": "healthy"}))
+    );
 }
