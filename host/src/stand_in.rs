@@ -192,9 +192,15 @@ impl Service {
                 }
             }
             (&Method::POST, None) if path == "transactions" => self.post(request).await,
+            (&Method::POST, None) if path == "cleanup" => {
+                let mut state = self.lock();
+                state.written.clear();
+                state.stats = Stats::default();
+                json(StatusCode::OK, &"forgotten")
+            }
             _ => json(
                 StatusCode::NOT_FOUND,
-                &"GET /transactions/{id}, POST /transactions, GET /stats",
+                &"GET /transactions/{id}, POST /transactions, GET /stats, POST /cleanup",
             ),
         }
     }

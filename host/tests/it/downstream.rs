@@ -249,3 +249,20 @@ impl Seen {
 pub fn tls(name: &str) -> PathBuf {
     repository().join("host/tests/tls").join(name)
 }
+
+#[tokio::test]
+async fn the_stand_in_forgets_everything_when_it_is_told_to() {
+    let downstream = Downstream::start(Options::default()).await;
+    let ask = async |method: &str, path: &str, body: String| {
+        let url = format!("{}{path}", downstream.url);
+        support::request(method, &url, &[], body).await.0
+    };
+    let (path, body) = (format!("/transactions/{}", id(1)), json!({ "id": id(1) }));
+    let written = ask("POST", "/transactions", body.to_string()).await;
+    assert_eq!(written, StatusCode::CREATED);
+    assert_eq!(ask("GET", &path, String::new()).await, StatusCode::OK);
+    assert_eq!(ask("POST", "/cleanup", String::new()).await, StatusCode::OK);
+    let gone = ask("GET", &path, String::new()).await;
+    assert_eq!(gone, StatusCode::NOT_FOUND);
+    assert_eq!(downstream.stats().await["accepted"], 0);
+}
