@@ -59,6 +59,7 @@ mod readiness;
 mod reloading;
 mod request_ids;
 mod secrets;
+mod security;
 mod services;
 mod statistics;
 mod support;

@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Writes what floodgate and floodgate-archive are made of, as CycloneDX, into
+# target/sbom.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+# What is on PATH is taken as it is.
+PATH=$PWD/target/tools/bin:$PATH
+command -v cargo-cyclonedx >/dev/null ||
+    cargo install --quiet --locked --root target/tools --version 0.5.9 cargo-cyclonedx
+
+mkdir -p target/sbom
+for package in host archive; do
+    # It writes beside the manifest. Build dependencies belong to it, since
+    # they make what is shipped; those of tests do not.
+    cargo cyclonedx --quiet --manifest-path "$package/Cargo.toml" --format json \
+        --spec-version 1.5 --override-filename sbom
+    mv "$package/sbom.json" "target/sbom/$package.cdx.json"
+    echo "target/sbom/$package.cdx.json"
+done
