@@ -5,6 +5,7 @@
 #
 #   scripts/bench.sh [--rounds 3] [--seconds 8s] [--only P1,P6] [--rate 20000] [--plot docs/latency.svg]
 #   scripts/bench.sh --growth   what an entry costs with more of everything
+#   scripts/bench.sh --hostile  what others feel of a hostile client, which is at most 3 times their p99
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=scripts/lib/servers.sh

@@ -26,6 +26,8 @@ for workspace in . plugins archive; do
 done
 
 # The promise, under every fault at once; the seed makes a failure repeatable.
-target/debug/floodgate prove --for 60s --seed 1
+target/debug/floodgate prove --for 60s --seed 1 --only servers
+# And while somebody is hostile.
+target/debug/floodgate prove --for 60s --seed 1 --faults half-heads,endless-bodies,giant-batch
 
 scripts/lib/web.sh

@@ -10,6 +10,7 @@ mod bare;
 mod cold;
 mod drain;
 mod growth;
+mod hostile;
 mod judge;
 #[path = "../judging/mod.rs"]
 mod judging;
@@ -60,6 +61,9 @@ struct Arguments {
     /// Instead: what an entry costs with more of a backlog, readers, bytes, connections
     #[arg(long)]
     growth: bool,
+    /// Instead: what the good client of floodgate prove feels of the hostile one
+    #[arg(long)]
+    hostile: bool,
     /// Cargo passes it to every bench.
     #[arg(long, hide = true)]
     bench: bool,
@@ -81,6 +85,17 @@ async fn main() -> anyhow::Result<ExitCode> {
     if arguments.growth {
         growth::measure().await?;
         return Ok(ExitCode::SUCCESS);
+    }
+    if arguments.hostile {
+        let mut report = Report::new();
+        for figure in hostile::measure()? {
+            report.add(figure);
+        }
+        report.print();
+        return Ok(match report.is_missed() {
+            true => ExitCode::FAILURE,
+            false => ExitCode::SUCCESS,
+        });
     }
     if let Some(archive) = &arguments.archive {
         let archive = root.join(archive);

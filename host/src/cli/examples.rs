@@ -183,6 +183,7 @@ floodgate stand-in --listen 127.0.0.1:8080",
         "prove",
         "
 floodgate prove --for 60s
+floodgate prove --for 60s --only hostile
 floodgate prove --for 10s --faults kill-worker,cut-redis --seed 7",
     ),
     (

@@ -20,6 +20,12 @@ pub(super) struct Arguments {
     /// Faults to inject, separated by commas; without it all of them
     #[arg(long, value_enum, value_delimiter = ',')]
     faults: Vec<Fault>,
+    /// Only what clients and people do, or only what happens to processes and servers
+    #[arg(long, value_enum, conflicts_with = "faults")]
+    only: Option<Only>,
+    /// How long there is no fault at first
+    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = humantime::parse_duration)]
+    calm: Duration,
     /// Entries posted per second
     #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..))]
     rate: u32,
@@ -33,15 +39,36 @@ pub(super) struct Arguments {
     json: JsonOption,
 }
 
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Only {
+    /// A hostile client, and mistakes in files
+    Hostile,
+    /// Processes and servers that end, stop or are cut off
+    Servers,
+}
+
+impl Arguments {
+    fn faults(&self) -> Vec<Fault> {
+        if !self.faults.is_empty() {
+            return self.faults.clone();
+        }
+        let wanted = |fault: &Fault| match self.only {
+            None => true,
+            Some(Only::Hostile) => fault.is_hostile(),
+            Some(Only::Servers) => !fault.is_hostile(),
+        };
+        let all = Fault::value_variants().iter().copied();
+        all.filter(wanted).collect()
+    }
+}
+
 pub(super) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let seed = arguments.seed.unwrap_or_else(rand::random);
     let options = Options {
         lasts: arguments.lasts,
         seed,
-        faults: match arguments.faults {
-            faults if faults.is_empty() => Fault::value_variants().to_vec(),
-            faults => faults,
-        },
+        faults: arguments.faults(),
+        calm: arguments.calm,
         rate: arguments.rate,
         workers: arguments.workers,
     };
@@ -98,10 +125,12 @@ fn in_words(report: &Report) -> String {
         [
             row.fault.name(),
             row.injected.to_string(),
-            or_dash(worst.map(|ms| format!("{:.1} s", ms as f64 / 1000.0))),
+            or_dash(worst.map(|ms| in_seconds(ms as f64))),
             row.refused.to_string(),
             row.unanswered.to_string(),
             row.not_recovered.to_string(),
+            format!("{:.0} ms", row.p99_ms),
+            in_seconds(row.longest_wait_ms),
         ]
     });
     let header = [
@@ -111,6 +140,8 @@ fn in_words(report: &Report) -> String {
         "refused",
         "unanswered",
         "not recovered",
+        "p99 of others",
+        "longest",
     ];
     let faults = lined(&header, faults);
     let flows = report.flows.iter().map(|flow| {
@@ -126,14 +157,18 @@ fn in_words(report: &Report) -> String {
     let header = ["flow", "accepted", "decided", "dead", "not kept", "wrong"];
     let flows = lined(&header, flows);
     let verdict = if report.is_proven() {
-        "nothing lost, nothing twice, nothing left"
+        "nothing lost, nothing twice, nothing left, nobody held up by others"
     } else {
         "BROKEN"
     };
     format!(
-        "{faults}\n\n{flows}\n\n{verdict}: {:.0} s with seed {}; at most {} decisions were made again and not stored again",
-        report.seconds, report.seed, report.repeats
+        "{faults}\n\n{flows}\n\nbefore any fault the p99 was {:.0} ms\n{verdict}: {:.0} s with seed {}; at most {} decisions were made again and not stored again",
+        report.calm.p99_ms, report.seconds, report.seed, report.repeats
     )
+}
+
+fn in_seconds(ms: f64) -> String {
+    format!("{:.1} s", ms / 1000.0)
 }
 
 /// `-`, or each kind of mistake with its count and an id.

@@ -20,23 +20,25 @@ pub(super) async fn connect(stage: &Stage) -> anyhow::Result<Client> {
 }
 
 /// Which of these ids have a decision.
-pub(super) async fn decided_of(
-    client: &Client,
-    flow: ProvenFlow,
-    ids: &[&str],
-) -> anyhow::Result<Vec<String>> {
-    const DECIDED: &str = "SELECT id FROM decisions WHERE flow = $1 AND id = ANY($2)";
-    let rows = client.query(DECIDED, &[&flow.name(), &ids]).await?;
+pub(super) async fn decided_of(client: &Client, ids: &[&str]) -> anyhow::Result<Vec<String>> {
+    const DECIDED: &str = "SELECT id FROM decisions WHERE flow = ANY($1) AND id = ANY($2)";
+    let flows = ProvenFlow::ALL.map(ProvenFlow::name);
+    let rows = client.query(DECIDED, &[&&flows[..], &ids]).await?;
     rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
 }
 
-/// Whether one of the last decisions is by an oracle of one of these digests.
-pub(super) async fn judged_by(client: &Client, digests: &[String]) -> anyhow::Result<bool> {
-    const JUDGED_BY: &str = "SELECT EXISTS (
-        SELECT FROM (SELECT oracles FROM decisions ORDER BY seq DESC LIMIT 1000) AS last,
-            json_array_elements(oracles) AS judged
-        WHERE judged->>'digest' = ANY($1))";
-    let row = client.query_one(JUDGED_BY, &[&digests]).await?;
+/// Whether the last decisions of this flow are all by oracles of these digests.
+pub(super) async fn judged_by(
+    client: &Client,
+    flow: ProvenFlow,
+    digests: &[String],
+) -> anyhow::Result<bool> {
+    const JUDGED_BY: &str = "SELECT coalesce(bool_and(judged->>'digest' = ANY($2)), false)
+        FROM (SELECT oracles FROM decisions WHERE flow = $1 ORDER BY seq DESC LIMIT 20) AS last,
+            json_array_elements(oracles) AS judged";
+    let row = client
+        .query_one(JUDGED_BY, &[&flow.name(), &digests])
+        .await?;
     Ok(row.try_get(0)?)
 }
 

@@ -3,18 +3,20 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use anyhow::Context;
 use clap::ValueEnum;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use rustix::process::Signal;
 use serde::Serialize;
 use tokio::time::sleep;
 
-use super::flows::ProvenFlow;
 use super::load::Load;
 use super::stage::Stage;
+use super::{SETTLED, breaking, hostile};
 use crate::backbone::LEASE;
+
+/// Nobody's request or entry waits for longer because of what another client
+/// or a mistake in a file does.
+pub(super) const HELD: Duration = Duration::from_secs(60);
 
 /// What is done to a running Floodgate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, ValueEnum, Serialize)]
@@ -42,6 +44,23 @@ pub enum Fault {
     EmptyRedis,
     /// Redis has no memory left
     FullRedis,
+    /// A replica takes over from Redis, whose connections stay open
+    FailoverRedis,
+    /// A client sends bursts of entries that no oracle can judge, some of them
+    /// right after a swap
+    Poison,
+    /// A client sends requests on hundreds of connections and reads no answer
+    SlowReaders,
+    /// A client sends heads that do not end, to the admin address, too
+    HalfHeads,
+    /// A client sends bodies that do not end, over HTTP/1.1 and HTTP/2
+    EndlessBodies,
+    /// A client sends a batch of tens of thousands of entries at once
+    GiantBatch,
+    /// A client sends new ids until it has used up what may be remembered
+    IdFlood,
+    /// Somebody mistypes a setting of an oracle and corrects it
+    SettingsTypo,
 }
 
 /// What a fault leaves to be looked for.
@@ -51,18 +70,48 @@ pub(super) struct Done {
     /// A version of the oracles of which one, or a later one, has to be seen
     /// at work.
     pub version: Option<usize>,
+    /// Whether somebody who came while it lasted was not let in for longer
+    /// than [`HELD`].
+    pub shut_out: bool,
 }
 
 impl Done {
-    fn of(what: impl Into<String>) -> anyhow::Result<Self> {
+    pub fn of(what: impl Into<String>) -> anyhow::Result<Self> {
         Ok(Self {
             what: what.into(),
             version: None,
+            shut_out: false,
         })
     }
 }
 
 impl Fault {
+    /// Whether a client or a person who makes mistakes can do it. Others go on
+    /// then: nothing of theirs is held for longer than [`HELD`].
+    pub fn is_hostile(self) -> bool {
+        match self {
+            Self::KillWorker
+            | Self::KillApi
+            | Self::KillRedis
+            | Self::KillPostgres
+            | Self::StopWorker
+            | Self::CutRedis
+            | Self::CutPostgres
+            | Self::TrapOracle
+            | Self::SwapOracle
+            | Self::EmptyRedis
+            | Self::FullRedis
+            | Self::FailoverRedis => false,
+            Self::Poison
+            | Self::SlowReaders
+            | Self::HalfHeads
+            | Self::EndlessBodies
+            | Self::GiantBatch
+            | Self::IdFlood
+            | Self::SettingsTypo => true,
+        }
+    }
+
     /// Whether other faults are injected while this one lasts.
     pub fn is_long(self) -> bool {
         self == Self::StopWorker
@@ -74,6 +123,11 @@ impl Fault {
             Self::StopWorker => LEASE + Duration::from_secs(6),
             _ => Duration::from_secs(5),
         }
+    }
+
+    /// How long it may take until all is well again.
+    pub(super) fn held_at_most(self) -> Duration {
+        if self.is_hostile() { HELD } else { SETTLED }
     }
 
     pub fn name(self) -> String {
@@ -93,29 +147,11 @@ impl Fault {
         let deaf = Duration::from_millis(chance.random_range(20..500));
         let first = chance.random_range(0..stage.workers.len());
         match self {
-            Self::KillWorker => kill_worker(stage, first, away).await,
-            Self::StopWorker => stop_worker(stage, first, away).await,
-            Self::KillApi => {
-                let mut api = stage.api.lock().await;
-                api.kill()?;
-                sleep(away).await;
-                api.restart()?;
-                Done::of(format!("killed, started again after {away:.1?}"))
-            }
-            Self::KillRedis => {
-                let mut redis = stage.redis.lock().await;
-                redis.end(Signal::KILL)?;
-                sleep(away).await;
-                redis.restart().await?;
-                Done::of(format!("killed, started again after {away:.1?}"))
-            }
-            Self::KillPostgres => {
-                let mut postgres = stage.postgres.lock().await;
-                postgres.kill()?;
-                sleep(away).await;
-                postgres.restart().await?;
-                Done::of(format!("killed, started again after {away:.1?}"))
-            }
+            Self::KillWorker => breaking::kill_worker(stage, first, away).await,
+            Self::StopWorker => breaking::stop_worker(stage, first, away).await,
+            Self::KillApi => breaking::kill_api(stage, away).await,
+            Self::KillRedis => breaking::kill_redis(stage, away).await,
+            Self::KillPostgres => breaking::kill_postgres(stage, away).await,
             Self::CutRedis => {
                 stage.redis_wire.cut(deaf, away).await;
                 Done::of(format!("deaf for {deaf:.1?}, cut for {away:.1?}"))
@@ -131,91 +167,17 @@ impl Fault {
                 load.trapping.store(false, Ordering::Relaxed);
                 Done::of(format!("entries that trap for {lasts:.1?}"))
             }
-            Self::SwapOracle => swap_oracle(stage),
-            Self::EmptyRedis => empty_redis(stage, away).await,
-            Self::FullRedis => full_redis(stage, Duration::from_secs(1) + away).await,
+            Self::SwapOracle => breaking::swap_oracle(stage),
+            Self::EmptyRedis => breaking::empty_redis(stage, away).await,
+            Self::FullRedis => breaking::full_redis(stage, Duration::from_secs(1) + away).await,
+            Self::FailoverRedis => breaking::fail_over_redis(stage).await,
+            Self::Poison => hostile::poison(stage, load, &mut chance).await,
+            Self::SlowReaders => hostile::slow_readers(stage, load).await,
+            Self::HalfHeads => hostile::half_heads(stage, load).await,
+            Self::EndlessBodies => hostile::endless_bodies(stage, load).await,
+            Self::GiantBatch => hostile::giant_batch(stage, load).await,
+            Self::IdFlood => hostile::id_flood(stage, load).await,
+            Self::SettingsTypo => hostile::settings_typo(stage, away).await,
         }
     }
-}
-
-async fn kill_worker(stage: &Stage, first: usize, away: Duration) -> anyhow::Result<Done> {
-    let (number, mut worker) = stage.some_worker(first).await;
-    worker.kill()?;
-    sleep(away).await;
-    worker.restart()?;
-    Done::of(format!("killed {number}, started again after {away:.1?}"))
-}
-
-async fn stop_worker(stage: &Stage, first: usize, more: Duration) -> anyhow::Result<Done> {
-    let (number, mut worker) = stage.some_worker(first).await;
-    // Long enough for others to have taken over all that it held.
-    let stopped = LEASE + Duration::from_secs(3) + more;
-    worker.signal(Signal::STOP);
-    sleep(stopped).await;
-    worker.signal(Signal::CONT);
-    Done::of(format!("stopped {number} for {stopped:.1?}"))
-}
-
-fn swap_oracle(stage: &Stage) -> anyhow::Result<Done> {
-    let version = stage.swap_oracles()?;
-    Ok(Done {
-        what: format!("dropped version {version}"),
-        version: Some(version),
-    })
-}
-
-/// Not without its data, which would lose what was acknowledged by definition.
-async fn empty_redis(stage: &Stage, away: Duration) -> anyhow::Result<Done> {
-    let mut redis = stage.redis.lock().await;
-    redis.end(Signal::KILL)?;
-    sleep(away).await;
-    redis.restart().await?;
-    let mut connection = stage
-        .redis_client
-        .get_multiplexed_async_connection()
-        .await?;
-    for flow in ProvenFlow::ALL {
-        let () = redis::cmd("XGROUP")
-            .arg("DESTROY")
-            .arg(Stage::key(flow, "stream"))
-            .arg("workers")
-            .query_async(&mut connection)
-            .await
-            .context("destroy a consumer group")?;
-    }
-    Done::of(format!(
-        "killed, started again after {away:.1?} without groups"
-    ))
-}
-
-async fn full_redis(stage: &Stage, lasts: Duration) -> anyhow::Result<Done> {
-    // Held, so that nobody starts it again with the limit forgotten.
-    let _redis = stage.redis.lock().await;
-    let mut connection = stage
-        .redis_client
-        .get_multiplexed_async_connection()
-        .await?;
-    let info: redis::InfoDict = redis::cmd("INFO")
-        .arg("memory")
-        .query_async(&mut connection)
-        .await?;
-    let used: u64 = info.get("used_memory").context("redis tells its memory")?;
-    limit(&mut connection, used).await?;
-    sleep(lasts).await;
-    limit(&mut connection, 0).await?;
-    Done::of(format!("full for {lasts:.1?}"))
-}
-
-/// 0: no limit.
-async fn limit(
-    connection: &mut redis::aio::MultiplexedConnection,
-    bytes: u64,
-) -> anyhow::Result<()> {
-    redis::cmd("CONFIG")
-        .arg("SET")
-        .arg("maxmemory")
-        .arg(bytes)
-        .query_async(connection)
-        .await
-        .context("limit the memory of redis")
 }

@@ -1,82 +1,119 @@
-//! The flows that are proven, what is sent to them, and what has to become of
-//! each entry.
+//! The flows that are proven, their files and their oracles.
 
 use std::path::Path;
 
 use anyhow::Context;
-use bytes::Bytes;
 use clap::ValueEnum;
 use serde::Serialize;
 
 const UNIFORM_RISK: &[u8] = include_bytes!("../../../plugins/dist/uniform-risk.wasm");
+const TASK_ECHO: &[u8] = include_bytes!("../../../plugins/dist/task-echo.wasm");
+const AGE_RULE: &[u8] = include_bytes!("../../../plugins/dist/age-rule.wasm");
 const MISBEHAVING: &[u8] = include_bytes!("../../tests/components/misbehaving.wasm");
 
+/// All that any of the oracles reads; every flow takes the same bodies. The
+/// example is what a changed oracle or flow file is tried on.
 const SCHEMA: &str = r#"{
     "$schema": "https://json-schema.org/draft/2020-12/schema",
+    "examples": [{ "id": "example", "do": "", "age": 30, "payload": "text" }],
     "type": "object",
-    "required": ["id", "do"],
-    "properties": { "id": { "type": "string" }, "do": { "type": "string" } }
+    "required": ["id", "do", "age", "payload"],
+    "properties": {
+        "id": { "type": "string" },
+        "do": { "type": "string" },
+        "age": { "type": "integer" },
+        "payload": { "type": "string" }
+    }
 }"#;
 
-/// The threshold of both flows.
+const COMPONENTS: [(&str, &[u8]); 4] = [
+    ("misbehaving", MISBEHAVING),
+    ("uniform-risk", UNIFORM_RISK),
+    ("task-echo", TASK_ECHO),
+    ("age-rule", AGE_RULE),
+];
+
+/// The threshold of all flows.
 pub(super) const THRESHOLD: f64 = 0.8;
 
-/// One of the two flows.
+/// One of the flows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, ValueEnum, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ProvenFlow {
     /// Keeps every decision, so each entry's fate can be looked up; its oracle
-    /// traps on the entries that tell it to.
+    /// does what an entry tells it to.
     KeepAlways,
     /// Keeps what is above the threshold; its oracle is `uniform-risk`, whose
     /// scores are computed again here.
     KeepHigh,
-}
-
-/// What has to become of an entry.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Fate {
-    /// A decision with this score is kept.
-    Kept { score: f64 },
-    /// It is decided, and neither kept nor dead.
-    NotKept,
-    /// Its oracle traps on it: a dead letter.
-    Dead,
-}
-
-/// One entry of the load.
-#[derive(Clone, Debug)]
-pub(super) struct Entry {
-    pub flow: ProvenFlow,
-    /// In the order in which they are made.
-    pub number: u64,
-    pub id: String,
-    /// Whether it tells its oracle to trap.
-    pub traps: bool,
+    /// As the one before, and takes arrays of entries.
+    Batch,
+    /// Keeps every decision; one of its two oracles answers with the payload,
+    /// the other one reads a setting.
+    Echo,
+    /// Takes what the hostile client floods it with, and nothing of others.
+    Flood,
 }
 
 impl ProvenFlow {
-    pub const ALL: [Self; 2] = [Self::KeepAlways, Self::KeepHigh];
+    pub const ALL: [Self; 5] = [
+        Self::KeepAlways,
+        Self::KeepHigh,
+        Self::Batch,
+        Self::Echo,
+        Self::Flood,
+    ];
+
+    /// Those that the good client posts to, in turns.
+    pub const GOOD: [Self; 4] = [Self::KeepAlways, Self::KeepHigh, Self::Batch, Self::Echo];
 
     pub fn name(self) -> &'static str {
         match self {
             Self::KeepAlways => "prove-always",
             Self::KeepHigh => "prove-high",
+            Self::Batch => "prove-batch",
+            Self::Echo => "prove-echo",
+            Self::Flood => "prove-flood",
         }
     }
 
-    fn component(self) -> (&'static str, &'static [u8]) {
+    /// Whether its body is an array.
+    pub fn is_batch(self) -> bool {
+        matches!(self, Self::Batch | Self::Flood)
+    }
+
+    /// Whether each of its good entries has a decision in the end.
+    pub fn keeps_always(self) -> bool {
+        matches!(self, Self::KeepAlways | Self::Echo)
+    }
+
+    fn components(self) -> &'static [&'static str] {
         match self {
-            Self::KeepAlways => ("misbehaving", MISBEHAVING),
-            Self::KeepHigh => ("uniform-risk", UNIFORM_RISK),
+            Self::KeepAlways => &["misbehaving"],
+            Self::KeepHigh => &["uniform-risk", "age-rule"],
+            Self::Batch | Self::Flood => &["uniform-risk"],
+            Self::Echo => &["task-echo", "age-rule"],
         }
     }
 
-    fn file(self) -> String {
-        let (name, (component, _)) = (self.name(), self.component());
+    /// Its file. `min_age` is a setting of `age-rule`, as somebody wrote it.
+    pub fn file(self, min_age: &str) -> String {
+        let name = self.name();
+        let batch = match self.is_batch() {
+            true => "batch = true\nmax_body = \"16MiB\"\n",
+            false => "",
+        };
+        let oracle = |component: &&str| match *component {
+            "age-rule" => format!(
+                "[[oracle]]\ncomponent = \"age-rule\"\nsettings = {{ min_age = {min_age} }}\n"
+            ),
+            component => format!("[[oracle]]\ncomponent = \"{component}\"\n"),
+        };
+        let oracles: String = self.components().iter().map(oracle).collect();
         let keep = match self {
-            Self::KeepAlways => "always",
-            Self::KeepHigh => "high",
+            Self::KeepAlways | Self::Echo => "always",
+            Self::KeepHigh | Self::Batch => "high",
+            Self::Flood => "never",
         };
         // A short backoff, so that the dead are dead when the load ends.
         format!(
@@ -84,8 +121,8 @@ impl ProvenFlow {
              path = \"/{name}\"\n\
              schema = \"prove.schema.json\"\n\
              id = {{ field = \"/id\" }}\n\
-             [[oracle]]\n\
-             component = \"{component}\"\n\
+             {batch}\
+             {oracles}\
              [decide]\n\
              threshold = {THRESHOLD}\n\
              [keep]\n\
@@ -97,53 +134,33 @@ impl ProvenFlow {
     }
 }
 
-impl Entry {
-    pub fn body(&self) -> Bytes {
-        let order = if self.traps { "trap" } else { "" };
-        Bytes::from(serde_json::json!({ "id": self.id, "do": order }).to_string())
-    }
+/// The setting of `age-rule` as it is right, and as it is when somebody
+/// mistypes it.
+pub(super) const MIN_AGE: &str = "18";
+pub(super) const MISTYPED_MIN_AGE: &str = "\"18 years\"";
 
-    pub fn fate(&self) -> Fate {
-        match self.flow {
-            ProvenFlow::KeepAlways if self.traps => Fate::Dead,
-            // What `misbehaving` says of an entry that orders nothing.
-            ProvenFlow::KeepAlways => Fate::Kept { score: 0.5 },
-            ProvenFlow::KeepHigh => match uniform_risk(&self.id) {
-                score if score > THRESHOLD => Fate::Kept { score },
-                _ => Fate::NotKept,
-            },
-        }
-    }
-}
-
-/// The score that `uniform-risk` gives an id; the oracle's own tests hold the
-/// same known values.
-fn uniform_risk(id: &str) -> f64 {
-    let hash = id.bytes().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
-    let hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
-    let hash = (hash ^ (hash >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
-    let hash = hash ^ (hash >> 33);
-    (hash >> 11) as f64 / (1_u64 << 53) as f64
-}
-
-/// Writes both flow files and their schema.
+/// Writes all flow files and their schema.
 pub(super) fn write_flows(directory: &Path) -> anyhow::Result<()> {
     std::fs::create_dir(directory).context("make the directory of the flows")?;
     std::fs::write(directory.join("prove.schema.json"), SCHEMA)?;
     for flow in ProvenFlow::ALL {
-        let path = directory.join(flow.name()).with_extension("toml");
-        std::fs::write(path, flow.file()).context("write a flow file")?;
+        write_flow(directory, flow, MIN_AGE)?;
     }
     Ok(())
 }
 
-/// Drops the oracles of both flows and returns their digests. They judge alike
+/// Writes the file of a flow, whole at once.
+pub(super) fn write_flow(directory: &Path, flow: ProvenFlow, min_age: &str) -> anyhow::Result<()> {
+    let aside = directory.join(format!(".{}", flow.name()));
+    std::fs::write(&aside, flow.file(min_age)).context("write a flow file")?;
+    let path = directory.join(flow.name()).with_extension("toml");
+    std::fs::rename(aside, path).context("put a flow file in its place")
+}
+
+/// Drops the oracles of all flows and returns their digests. They judge alike
 /// in every `version`, and each version has digests of its own.
 pub(super) fn drop_oracles(directory: &Path, version: u32) -> anyhow::Result<Vec<String>> {
-    let drop = |flow: ProvenFlow| {
-        let (name, component) = flow.component();
+    let drop = |(name, component): (&str, &[u8])| {
         let component = with_version(component, version);
         let aside = directory.join(format!(".{name}"));
         std::fs::write(&aside, &component).context("write an oracle")?;
@@ -151,7 +168,7 @@ pub(super) fn drop_oracles(directory: &Path, version: u32) -> anyhow::Result<Vec
         std::fs::rename(aside, path).context("drop an oracle")?;
         Ok(crate::flow::Digest::of(&component).to_string())
     };
-    ProvenFlow::ALL.into_iter().map(drop).collect()
+    COMPONENTS.into_iter().map(drop).collect()
 }
 
 /// Appends a custom section, which means nothing to whoever runs it.
@@ -169,6 +186,7 @@ mod tests {
     use std::collections::BTreeMap;
     use std::sync::Arc;
 
+    use super::super::entry::{Entry, Fate, Order};
     use super::*;
     use crate::flow::{self, Flow, OracleLimits, OracleSettings};
     use crate::oracle::{Engine, EngineOptions, Oracle};
@@ -178,7 +196,7 @@ mod tests {
             flow,
             number,
             id: format!("test-{number}"),
-            traps: false,
+            order: Order::Nothing,
         }
     }
 
@@ -189,22 +207,32 @@ mod tests {
         write_flows(&flows).unwrap();
         let flows = Flow::load_dir(&flows).unwrap();
         let names: Vec<_> = flows.iter().map(|flow| flow.name.as_str()).collect();
-        assert_eq!(names, ["prove-always", "prove-high"]);
+        let mut expected = ProvenFlow::ALL.map(ProvenFlow::name);
+        expected.sort_unstable();
+        assert_eq!(names, expected);
     }
 
     #[test]
     fn every_version_of_an_oracle_gives_the_scores_that_are_expected() {
         let engine = Engine::new(&EngineOptions::default()).unwrap();
-        for flow in ProvenFlow::ALL {
-            for version in [1, 2] {
-                let (name, component) = flow.component();
+        for version in [1, 2] {
+            let oracles = COMPONENTS.map(|(name, component)| {
                 let component = with_version(component, version);
-                let oracle = Oracle::load(&engine, &component).unwrap().named(name);
+                let oracle = Oracle::load(&engine, &component).unwrap();
+                (name, oracle.named(name))
+            });
+            for flow in ProvenFlow::ALL {
+                let of_flow: Vec<_> = oracles
+                    .iter()
+                    .filter(|(name, _)| flow.components().contains(name))
+                    .collect();
+                assert_eq!(of_flow.len(), flow.components().len());
                 for number in 0..200 {
                     let entry = entry(flow, number);
-                    let score = judge(&oracle, &entry);
-                    let kept = flow == ProvenFlow::KeepAlways || score > THRESHOLD;
-                    let fate = if kept {
+                    let scores = of_flow.iter().map(|(_, oracle)| judge(oracle, &entry));
+                    let score = scores.fold(0.0, f64::max);
+                    let kept = flow.keeps_always() || score > THRESHOLD;
+                    let fate = if kept && flow != ProvenFlow::Flood {
                         Fate::Kept { score }
                     } else {
                         Fate::NotKept

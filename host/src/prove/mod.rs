@@ -5,9 +5,12 @@
 //! entries come in over HTTP, and what became of them is read from Postgres.
 
 mod books;
+mod breaking;
+mod entry;
 mod fault;
 mod flows;
 mod host;
+mod hostile;
 mod load;
 mod proxy;
 mod reconcile;
@@ -16,6 +19,7 @@ mod report;
 mod schedule;
 pub mod servers;
 mod stage;
+mod waits;
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -41,6 +45,7 @@ pub use self::fault::Fault;
 pub use self::proxy::Proxy;
 pub use self::reconcile::{Cases, Mistake, Reconciliation};
 pub use self::report::{FaultRow, Report};
+pub use self::waits::Waited;
 
 /// Within this everything that was accepted has to be decided or dead once
 /// the faults are over: leases of 30 s run out, what was held is taken over
@@ -49,6 +54,8 @@ const SETTLED: Duration = Duration::from_secs(120);
 
 #[derive(Clone, Debug)]
 pub struct Options {
+    /// How long there is no fault at first: what the others are held against.
+    pub calm: Duration,
     /// How long faults are injected.
     pub lasts: Duration,
     pub seed: u64,
@@ -117,6 +124,8 @@ impl Proof {
         self.following
             .spawn(async move { recovery::follow(&load, &stage).await });
 
+        sleep(self.options.calm).await;
+        let calm = self.load.waits.between(self.started, Instant::now());
         self.inject().await?;
         let mut recoveries = Vec::new();
         while let Some(recovery) = self.injections.join_next().await {
@@ -131,13 +140,13 @@ impl Proof {
         }
         self.until_settled(deadline).await;
         self.stage.nobody_died().await?;
-        self.report(&recoveries).await
+        self.report(calm, &recoveries).await
     }
 
     /// Injects what is planned until the time is over. One fault at a time,
     /// but for those that take long: others come on top of them.
     async fn inject(&mut self) -> anyhow::Result<()> {
-        let end = self.started + self.options.lasts;
+        let end = Instant::now() + self.options.lasts;
         let mut seen = BTreeSet::new();
         let mut long: Option<oneshot::Receiver<()>> = None;
         for planned in Schedule::new(self.options.seed, self.options.faults.clone()) {
@@ -196,7 +205,7 @@ impl Proof {
         }
     }
 
-    async fn report(&self, recoveries: &[Recovery]) -> anyhow::Result<Report> {
+    async fn report(&self, calm: Waited, recoveries: &[Recovery]) -> anyhow::Result<Report> {
         let client = books::connect(&self.stage).await?;
         let mut flows = Vec::new();
         for flow in ProvenFlow::ALL {
@@ -206,6 +215,7 @@ impl Proof {
         Ok(Report {
             seed: self.options.seed,
             seconds: self.started.elapsed().as_secs_f64(),
+            calm,
             faults: report::rows(&self.options.faults, recoveries),
             flows,
             repeats: books::repeats(&client).await?,
@@ -238,7 +248,9 @@ async fn injection(
     progress(started, &format!("{}: {}", fault.name(), done.what));
     // Nobody listens where nobody waits for it.
     let _ = undone.send(());
-    let recovery = watch.until_recovered(&done, &load, &stage, SETTLED).await;
+    let recovery = watch
+        .until_recovered(&done, &load, &stage, fault.held_at_most())
+        .await;
     if recovery.took.is_none() {
         progress(started, &format!("{}: not recovered from", fault.name()));
     }

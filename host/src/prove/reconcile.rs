@@ -7,7 +7,8 @@ use std::fmt;
 use bytes::Bytes;
 use serde::Serialize;
 
-use super::flows::{Fate, ProvenFlow};
+use super::entry::Fate;
+use super::flows::ProvenFlow;
 
 /// How many ids of each kind of mistake are shown.
 const SHOWN: usize = 10;
@@ -27,6 +28,8 @@ pub enum Answer {
     Rejected(u16),
     /// Refused or not answered until the end, though it was sent again.
     None,
+    /// Of the hostile client: it may be there or not, nobody waited for it.
+    Unawaited,
 }
 
 /// A row of `decisions`.
@@ -200,7 +203,7 @@ pub fn reconcile(flow: ProvenFlow, books: &Books) -> Reconciliation {
 
 fn look_at(result: &mut Reconciliation, books: &Books, id: &str, sent: &Sent, stored: &Stored) {
     match sent.answer {
-        Answer::Accepted => {}
+        Answer::Accepted | Answer::Unawaited => {}
         Answer::Rejected(status) => {
             result.found(Mistake::Rejected, format!("{id}: HTTP {status}"));
         }
@@ -229,13 +232,13 @@ fn look_at(result: &mut Reconciliation, books: &Books, id: &str, sent: &Sent, st
                 }
             }
             Fate::NotKept => result.found(Mistake::KeptWrongly, id),
-            Fate::Dead => result.found(Mistake::DecidedWrongly, id),
+            Fate::Dead(_) => result.found(Mistake::DecidedWrongly, id),
         }
     }
     for row in &stored.dead {
         match (sent.fate, row.fault.as_str()) {
             (_, "conflict") => result.found(Mistake::Differs, id),
-            (Fate::Dead, "trap") => {}
+            (Fate::Dead(faults), fault) if faults.iter().any(|f| f.as_str() == fault) => {}
             (_, fault) => result.found(Mistake::DeadWrongly, format!("{id}: {fault}")),
         }
     }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::flow::FaultKind;
 
 const DIGEST: &str = "d1";
 
@@ -13,7 +14,7 @@ fn right() -> Books {
         sent: BTreeMap::from([
             sent("kept", Fate::Kept { score: 0.9 }),
             sent("low", Fate::NotKept),
-            sent("trap", Fate::Dead),
+            sent("trap", Fate::Dead(&[FaultKind::Trap])),
         ]),
         decisions: vec![decision("kept")],
         dead: vec![dead("trap", "trap")],
@@ -167,6 +168,20 @@ fn a_refusal_for_good_is_a_mistake() {
     finds(&[Mistake::Rejected], |books| {
         let sent = books.sent.get_mut("low").unwrap();
         sent.answer = Answer::Rejected(422);
+        books.appended = 2;
+    });
+}
+
+#[test]
+fn what_a_hostile_client_did_not_wait_for_may_be_there_or_not() {
+    let unawaited = |books: &mut Books| {
+        let sent = books.sent.get_mut("kept").unwrap();
+        sent.answer = Answer::Unawaited;
+    };
+    finds(&[], unawaited);
+    finds(&[], |books| {
+        unawaited(books);
+        books.decisions.clear();
         books.appended = 2;
     });
 }

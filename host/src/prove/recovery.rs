@@ -10,6 +10,7 @@ use super::fault::{Done, Fault};
 use super::flows::ProvenFlow;
 use super::load::Load;
 use super::stage::Stage;
+use super::waits::Waited;
 
 /// What came of one injection.
 #[derive(Clone, Debug)]
@@ -23,6 +24,8 @@ pub(super) struct Recovery {
     pub refused: u64,
     /// Requests that were not answered in that time.
     pub unanswered: u64,
+    /// How long good entries waited in that time until they were accepted.
+    pub waited: Waited,
 }
 
 /// Begins with the injection.
@@ -52,11 +55,14 @@ impl Watch {
         most: Duration,
     ) -> Recovery {
         let recovered = timeout(most, recovered(done, load, stage)).await;
+        let recovered = recovered.is_ok() && !done.shut_out;
+        let now = Instant::now();
         Recovery {
             fault: self.fault,
-            took: recovered.ok().map(|()| self.began.elapsed()),
+            took: recovered.then(|| now - self.began),
             refused: load.refused.load(Ordering::Relaxed) - self.refused,
             unanswered: load.unanswered.load(Ordering::Relaxed) - self.unanswered,
+            waited: load.waits.between(self.began, now),
         }
     }
 }
@@ -76,7 +82,7 @@ async fn recovered(done: &Done, load: &Load, stage: &Stage) {
 async fn until_judged_by(stage: &Stage, version: usize) {
     loop {
         if let Ok(client) = books::connect(stage).await {
-            while let Ok(judged) = books::judged_by(&client, &stage.digests_since(version)).await {
+            while let Ok(judged) = judged_by(&client, &stage.digests_since(version)).await {
                 if judged {
                     return;
                 }
@@ -85,6 +91,15 @@ async fn until_judged_by(stage: &Stage, version: usize) {
         }
         sleep(Duration::from_millis(50)).await;
     }
+}
+
+async fn judged_by(client: &tokio_postgres::Client, digests: &[String]) -> anyhow::Result<bool> {
+    for flow in [ProvenFlow::KeepAlways, ProvenFlow::Echo] {
+        if !books::judged_by(client, flow, digests).await? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Looks again and again which accepted entries have their decision. Ends
@@ -103,6 +118,6 @@ pub(super) async fn follow(load: &Load, stage: &Stage) {
 async fn look(load: &Load, client: &tokio_postgres::Client) -> anyhow::Result<()> {
     let undecided = load.undecided();
     let ids: Vec<&str> = undecided.iter().map(String::as_str).collect();
-    load.decided(books::decided_of(client, ProvenFlow::KeepAlways, &ids).await?);
+    load.decided(books::decided_of(client, &ids).await?);
     Ok(())
 }

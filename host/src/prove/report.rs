@@ -2,15 +2,18 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::fault::Fault;
+use super::fault::{Fault, HELD};
 use super::reconcile::Reconciliation;
 use super::recovery::Recovery;
+use super::waits::Waited;
 
 /// What a proof found out.
 #[derive(Debug, Serialize)]
 pub struct Report {
     pub seed: u64,
     pub seconds: f64,
+    /// How long entries waited before there was any fault.
+    pub calm: Waited,
     pub faults: Vec<FaultRow>,
     pub flows: Vec<Reconciliation>,
     /// Decisions that were made again and, stored before, not stored again:
@@ -32,13 +35,26 @@ pub struct FaultRow {
     pub refused: u64,
     /// Requests without an answer from an injection to its recovery.
     pub unanswered: u64,
+    /// The longest that an entry of the good client waited until it was
+    /// accepted, from an injection to its recovery.
+    pub longest_wait_ms: f64,
+    /// The greatest p99 of these waits, of one injection.
+    pub p99_ms: f64,
 }
 
 impl Report {
-    /// Nothing lost, nothing twice, nothing left.
+    /// Nothing lost, nothing twice, nothing left, and nobody held up by what
+    /// somebody else did.
     pub fn is_proven(&self) -> bool {
-        self.flows.iter().all(Reconciliation::is_right)
-            && self.faults.iter().all(|row| row.not_recovered == 0)
+        self.flows.iter().all(Reconciliation::is_right) && self.faults.iter().all(FaultRow::is_over)
+    }
+}
+
+impl FaultRow {
+    fn is_over(&self) -> bool {
+        let most = HELD.as_secs_f64() * 1000.0;
+        let others_go_on = !self.fault.is_hostile() || self.longest_wait_ms <= most;
+        self.not_recovered == 0 && others_go_on
     }
 }
 
@@ -52,6 +68,8 @@ pub(super) fn rows(faults: &[Fault], recoveries: &[Recovery]) -> Vec<FaultRow> {
             worst_recovery_ms: None,
             refused: 0,
             unanswered: 0,
+            longest_wait_ms: 0.0,
+            p99_ms: 0.0,
         };
         (*fault, row)
     };
@@ -68,6 +86,8 @@ pub(super) fn rows(faults: &[Fault], recoveries: &[Recovery]) -> Vec<FaultRow> {
             .max(took.and_then(|took| u64::try_from(took).ok()));
         row.refused += recovery.refused;
         row.unanswered += recovery.unanswered;
+        row.longest_wait_ms = row.longest_wait_ms.max(recovery.waited.longest_ms);
+        row.p99_ms = row.p99_ms.max(recovery.waited.p99_ms);
     }
     rows.into_values().collect()
 }
@@ -78,32 +98,64 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn the_worst_recovery_counts_and_a_missing_one_is_not_forgotten() {
-        let recovery = |took: Option<u64>| Recovery {
-            fault: Fault::KillApi,
+    fn recovery(fault: Fault, took: Option<u64>, waits: u64) -> Recovery {
+        let waited = Waited {
+            count: 100,
+            p99_ms: waits as f64 / 2.0,
+            longest_ms: waits as f64,
+        };
+        Recovery {
+            fault,
             took: took.map(Duration::from_millis),
             refused: 2,
             unanswered: 1,
-        };
-        let recoveries = [recovery(Some(7)), recovery(None), recovery(Some(5))];
-        let rows = rows(&[Fault::KillApi], &recoveries);
+            waited,
+        }
+    }
+
+    fn report(fault: Fault, recoveries: &[Recovery]) -> Report {
+        Report {
+            seed: 0,
+            seconds: 0.0,
+            calm: Waited::default(),
+            faults: rows(&[fault], recoveries),
+            flows: Vec::new(),
+            repeats: 0,
+        }
+    }
+
+    #[test]
+    fn the_worst_recovery_counts_and_a_missing_one_is_not_forgotten() {
+        let fault = Fault::KillApi;
+        let recovery = |took, waits| recovery(fault, took, waits);
+        let recoveries = [
+            recovery(Some(7), 5),
+            recovery(None, 4),
+            recovery(Some(5), 6),
+        ];
+        let report = report(fault, &recoveries);
         let expected = FaultRow {
-            fault: Fault::KillApi,
+            fault,
             injected: 3,
             not_recovered: 1,
             worst_recovery_ms: Some(7),
             refused: 6,
             unanswered: 3,
+            longest_wait_ms: 6.0,
+            p99_ms: 3.0,
         };
-        assert_eq!(rows, [expected]);
-        let report = Report {
-            seed: 0,
-            seconds: 0.0,
-            faults: rows,
-            flows: Vec::new(),
-            repeats: 0,
-        };
+        assert_eq!(report.faults, [expected]);
         assert!(!report.is_proven());
+    }
+
+    #[test]
+    fn others_wait_for_servers_and_not_for_a_hostile_client() {
+        let proven = |fault, waits| {
+            let recovery = recovery(fault, Some(61_000), waits);
+            report(fault, &[recovery]).is_proven()
+        };
+        assert!(proven(Fault::Poison, 59_000));
+        assert!(!proven(Fault::Poison, 61_000));
+        assert!(proven(Fault::KillRedis, 61_000));
     }
 }

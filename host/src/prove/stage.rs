@@ -9,11 +9,14 @@ use tempfile::TempDir;
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
-use super::flows::{ProvenFlow, drop_oracles, write_flows};
+use super::flows::{ProvenFlow, drop_oracles, write_flow, write_flows};
 use super::host::Host;
 use super::proxy::Proxy;
 use super::servers::{self, User, free_port};
 use crate::backbone::{self, Backbone};
+
+/// Of the api: few enough for a hostile client to use them all up.
+const MAX_CONNECTIONS: &str = "200";
 
 const START: Duration = Duration::from_secs(60);
 
@@ -23,18 +26,25 @@ pub(super) struct Stage {
     pub workers: Vec<Mutex<Host>>,
     /// Where entries are posted.
     pub api_port: u16,
+    /// Where the api is operated.
+    pub admin_port: u16,
     pub redis_wire: Proxy,
     pub postgres_wire: Proxy,
     pub redis: Mutex<servers::Redis>,
     pub postgres: Mutex<servers::Postgres>,
-    /// As the client of an onlooker: not over the wire that is cut.
+    /// What was Redis before a failover. It goes on answering, as a replica.
+    former_redis: Mutex<Option<servers::Redis>>,
+    /// An onlooker's wire, which is not cut.
+    onlooker: Proxy,
     pub backbone: backbone::Redis,
     pub redis_client: redis::Client,
     pub ledger_url: String,
+    logs: PathBuf,
+    flows: PathBuf,
     oracles: PathBuf,
     dropped: std::sync::Mutex<Vec<Vec<String>>>,
     /// Last, so that it is removed last.
-    _directory: TempDir,
+    directory: TempDir,
 }
 
 impl Stage {
@@ -49,35 +59,47 @@ impl Stage {
         )?;
         let redis_wire = Proxy::start(redis.port()).await?;
         let postgres_wire = Proxy::start(postgres.port()).await?;
-        let oracles = path.join("oracles");
+        let onlooker = Proxy::start(redis.port()).await?;
+        let onlooker_url = format!("redis://127.0.0.1:{}", onlooker.port());
+        let (oracles, flows) = (path.join("oracles"), path.join("flows"));
         std::fs::create_dir(&oracles).context("make the directory of the oracles")?;
-        write_flows(&path.join("flows"))?;
+        write_flows(&flows)?;
         let digests = drop_oracles(&oracles, 0)?;
 
         let environment = environment(path, &redis_wire, &postgres_wire);
-        let api_port = free_port();
-        let host = |role: &str, port: u16, log: String| {
-            let arguments = ["--role", role, "--listen", &format!("127.0.0.1:{port}")];
-            let arguments = arguments.into_iter().chain(["--admin", "127.0.0.1:0"]);
-            let arguments = arguments.map(str::to_owned).collect();
+        let (api_port, admin_port) = (free_port(), free_port());
+        let host = |role: &str, port: u16, admin: u16, log: String| {
+            let arguments = [
+                ["--role", role],
+                ["--listen", &format!("127.0.0.1:{port}")],
+                ["--admin", &format!("127.0.0.1:{admin}")],
+                ["--max-connections", MAX_CONNECTIONS],
+            ];
+            let arguments = arguments.as_flattened().iter();
+            let arguments = arguments.map(|&argument| argument.to_owned()).collect();
             Host::start(path, logs.join(log), arguments, environment.clone()).map(Mutex::new)
         };
         let stage = Self {
-            api: host("api", api_port, "api.log".to_owned())?,
+            api: host("api", api_port, admin_port, "api.log".to_owned())?,
             workers: (1..=workers)
-                .map(|number| host("worker", 0, format!("worker-{number}.log")))
+                .map(|number| host("worker", 0, 0, format!("worker-{number}.log")))
                 .collect::<anyhow::Result<_>>()?,
             api_port,
+            admin_port,
             redis_wire,
             postgres_wire,
-            backbone: backbone::Redis::new(&redis.url())?,
-            redis_client: redis::Client::open(redis.url())?,
+            backbone: backbone::Redis::new(&onlooker_url)?,
+            redis_client: redis::Client::open(onlooker_url)?,
+            onlooker,
+            former_redis: Mutex::default(),
             ledger_url: postgres.url(),
             redis: Mutex::new(redis),
             postgres: Mutex::new(postgres),
+            logs: logs.to_owned(),
+            flows,
             oracles,
             dropped: std::sync::Mutex::new(vec![digests]),
-            _directory: directory,
+            directory,
         };
         stage.until_it_works(workers).await?;
         Ok(stage)
@@ -85,13 +107,9 @@ impl Stage {
 
     async fn until_it_works(&self, workers: usize) -> anyhow::Result<()> {
         let end = Instant::now() + START;
-        let digests = self.digests();
+        let digests = self.digests_since(0);
         loop {
-            let reports = self.backbone.reports().await.unwrap_or_default();
-            let ready = reports
-                .iter()
-                .filter(|(_, report)| digests.iter().all(|digest| report.contains(digest)))
-                .count();
+            let ready = self.workers_with(&digests).await;
             let api = tokio::net::TcpStream::connect(("127.0.0.1", self.api_port)).await;
             if ready == workers && api.is_ok() {
                 return Ok(());
@@ -104,6 +122,45 @@ impl Stage {
             );
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+    }
+
+    /// How many workers report all of these digests.
+    async fn workers_with(&self, digests: &[String]) -> usize {
+        let reports = self.backbone.reports().await.unwrap_or_default();
+        let has_all = |report: &str| digests.iter().all(|digest| report.contains(digest));
+        let ready = reports.iter().filter(|(_, report)| has_all(report));
+        ready.count()
+    }
+
+    /// Waits until some worker has the oracles of this version in force.
+    pub async fn until_in_force(&self, version: usize) {
+        let digests = self.digests_since(version);
+        while self.workers_with(&digests).await == 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Puts the file of a flow in its place, with this setting of `age-rule`.
+    pub fn write_flow(&self, flow: ProvenFlow, min_age: &str) -> anyhow::Result<()> {
+        write_flow(&self.flows, flow, min_age)
+    }
+
+    /// Makes a replica the new Redis, without losing anything. Whoever is
+    /// connected stays connected to the former one, which is a replica now.
+    pub async fn fail_over_redis(&self) -> anyhow::Result<()> {
+        let mut redis = self.redis.lock().await;
+        // The one before it: nobody should be connected to it any more.
+        let mut former = self.former_redis.lock().await;
+        drop(former.take());
+        let log = self.logs.join("redis.log");
+        let replica = servers::Redis::start(self.directory.path(), Some(log)).await?;
+        redis.hand_over_to(&replica).await?;
+        self.redis_wire.lead_to(replica.port());
+        self.onlooker.lead_to(replica.port());
+        // An onlooker has no business with the former one.
+        self.onlooker.cut(Duration::ZERO, Duration::ZERO).await;
+        *former = Some(std::mem::replace(&mut redis, replica));
+        Ok(())
     }
 
     /// # Errors
