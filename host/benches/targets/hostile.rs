@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::report::{Figure, Target};
 
 /// Of `floodgate prove`. A failover is felt by everybody, whoever sets it off.
-const FAULTS: [&str; 7] = [
+const FAULTS: [&str; 8] = [
     "poison",
     "slow-readers",
     "half-heads",
@@ -16,6 +16,7 @@ const FAULTS: [&str; 7] = [
     "giant-batch",
     "id-flood",
     "settings-typo",
+    "panic-lane",
 ];
 
 /// Times the p99 of before.

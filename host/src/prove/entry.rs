@@ -37,12 +37,17 @@ pub(super) enum Order {
     Loop,
     /// The payload is within the limits, and in upper case it is not.
     LongAnswer,
+    /// The worker itself panics over it, as it was told to by its id.
+    Panic,
 }
+
+/// How ids begin over which a worker panics.
+pub(super) const PANIC: &str = "panic-";
 
 impl Order {
     fn word(self) -> &'static str {
         match self {
-            Self::Nothing | Self::LongAnswer => "",
+            Self::Nothing | Self::LongAnswer | Self::Panic => "",
             Self::Trap => "trap",
             Self::Refuse => "error",
             Self::BadScore => "seven",
@@ -62,6 +67,7 @@ impl Order {
             Self::Memory => &[FaultKind::Memory, FaultKind::Timeout],
             Self::Loop => &[FaultKind::Timeout],
             Self::LongAnswer => &[FaultKind::Refused, FaultKind::Timeout],
+            Self::Panic => &[FaultKind::Crash],
         }
     }
 }

@@ -61,6 +61,8 @@ pub enum Fault {
     IdFlood,
     /// Somebody mistypes a setting of an oracle and corrects it
     SettingsTypo,
+    /// A lane of a worker panics over an entry
+    PanicLane,
 }
 
 /// What a fault leaves to be looked for.
@@ -108,7 +110,8 @@ impl Fault {
             | Self::EndlessBodies
             | Self::GiantBatch
             | Self::IdFlood
-            | Self::SettingsTypo => true,
+            | Self::SettingsTypo
+            | Self::PanicLane => true,
         }
     }
 
@@ -178,6 +181,7 @@ impl Fault {
             Self::GiantBatch => hostile::giant_batch(stage, load).await,
             Self::IdFlood => hostile::id_flood(stage, load).await,
             Self::SettingsTypo => hostile::settings_typo(stage, away).await,
+            Self::PanicLane => hostile::panic_lane(stage, load).await,
         }
     }
 }

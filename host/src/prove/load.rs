@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::entry::{Entry, Order};
+use super::entry::{Entry, Order, PANIC};
 use super::flows::ProvenFlow;
 use super::reconcile::{Answer, Sent};
 use super::waits::Waits;
@@ -135,10 +135,11 @@ impl Load {
     /// An entry of the hostile client, for which nobody promises an answer.
     pub fn hostile_entry(&self, flow: ProvenFlow, order: Order) -> Entry {
         let number = self.next_hostile.fetch_add(1, Ordering::Relaxed);
+        let begins = if order == Order::Panic { PANIC } else { "" };
         let entry = Entry {
             flow,
             number,
-            id: format!("{:x}-hostile-{number}", self.seed),
+            id: format!("{begins}{:x}-hostile-{number}", self.seed),
             order,
         };
         let noted = (entry.clone(), Answer::Unawaited);

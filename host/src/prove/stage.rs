@@ -9,6 +9,7 @@ use tempfile::TempDir;
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
+use super::entry::PANIC;
 use super::flows::{ProvenFlow, drop_oracles, write_flow, write_flows};
 use super::host::Host;
 use super::proxy::Proxy;
@@ -74,6 +75,7 @@ impl Stage {
                 ["--listen", &format!("127.0.0.1:{port}")],
                 ["--admin", &format!("127.0.0.1:{admin}")],
                 ["--max-connections", MAX_CONNECTIONS],
+                ["--panic-on", PANIC],
             ];
             let arguments = arguments.as_flattened().iter();
             let arguments = arguments.map(|&argument| argument.to_owned()).collect();

@@ -67,6 +67,15 @@ pub(in super::super) async fn poison(
     })
 }
 
+/// Entries over which a lane panics, each in a batch with those of others.
+pub(in super::super) async fn panic_lane(stage: &Stage, load: &Load) -> anyhow::Result<Done> {
+    const PANICS: usize = 3;
+    let new = |_| load.hostile_entry(ProvenFlow::KeepAlways, Order::Panic);
+    let entries = (0..PANICS).map(new).collect();
+    let sent = post_each(&client(), stage.api_port, load, entries).await;
+    Done::of(format!("{sent} entries that a worker panics over"))
+}
+
 /// Posts all of them at once, and again until they are taken or its patience
 /// ends. Returns how many were.
 async fn post_each(client: &HttpClient, port: u16, load: &Load, entries: Vec<Entry>) -> usize {

@@ -20,7 +20,7 @@ use super::flows::{MIN_AGE, MISTYPED_MIN_AGE, ProvenFlow};
 use super::load::{HttpClient, Load};
 use super::stage::Stage;
 
-pub(super) use self::entries::{giant_batch, id_flood, poison};
+pub(super) use self::entries::{giant_batch, id_flood, panic_lane, poison};
 pub(super) use self::sockets::{endless_bodies, half_heads, slow_readers};
 
 /// Every address of 127.0.0.0/8 is this machine's own.
