@@ -32,7 +32,7 @@ clean_up() {
     rm -rf "$work"
 }
 trap clean_up EXIT
-export FLOODGATE_COLD=$work/cold RUST_LOG=warn
+export FLOODGATE_COLD=$work/cold RUST_LOG=warn PGOPTIONS="-c search_path=floodgate,public"
 
 # As for a ledger of gigabytes: with the 128 MB and 1 GB of a Postgres that nobody
 # has looked after, moving ten million takes a third longer.

@@ -14,7 +14,8 @@ view. Over all that was ever kept answer `floodgate query FLOW "SELECT ..."` and
 the flow's paths, such as /stats/dau: docs/ARCHIVE.md.
 
 Connects with DATABASE_URL, else with POSTGRES_HOST, POSTGRES_PORT,
-POSTGRES_USER, POSTGRES_PASSWORD and POSTGRES_DB, else as psql does (PG*).
+POSTGRES_USER, POSTGRES_PASSWORD and POSTGRES_DB, else as psql does (PG*). The
+tables are in the schema FLOODGATE_DATABASE_SCHEMA (floodgate), else in public.
 TEXT
 }
 
@@ -44,8 +45,13 @@ if [ -z "${DATABASE_URL:-}" ]; then
     export PGPASSWORD=${POSTGRES_PASSWORD:-${PGPASSWORD:-}}
 fi
 
+# In the ledger's schema; where it is not there, an older ledger is in public.
 query() {
-    psql ${DATABASE_URL:+"$DATABASE_URL"} --no-psqlrc --quiet --set ON_ERROR_STOP=1 \
+    {
+        echo 'SET search_path = :"schema", public;'
+        cat
+    } | psql ${DATABASE_URL:+"$DATABASE_URL"} --no-psqlrc --quiet --set ON_ERROR_STOP=1 \
+        --set schema="${FLOODGATE_DATABASE_SCHEMA:-floodgate}" \
         --set flow="$flow" --set recent="$recent" --pset footer=off
 }
 

@@ -1,5 +1,7 @@
 -- :events over the 30 days that ended ten days ago, in the order of time, as
 -- batches of them would have come. 100,000 users, 20 types, 8 countries.
+SET search_path = floodgate, public;
+
 INSERT INTO decisions (
     flow, id, body, body_hash, reasons, oracles, flow_digest, threshold,
     inference_us, stream_id, received_at, decided_at, at

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use clap::Args;
 
 use crate::cold::{self, Store};
-use crate::ledger::{self, Embedded, Ledger, Postgres};
+use crate::ledger::{self, Embedded, Ledger, Postgres, SCHEMA};
 
 /// What every command takes.
 #[derive(Args, Debug)]
@@ -26,6 +26,13 @@ pub struct PlaceSettings {
     pub postgres_password: Option<String>,
     #[arg(long, env = "POSTGRES_DB", hide = true)]
     pub postgres_db: Option<String>,
+    /// The same database past a pooler such as PgBouncer, which the archive cannot
+    /// work through; it is used instead of --database-url
+    #[arg(long, env = "DATABASE_DIRECT_URL", hide_env_values = true)]
+    pub database_direct_url: Option<String>,
+    /// Schema of the ledger's tables, as the host has it
+    #[arg(long, env = "FLOODGATE_DATABASE_SCHEMA", default_value = SCHEMA)]
+    pub database_schema: String,
     /// Data directory of an embedded Floodgate
     #[arg(long, env = "FLOODGATE_DATA_DIR", default_value = "data")]
     pub data_dir: PathBuf,
@@ -54,7 +61,7 @@ impl PlaceSettings {
     /// Only where what is written is none: nothing is asked yet.
     pub fn ledger(&self) -> Result<Arc<dyn Ledger>, SettingsError> {
         Ok(match self.postgres()? {
-            Some(config) => Arc::new(Postgres::connect(config)?),
+            Some(config) => Arc::new(Postgres::connect_in(config, &self.database_schema)?),
             None => Arc::new(Embedded::new(&self.data_dir)),
         })
     }
@@ -69,7 +76,7 @@ impl PlaceSettings {
 
     fn postgres(&self) -> Result<Option<tokio_postgres::Config>, SettingsError> {
         let named = |value: &Option<String>| value.clone().filter(|value| !value.trim().is_empty());
-        if let Some(url) = named(&self.database_url) {
+        if let Some(url) = named(&self.database_direct_url).or_else(|| named(&self.database_url)) {
             return url.parse().map(Some).map_err(SettingsError::DatabaseUrl);
         }
         let Some(host) = named(&self.postgres_host) else {

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::backbone::{self, Backbone, MemoryUse, Partition, partitions};
 use crate::flow::{Flow, Flows};
-use crate::fresh::{Fresh, within};
+use crate::fresh::{Fresh, Unknown, within};
 use crate::ledger::Ledger;
 
 /// Says whether this process is ready, and why it is not.
@@ -18,7 +18,7 @@ pub struct Readiness {
     pub backbone: Arc<dyn Backbone>,
     pub ledger: Arc<dyn Ledger>,
     /// Whether it has a front end: then it is ready while that admits, and the
-    /// ledger may be away. Else it is ready while it can work.
+    /// ledger may be away, but not unusable. Else it is ready while it can work.
     pub admits: bool,
     /// Cancelled once it is about to stop.
     pub draining: CancellationToken,
@@ -44,16 +44,20 @@ pub enum Reason {
     /// Of every flow.
     BacklogFull,
     LedgerAway,
+    /// The ledger answers, and nothing can be stored in it until a person acts:
+    /// what would be taken would not be decided.
+    LedgerUnusable,
 }
 
 impl Reason {
     /// As they are declared.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Draining,
         Self::BackboneAway,
         Self::MemoryScarce,
         Self::BacklogFull,
         Self::LedgerAway,
+        Self::LedgerUnusable,
     ];
 }
 
@@ -107,8 +111,15 @@ impl Readiness {
     /// A server that does not say within two seconds is away.
     async fn look(&self) -> Vec<Reason> {
         if self.admits {
-            let reasons = within(self.look_whether_it_admits()).await;
-            return reasons.unwrap_or(vec![Reason::BackboneAway]);
+            let (admits, unusable) = tokio::join!(
+                within(self.look_whether_it_admits()),
+                is_unusable(&*self.ledger),
+            );
+            let mut reasons = admits.unwrap_or(vec![Reason::BackboneAway]);
+            if unusable {
+                reasons.push(Reason::LedgerUnusable);
+            }
+            return reasons;
         }
         let (backbone, ledger) =
             tokio::join!(within(self.backbone.ping()), within(self.ledger.ping()));
@@ -116,8 +127,12 @@ impl Readiness {
         if backbone.is_err() {
             reasons.push(Reason::BackboneAway);
         }
-        if ledger.is_err() {
-            reasons.push(Reason::LedgerAway);
+        match ledger {
+            Ok(()) => {}
+            Err(Unknown::Failed(error)) if error.needs_a_person() => {
+                reasons.push(Reason::LedgerUnusable);
+            }
+            Err(_) => reasons.push(Reason::LedgerAway),
         }
         reasons
     }
@@ -154,6 +169,16 @@ impl Readiness {
     }
 }
 
+/// Whether the ledger answers, and only a person can make it take decisions: its
+/// tables are not there, or not those of this version. One that is away, or says
+/// nothing, is not unusable: what is taken meanwhile waits for it.
+pub async fn is_unusable(ledger: &dyn Ledger) -> bool {
+    match within(ledger.ping()).await {
+        Err(Unknown::Failed(error)) => error.needs_a_person(),
+        _ => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::Reason;
@@ -168,6 +193,7 @@ mod tests {
                 Reason::MemoryScarce => 2,
                 Reason::BacklogFull => 3,
                 Reason::LedgerAway => 4,
+                Reason::LedgerUnusable => 5,
             };
             assert_eq!(number, at, "{reason:?}");
         }

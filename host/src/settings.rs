@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use crate::http::client::with_causes;
+use crate::ledger::{self, Postgres, SCHEMA};
 use crate::oracle::CompileLimits;
 
 /// What this process does.
@@ -204,6 +205,31 @@ pub struct LedgerSettings {
     pub postgres_password: Option<String>,
     #[arg(long, env = "POSTGRES_DB", hide = true)]
     pub postgres_db: Option<String>,
+
+    /// The same database past a pooler such as PgBouncer, for migrations [default: as --database-url]
+    #[arg(long, env = "DATABASE_DIRECT_URL", hide_env_values = true)]
+    pub database_direct_url: Option<String>,
+
+    /// Schema that a new installation makes its tables in; an older one is used where it lies
+    #[arg(long, env = "FLOODGATE_DATABASE_SCHEMA", default_value = SCHEMA, value_parser = schema_name)]
+    pub database_schema: String,
+}
+
+/// A name that needs no quotes in SQL: people write it by hand.
+fn schema_name(text: &str) -> Result<String, String> {
+    let mut bytes = text.bytes();
+    let begins = bytes
+        .next()
+        .is_some_and(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    let goes_on =
+        bytes.all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
+    match begins && goes_on && text.len() <= 63 && !text.starts_with("pg_") {
+        true => Ok(text.to_owned()),
+        false => Err(
+            "write small letters, digits and _, a letter first, 63 at most, and no pg_ in front"
+                .to_owned(),
+        ),
+    }
 }
 
 /// Where the flow files are.
@@ -233,6 +259,8 @@ pub enum SettingsError {
          postgres://user:password@localhost/floodgate"
     )]
     PostgresUrl(String),
+    #[error(transparent)]
+    Ledger(#[from] ledger::Error),
 }
 
 impl BackboneSettings {
@@ -243,6 +271,25 @@ impl BackboneSettings {
 }
 
 impl LedgerSettings {
+    /// The ledger, which opens nothing yet.
+    ///
+    /// # Errors
+    /// Only where what is written is none.
+    pub fn postgres(&self, connections: usize) -> Result<Postgres, SettingsError> {
+        let ledger = Postgres::connect(self.config()?, connections)?;
+        let ledger = ledger.in_schema(&self.database_schema);
+        let direct = self.database_direct_url.as_ref();
+        Ok(match direct.filter(|url| !url.is_empty()) {
+            Some(url) => {
+                let parsed = url.parse();
+                let direct =
+                    parsed.map_err(|error| SettingsError::PostgresUrl(unquoted(&error)))?;
+                ledger.migrating_on(direct)
+            }
+            None => ledger,
+        })
+    }
+
     pub fn config(&self) -> Result<tokio_postgres::Config, SettingsError> {
         let named = self.database_url.as_ref().filter(|url| !url.is_empty());
         if let Some(url) = named {
@@ -333,6 +380,8 @@ mod tests {
             postgres_user: None,
             postgres_password: None,
             postgres_db: None,
+            database_direct_url: None,
+            database_schema: SCHEMA.to_owned(),
         }
     }
 

@@ -77,6 +77,8 @@ table! {
     Restarted BACKLOG "backlog";
     /// Brings the ledger up to date once it is there.
     Restarted MIGRATIONS "migrations";
+    /// Refuses entries while nothing can be stored in the ledger.
+    Restarted LEDGER_USABILITY "ledger-usability";
     /// Has floodgate-archive check the queries of the flows.
     Restarted ARCHIVE_QUERIES "archive-queries";
     /// Has floodgate-archive move what is due.

@@ -30,6 +30,7 @@ ensure_packages() {
     local missing=()
     command -v redis-server >/dev/null || missing+=(redis-server)
     postgres_program initdb >/dev/null || missing+=(postgresql)
+    { command -v pgbouncer || [ -x /usr/sbin/pgbouncer ]; } >/dev/null || missing+=(pgbouncer)
     command -v curl >/dev/null || missing+=(curl)
     command -v cc >/dev/null || missing+=(gcc libc6-dev)
     install_packages "${missing[@]}"
@@ -63,7 +64,7 @@ missing_packages() {
     {
         echo "missing: $*"
         echo "install them as root, on Debian with: apt-get install $*"
-        echo "elsewhere: Redis 7.0 or newer, Postgres 15 or newer, a C compiler, Python 3 with venv, Chromium"
+        echo "elsewhere: Redis 7.0 or newer, Postgres 15 or newer, PgBouncer, a C compiler, Python 3 with venv, Chromium"
     } >&2
 }
 

@@ -19,7 +19,7 @@ use sha2::{Digest, Sha256};
 use crate::cold::{ColdFile, Draft, Sealed};
 
 pub use self::embedded::Embedded;
-pub use self::postgres::Postgres;
+pub use self::postgres::{Postgres, SCHEMA};
 
 /// Rows of a batch, of those that are read; a batch of long bodies has less.
 pub const BATCH: usize = 8192;

@@ -9,9 +9,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
+use floodgate::prove::servers::look_into;
 use serde_json::json;
 use tempfile::TempDir;
-use tokio_postgres::NoTls;
+
 use tokio_util::task::AbortOnDropHandle;
 
 use super::latency::{constant_rate, half_of_p1, ms, note_commits};
@@ -98,8 +99,7 @@ async fn start() -> anyhow::Result<Site> {
     // The host makes the tables.
     let api = site.serve("api")?;
     api.until_ready("/transactions").await?;
-    let (client, connection) = tokio_postgres::connect(&site.postgres.url(), NoTls).await?;
-    tokio::spawn(connection);
+    let client = look_into(&site.postgres.url()).await?;
     client.execute(FILL, &[&OLD]).await?;
     client.batch_execute("VACUUM ANALYZE decisions").await?;
     client.batch_execute("CHECKPOINT").await?;
@@ -153,8 +153,7 @@ impl Archive {
         let seconds = self.began.elapsed().as_secs_f64();
         let answers = f64::from(self.answers.load(Ordering::Relaxed));
         ensure!(!self.moving.is_finished(), "it was done before the load");
-        let (client, connection) = tokio_postgres::connect(&self.postgres, NoTls).await?;
-        tokio::spawn(connection);
+        let client = look_into(&self.postgres).await?;
         let left = "SELECT count(*) FROM decisions WHERE id LIKE 'old-%'";
         let left: i64 = client.query_one(left, &[]).await?.get(0);
         Ok(((i64::from(OLD) - left) as f64 / seconds, answers / seconds))

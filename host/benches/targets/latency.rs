@@ -8,12 +8,12 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, ensure};
+use floodgate::prove::servers::look_into;
 use hdrhistogram::Histogram;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
-use tokio_postgres::NoTls;
 
 use super::judging::transaction;
 use super::plot;
@@ -89,8 +89,7 @@ pub fn ms(of: &Histogram<u64>, quantile: f64) -> f64 {
 /// From then on Postgres knows when a row was committed, and not only when its
 /// transaction began.
 pub async fn note_commits(site: &mut Site) -> anyhow::Result<()> {
-    let (client, connection) = tokio_postgres::connect(&site.postgres.url(), NoTls).await?;
-    tokio::spawn(connection);
+    let client = look_into(&site.postgres.url()).await?;
     client
         .batch_execute("ALTER SYSTEM SET track_commit_timestamp = on")
         .await?;
@@ -238,8 +237,7 @@ async fn read_answer(stream: &mut TcpStream, buffer: &mut [u8]) -> anyhow::Resul
 
 /// From when each was to be sent until its decision was committed.
 async fn stored(site: &Site, schedule: &Schedule) -> anyhow::Result<Histogram<u64>> {
-    let (client, connection) = tokio_postgres::connect(&site.postgres.url(), NoTls).await?;
-    tokio::spawn(connection);
+    let client = look_into(&site.postgres.url()).await?;
     let of_this_load = "SELECT id, extract(epoch FROM pg_xact_commit_timestamp(xmin))::float8
         FROM decisions WHERE id LIKE '0x0000000000000000000000000000%'";
     let mut latency = Histogram::new(3)?;

@@ -1,3 +1,4 @@
+use std::collections::HashSet;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -14,13 +15,14 @@ use crate::flow::{BodyHash, FaultKind};
 use crate::ledger::{Buried, DeadFilter};
 use crate::masked;
 
-const DEFAULT_LIMIT: i64 = 100;
-const LARGEST_LIMIT: i64 = 10_000;
+const DEFAULT_LIMIT: u32 = 100;
+const LARGEST_LIMIT: u32 = 10_000;
 /// Dead letters per second: what died together should not come back together.
 const DEFAULT_RATE: u32 = 500;
 /// More is as good as none.
 const MAX_RATE: u32 = 1_000_000;
 
+/// Without bodies, newest first.
 pub(super) async fn list(admin: &Admin, query: &Query<'_>) -> Result<Vec<Dead>, Error> {
     let limit = match query.get("limit") {
         None => DEFAULT_LIMIT,
@@ -44,25 +46,29 @@ pub(super) async fn list(admin: &Admin, query: &Query<'_>) -> Result<Vec<Dead>, 
             .get("digest")
             .map(|digest| digest.to_ascii_lowercase()),
         since: since.map(|since| u64::try_from(since.as_millisecond()).unwrap_or(0)),
-        limit: Some(limit),
-        without_bodies: false,
-    };
-    let buried = admin.ledger.dead(&filter).await?;
-    Ok(buried.into_iter().map(dead).collect())
-}
-
-/// By stream id, or by the entry's own id.
-pub(super) async fn show(admin: &Admin, flow: &str, which: &str) -> Result<Dead, Error> {
-    let filter = DeadFilter {
-        flow: Some(flow.to_owned()),
+        limit,
         ..DeadFilter::default()
     };
     let buried = admin.ledger.dead(&filter).await?;
-    buried
+    Ok(buried
         .into_iter()
-        .find(|b| b.letter.stream_id.to_string() == which || &*b.letter.id == which)
-        .map(dead)
-        .ok_or_else(|| Error::NotFound(format!("no dead letter {which} in flow {flow}")))
+        .map(|buried| dead(buried, None))
+        .collect())
+}
+
+/// By stream id, or by the entry's own id, with its body.
+pub(super) async fn show(admin: &Admin, flow: &str, which: &str) -> Result<Dead, Error> {
+    let filter = DeadFilter {
+        flow: Some(flow.to_owned()),
+        id_or_stream_id: Some(which.to_owned()),
+        limit: 1,
+        ..DeadFilter::default()
+    };
+    let found = admin.ledger.dead(&filter).await?.pop();
+    let none = || Error::NotFound(format!("no dead letter {which} in flow {flow}"));
+    let buried = found.ok_or_else(none)?;
+    let body = admin.ledger.dead_body(&buried).await?.ok_or_else(none)?;
+    Ok(dead(buried, Some(&body)))
 }
 
 pub(super) async fn requeue(
@@ -103,37 +109,57 @@ async fn append_again(
 ) -> Result<(), Error> {
     let rate = which.rate.unwrap_or(DEFAULT_RATE).clamp(1, MAX_RATE);
     let mut pace = tokio::time::interval(Duration::from_secs(1) / rate);
-    for buried in matching(admin, which).await? {
-        pace.tick().await;
-        let letter = &buried.letter;
-        if buried.erased {
-            progress.was_erased();
-            continue;
+    let mut matching = Matching::new(which, u32::MAX)?;
+    loop {
+        let page = matching.page(admin).await?;
+        if page.is_empty() {
+            return Ok(());
         }
-        if letter.fault.kind == FaultKind::Delivery {
-            match admin.ledger.redeliver(&buried).await? {
-                true => progress.did(letter),
-                false => progress.skipped(),
-            }
-            continue;
+        for buried in page {
+            pace.tick().await;
+            append_one_again(admin, buried, progress).await?;
         }
-        let partition = Partition {
-            flow: letter.flow.clone(),
-            index: letter.partition,
-        };
-        let again = Requeue {
-            id: letter.id.clone(),
-            body: letter.body.clone(),
-            body_hash: BodyHash::of(&letter.body),
-            attributes: letter.attributes.clone(),
-            stream_id: letter.stream_id,
-        };
-        if admin.backbone.requeue(&partition, &again).await? {
-            progress.did(letter);
-            admin.ledger.remove_dead(&buried).await?;
-        } else {
-            progress.skipped();
+    }
+}
+
+async fn append_one_again(
+    admin: &Admin,
+    buried: Buried,
+    progress: &mut Progress,
+) -> Result<(), Error> {
+    let letter = &buried.letter;
+    if buried.erased {
+        progress.was_erased();
+        return Ok(());
+    }
+    if letter.fault.kind == FaultKind::Delivery {
+        match admin.ledger.redeliver(&buried).await? {
+            true => progress.did(letter),
+            false => progress.skipped(),
         }
+        return Ok(());
+    }
+    // One body at a time: a million letters of 64 KB are no memory.
+    let Some(body) = admin.ledger.dead_body(&buried).await? else {
+        progress.skipped();
+        return Ok(());
+    };
+    let partition = Partition {
+        flow: letter.flow.clone(),
+        index: letter.partition,
+    };
+    let again = Requeue {
+        id: letter.id.clone(),
+        body_hash: BodyHash::of(&body),
+        body,
+        attributes: letter.attributes.clone(),
+        stream_id: letter.stream_id,
+    };
+    if admin.backbone.requeue(&partition, &again).await? {
+        progress.did(letter);
+        admin.ledger.remove_dead(&[buried]).await?;
+    } else {
+        progress.skipped();
     }
     Ok(())
 }
@@ -151,13 +177,21 @@ pub(super) async fn purge(
 }
 
 async fn remove(admin: &Admin, which: &WhichDead, progress: &mut Progress) -> Result<(), Error> {
-    for buried in matching(admin, which).await? {
-        match admin.ledger.remove_dead(&buried).await? {
-            true => progress.did(&buried.letter),
-            false => progress.skipped(),
+    let mut matching = Matching::new(which, u32::MAX)?;
+    loop {
+        let page = matching.page(admin).await?;
+        if page.is_empty() {
+            return Ok(());
+        }
+        let removed = admin.ledger.remove_dead(&page).await?;
+        let removed: HashSet<i64> = removed.into_iter().collect();
+        for buried in &page {
+            match removed.contains(&buried.generation) {
+                true => progress.did(&buried.letter),
+                false => progress.skipped(),
+            }
         }
     }
-    Ok(())
 }
 
 /// What was said of them, for the audit log.
@@ -169,7 +203,36 @@ fn target(which: &WhichDead) -> Value {
     target
 }
 
-pub(super) async fn matching(admin: &Admin, which: &WhichDead) -> Result<Vec<Buried>, Error> {
+/// The dead letters that a call means, page by page, without their bodies.
+pub(super) struct Matching {
+    filter: DeadFilter,
+    left: u32,
+}
+
+impl Matching {
+    /// `most` of them, where the call does not say how many.
+    pub fn new(which: &WhichDead, most: u32) -> Result<Self, Error> {
+        Ok(Self {
+            filter: filter(which)?,
+            left: which.limit.unwrap_or(most),
+        })
+    }
+
+    /// Nothing: there are no more.
+    pub async fn page(&mut self, admin: &Admin) -> Result<Vec<Buried>, Error> {
+        self.filter.limit = self.left.min(DeadFilter::PAGE);
+        if self.left == 0 {
+            return Ok(Vec::new());
+        }
+        let page = self.filter.next_page(&*admin.ledger).await?;
+        self.left = self.left.saturating_sub(page.len() as u32);
+        Ok(page)
+    }
+}
+
+/// # Errors
+/// Where nothing was said: nobody empties the list by a slip.
+fn filter(which: &WhichDead) -> Result<DeadFilter, Error> {
     let WhichDead {
         flow,
         fault,
@@ -177,25 +240,25 @@ pub(super) async fn matching(admin: &Admin, which: &WhichDead) -> Result<Vec<Bur
         digest,
         since,
         rate: _,
+        limit: _,
     } = which;
     if [flow, fault, id, digest].iter().all(|said| said.is_none()) && since.is_none() {
         return Err(Error::Invalid(
             "say which: a flow, a fault, an id, a digest or a time since".to_owned(),
         ));
     }
-    let filter = DeadFilter {
+    Ok(DeadFilter {
         flow: flow.clone(),
         fault: fault.clone(),
         id: id.clone(),
         digest: digest.as_ref().map(|digest| digest.to_ascii_lowercase()),
         since: since.map(|since| u64::try_from(since.as_millisecond()).unwrap_or(0)),
-        limit: None,
-        without_bodies: false,
-    };
-    Ok(admin.ledger.dead(&filter).await?)
+        ..DeadFilter::default()
+    })
 }
 
-pub(super) fn dead(Buried { letter, erased, .. }: Buried) -> Dead {
+/// `body` where it was asked for.
+pub(super) fn dead(Buried { letter, erased, .. }: Buried, body: Option<&[u8]>) -> Dead {
     let (oracle, digest) = match letter.fault.oracle {
         Some((oracle, digest)) => (Some(oracle), Some(digest.to_string())),
         None => (None, None),
@@ -216,6 +279,6 @@ pub(super) fn dead(Buried { letter, erased, .. }: Buried) -> Dead {
         last_at: timestamp(letter.last_at),
         request_id: request_id(&letter.attributes),
         erased,
-        body: Some(String::from_utf8_lossy(&letter.body).into_owned()),
+        body: body.map(|body| String::from_utf8_lossy(body).into_owned()),
     }
 }

@@ -141,19 +141,22 @@ async fn stream_ids(admin: &Admin, partition: &Partition, id: &str) -> Result<Kn
         Err(FindError::Archive(error)) => (None, Some(error)),
     };
     let decided = found.and_then(|found| found.decision.stream_id.parse().ok());
-    let filter = DeadFilter {
+    let mut filter = DeadFilter {
         flow: Some(partition.flow.to_string()),
         id: Some(id.to_owned()),
-        without_bodies: true,
         ..DeadFilter::default()
     };
-    let letters = admin.ledger.dead(&filter).await?;
-    let of_partition = letters.into_iter().map(|buried| buried.letter);
-    let dead = of_partition.filter(|letter| letter.partition == partition.index);
-    let entries = decided
-        .into_iter()
-        .chain(dead.map(|letter| letter.stream_id));
-    let entries = entries.collect();
+    let mut dead = Vec::new();
+    loop {
+        let page = filter.next_page(&*admin.ledger).await?;
+        if page.is_empty() {
+            break;
+        }
+        let letters = page.into_iter().map(|buried| buried.letter);
+        let of_partition = letters.filter(|letter| letter.partition == partition.index);
+        dead.extend(of_partition.map(|letter| letter.stream_id));
+    }
+    let entries = decided.into_iter().chain(dead).collect();
     Ok(Known { entries, unseen })
 }
 

@@ -1,22 +1,37 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
+
+use super::dead::Matching;
 use super::types::{Rehearsed, WhichDead};
-use super::{Admin, Error, dead, oracles};
+use super::{Admin, Error, oracles};
 use crate::flow::{Entry, Flow};
 use crate::ledger::Buried;
 use crate::oracle::{Engine, EngineOptions, Oracle, Refusal};
+
+/// Letters that are tried where nobody says how many: the newest.
+const DEFAULT_LIMIT: u32 = 1000;
 
 /// The oracles of one flow, in the order in which they judge.
 type Bench = Arc<[Arc<Oracle>]>;
 
 /// Has dead letters judged by the oracles that the workers run now, each
-/// alone, and changes nothing. The components come from the ledger, so any
+/// alone, and changes nothing: the newest of those that are meant. The components come from the ledger, so any
 /// process can do it.
 pub(super) async fn rehearse(admin: &Admin, which: &WhichDead) -> Result<Vec<Rehearsed>, Error> {
     let mut benches: BTreeMap<String, Bench> = BTreeMap::new();
     let mut rehearsed = Vec::new();
-    for buried in dead::matching(admin, which).await? {
+    let mut matching = Matching::new(which, DEFAULT_LIMIT)?;
+    let mut page = Vec::new().into_iter();
+    loop {
+        let Some(buried) = page.next() else {
+            page = matching.page(admin).await?.into_iter();
+            match page.len() {
+                0 => return Ok(rehearsed),
+                _ => continue,
+            }
+        };
         let flow = admin.flow(buried.letter.flow.as_str())?;
         let bench = match benches.get(flow.name.as_str()) {
             Some(bench) => Arc::clone(bench),
@@ -26,11 +41,14 @@ pub(super) async fn rehearse(admin: &Admin, which: &WhichDead) -> Result<Vec<Reh
                 bench
             }
         };
-        let judging = tokio::task::spawn_blocking(move || judge(&flow, &bench, &buried));
+        let body = match buried.erased {
+            true => None,
+            false => admin.ledger.dead_body(&buried).await?,
+        };
+        let judging = tokio::task::spawn_blocking(move || judge(&flow, &bench, &buried, body));
         let judged = judging.await;
         rehearsed.push(judged.map_err(|error| Error::Invalid(error.to_string()))?);
     }
-    Ok(rehearsed)
 }
 
 async fn bench(admin: &Admin, flow: &Flow) -> Result<Bench, Error> {
@@ -64,9 +82,9 @@ async fn bench(admin: &Admin, flow: &Flow) -> Result<Bench, Error> {
     Ok(bench.into())
 }
 
-fn judge(flow: &Flow, bench: &[Arc<Oracle>], buried: &Buried) -> Rehearsed {
+fn judge(flow: &Flow, bench: &[Arc<Oracle>], buried: &Buried, body: Option<Bytes>) -> Rehearsed {
     let letter = &buried.letter;
-    if buried.erased {
+    let Some(body) = body else {
         return Rehearsed {
             flow: letter.flow.to_string(),
             id: letter.id.to_string(),
@@ -75,10 +93,10 @@ fn judge(flow: &Flow, bench: &[Arc<Oracle>], buried: &Buried) -> Rehearsed {
             fault: Some("erased".to_owned()),
             error: Some("its body is gone, it cannot be requeued".to_owned()),
         };
-    }
+    };
     let entry = Entry {
         id: letter.id.clone(),
-        body: letter.body.clone(),
+        body,
         received_at: letter.received_at,
         attributes: letter.attributes.clone(),
     };

@@ -248,6 +248,8 @@ pub struct WhichDead {
     pub since: Option<Timestamp>,
     /// Requeue at most so many per second.
     pub rate: Option<u32>,
+    /// At most so many, the newest.
+    pub limit: Option<u32>,
 }
 
 /// `POST /dead/rehearse`: what the oracles of now say of a dead letter, which

@@ -41,7 +41,7 @@ pub(super) async fn why(admin: &Admin, flow: &str, id: &str) -> Result<Why, Erro
         let filter = DeadFilter {
             flow: Some(flow.name.to_string()),
             id: Some(id.to_owned()),
-            limit: Some(1),
+            limit: 1,
             ..DeadFilter::default()
         };
         if let Some(buried) = admin.ledger.dead(&filter).await?.into_iter().next() {

@@ -32,6 +32,9 @@ pub(super) enum Command {
     Requeue {
         #[command(flatten)]
         which: Which,
+        /// At most so many, the newest [default: all of them, and 1000 with --dry-run]
+        #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+        limit: Option<u32>,
         /// Requeue at most so many per second
         #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..))]
         rate: u32,
@@ -98,6 +101,7 @@ impl From<Which> for WhichDead {
             digest: which.digest,
             since: which.since,
             rate: None,
+            limit: None,
         }
     }
 }
@@ -112,15 +116,27 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
         }
         Command::Requeue {
             which,
+            limit,
             dry_run: true,
             call,
             ..
-        } => rehearse(which, &call).await,
+        } => {
+            let which = WhichDead {
+                limit,
+                ..which.into()
+            };
+            rehearse(&which, &call).await
+        }
         Command::Requeue {
-            which, rate, call, ..
+            which,
+            limit,
+            rate,
+            call,
+            ..
         } => {
             let which = WhichDead {
                 rate: Some(rate),
+                limit,
                 ..which.into()
             };
             act("requeue", "requeued", which, &call).await
@@ -163,11 +179,8 @@ async fn list(which: &Which, limit: u32, call: &CallOptions) -> anyhow::Result<(
     })
 }
 
-async fn rehearse(which: Which, call: &CallOptions) -> anyhow::Result<()> {
-    let rows: Vec<Rehearsed> = call
-        .client()
-        .post("/dead/rehearse", &WhichDead::from(which))
-        .await?;
+async fn rehearse(which: &WhichDead, call: &CallOptions) -> anyhow::Result<()> {
+    let rows: Vec<Rehearsed> = call.client().post("/dead/rehearse", which).await?;
     let header = ["flow", "id", "died of", "would pass", "score", "error"];
     print(&rows, call.json, &header, "no dead letters", |row| {
         let passes = if row.fault.is_none() { "yes" } else { "no" };

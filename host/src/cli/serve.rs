@@ -4,9 +4,11 @@ use std::sync::Arc;
 use super::host::{self, Ground, Started};
 use crate::archive::Archive;
 use crate::backbone::Redis;
-use crate::ledger::Postgres;
 use crate::settings::ServeSettings;
 use crate::telemetry::Telemetry;
+
+/// To Postgres, at most.
+const CONNECTIONS: usize = 16;
 
 pub(super) async fn run(settings: ServeSettings) -> anyhow::Result<()> {
     let telemetry = Telemetry::start()?;
@@ -19,7 +21,7 @@ async fn serve(settings: ServeSettings) -> anyhow::Result<()> {
     let backbone = Redis::new(settings.backbone.url()?)?;
     let ground = Ground {
         backbone: Arc::new(backbone.with_lease(settings.host.lease)),
-        ledger: Arc::new(Postgres::connect(settings.ledger.config()?, 16)?),
+        ledger: Arc::new(settings.ledger.postgres(CONNECTIONS)?),
         archive: Arc::new(Archive::named(&settings.host.archive)?),
     };
     host::run(settings.host, settings.role, ground, announce).await

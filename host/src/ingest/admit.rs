@@ -109,6 +109,12 @@ impl Admission {
         answer.inspect_err(|refusal| self.meter.refused(refusal))
     }
 
+    /// Counts a request that was refused before it was looked at.
+    pub fn refused(&self, refusal: Refusal) -> Refusal {
+        self.meter.refused(&refusal);
+        refusal
+    }
+
     /// Answers a request that may come in.
     async fn answer_by_limits(
         &self,

@@ -79,6 +79,10 @@ pub enum Refusal {
     },
     #[error("the flow waits for its oracle {0}; nothing was queued, sending it again is safe")]
     Waiting(String),
+    #[error(
+        "nothing can be stored in the ledger until somebody mends it; nothing was queued, sending it again is safe"
+    )]
+    LedgerUnusable,
     #[error("the backlog is full; nothing was queued, sending it again is safe")]
     BacklogFull { retry_after: Duration },
     #[error("the backbone's memory is nearly full; nothing was queued, sending it again is safe")]
@@ -191,6 +195,7 @@ impl Refusal {
             | Self::ArchiveSilent
             | Self::QueryMemory(_)
             | Self::Waiting(_)
+            | Self::LedgerUnusable
             | Self::BacklogFull { .. }
             | Self::LedgerAway
             | Self::BackboneSilent
@@ -233,6 +238,7 @@ impl Refusal {
             Self::Invalid { .. } => ("invalid", "Body does not satisfy the schema"),
             Self::Items { of, .. } => of.kind(),
             Self::Waiting(_) => ("waiting", "Flow waits for its oracle"),
+            Self::LedgerUnusable => ("ledger-unusable", "Ledger cannot be used"),
             Self::BacklogFull { .. } => ("backlog-full", "Backlog full"),
             Self::MemoryScarce => ("memory-scarce", "Backbone nearly full"),
             Self::RememberFull => ("remember-full", "Too many ids remembered"),
@@ -275,7 +281,7 @@ impl Refusal {
             Self::Items { of, .. } => of.retry_after(),
             Self::ArchiveAway | Self::ArchiveSilent => Some(Duration::from_secs(5)),
             // A person has to do something first.
-            Self::Waiting(_) | Self::MemoryScarce | Self::RememberFull => {
+            Self::Waiting(_) | Self::LedgerUnusable | Self::MemoryScarce | Self::RememberFull => {
                 Some(Duration::from_secs(30))
             }
             _ => None,

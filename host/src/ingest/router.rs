@@ -1,5 +1,6 @@
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -37,6 +38,8 @@ pub struct Ingest {
     keys: Arc<ArcSwap<KeyRing>>,
     /// Whose pages may post.
     origins: Origins,
+    /// What was admitted would not be decided.
+    ledger_unusable: AtomicBool,
     started: Instant,
 }
 
@@ -84,6 +87,7 @@ impl Ingest {
             readiness,
             keys,
             origins,
+            ledger_unusable: AtomicBool::new(false),
             started: Instant::now(),
         };
         ingest.use_flows(&[]);
@@ -161,6 +165,12 @@ impl Ingest {
         }
     }
 
+    /// From now on every flow answers 503, because nothing can be stored in the
+    /// ledger; or admits again.
+    pub fn ledger_is_unusable(&self, unusable: bool) {
+        self.ledger_unusable.store(unusable, Ordering::Relaxed);
+    }
+
     pub(super) async fn answer(
         &self,
         request: Request<Incoming>,
@@ -199,6 +209,9 @@ impl Ingest {
         match (&head.method, &route.post, &route.get) {
             (&Method::POST, Some(admission), _) => {
                 admission.check_origin(head, &self.origins)?;
+                if self.ledger_unusable.load(Ordering::Relaxed) {
+                    return Err(admission.refused(Refusal::LedgerUnusable));
+                }
                 let answer = admission.answer(&head.headers, body, request_id, peer, body_timeout);
                 answer.await
             }

@@ -127,7 +127,7 @@ impl Tracking<'_> {
         let filter = DeadFilter {
             flow: Some(self.flow.name.to_string()),
             id: Some(id.to_owned()),
-            limit: Some(1),
+            limit: 1,
             ..DeadFilter::default()
         };
         let dead = self.ledger.dead(&filter).await.map_err(away)?;
@@ -135,10 +135,11 @@ impl Tracking<'_> {
         if !self.shows(of(&buried.letter.attributes), buried.erased) {
             return Err(unknown());
         }
+        let body = self.ledger.dead_body(&buried).await.map_err(away)?;
         Ok(Known {
             state: Some(State::Failed),
             received_at: Some(buried.letter.received_at),
-            body: parse_body(&buried.letter.body).ok(),
+            body: body.and_then(|body| parse_body(&body).ok()),
             error: Some(buried.letter.fault.kind.for_clients().to_owned()),
             ended_at: Some(buried.letter.last_at),
             outcome: None,

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::{
     AuditLog, Audited, Buried, Change, Choice, DeadFilter, DeadLetter, Decided, DecidedBy,
     DeliveryCounts, Erased, Error, Kept, KeptDecision, KeptDelivery, LeasedDelivery, Ledger,
-    ListedDecision, Outbox, Route, Stored, Undelivered,
+    ListedDecision, Migrated, Outbox, Route, Stored, Undelivered,
 };
 use crate::backbone::{Landmark, Partition, StreamId};
 use crate::flow::{BodyHash, Digest, FlowName};
@@ -73,7 +73,7 @@ macro_rules! measured {
 
 measured! {
     impl Ledger {
-        fn migrate() -> Vec<String>;
+        fn migrate() -> Migrated;
         fn keep(by: &DecidedBy, batch: &[Decided]) -> Kept;
         fn kept_before(flow: &FlowName, entries: &[(StreamId, Arc<str>, BodyHash)]) -> Kept;
         fn decision(flow: &FlowName, id: &str) -> Option<KeptDecision>;
@@ -85,7 +85,8 @@ measured! {
         fn next_ids(flow: &FlowName, count: u32) -> u64;
         fn bury(letters: &[DeadLetter]) -> Stored;
         fn dead(filter: &DeadFilter) -> Vec<Buried>;
-        fn remove_dead(buried: &Buried) -> bool;
+        fn dead_body(buried: &Buried) -> Option<Bytes>;
+        fn remove_dead(letters: &[Buried]) -> Vec<i64>;
         fn component_taken(name: &str, digest: Digest, bytes: &[u8]) -> ();
         fn component(digest: Digest) -> Option<Bytes>;
         fn component_history(name: &str) -> Vec<Digest>;

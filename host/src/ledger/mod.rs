@@ -26,7 +26,7 @@ pub use self::measured::Measured;
 pub use self::outbox::{
     DeliveryCounts, DeliveryState, KeptDelivery, LeasedDelivery, Outbox, Route, Undelivered,
 };
-pub use self::postgres::Postgres;
+pub use self::postgres::{Postgres, SCHEMA};
 pub use self::proof::{Kept, Stored};
 
 /// One decided entry on its way into the ledger.
@@ -89,8 +89,9 @@ fn storable(text: &str) -> String {
 /// A dead letter as it is kept.
 #[derive(Clone, Debug)]
 pub struct Buried {
+    /// Without its body: see [`Ledger::dead_body`].
     pub letter: DeadLetter,
-    /// Raised each time the entry dies; a requeue names the one it saw.
+    /// Raised each time any entry dies; a requeue names the one it saw.
     pub generation: i64,
     /// Its body is gone, and nobody can requeue it.
     pub erased: bool,
@@ -111,7 +112,8 @@ pub struct KeptDecision {
     pub erased_at: Option<u64>,
 }
 
-/// A decision as it is kept, without its body: a list has many of them.
+/// A decision as it is kept, without its body and, where several are asked for,
+/// without its output: a list has many of them.
 #[derive(Clone, Debug)]
 pub struct ListedDecision {
     pub flow: FlowName,
@@ -122,19 +124,68 @@ pub struct ListedDecision {
     pub outcome: Outcome,
 }
 
-#[derive(Clone, Debug, Default)]
+/// Which dead letters are asked for. What is `None` lets all pass.
+#[derive(Clone, Debug)]
 pub struct DeadFilter {
     pub flow: Option<String>,
     /// [`crate::flow::FaultKind::as_str`]
     pub fault: Option<String>,
     pub id: Option<String>,
+    /// The entry's id, or its stream id.
+    pub id_or_stream_id: Option<String>,
     /// The digest of the oracle it died in, or its beginning.
     pub digest: Option<String>,
     /// Died since (Unix milliseconds).
     pub since: Option<u64>,
-    pub limit: Option<i64>,
-    /// Bodies are left out: they come back empty.
-    pub without_bodies: bool,
+    /// Only those of an earlier generation: the last one of the page before.
+    pub before: Option<i64>,
+    /// At most so many.
+    pub limit: u32,
+}
+
+impl DeadFilter {
+    /// Letters that are asked for at a time, where all are wanted.
+    pub const PAGE: u32 = 500;
+
+    /// Returns the letters behind those that it returned before, and none at the
+    /// end. What dies meanwhile is in front of them, and not asked for.
+    ///
+    /// # Errors
+    /// As [`Ledger::dead`]; the same page may be asked for again.
+    pub async fn next_page(&mut self, ledger: &dyn Ledger) -> Result<Vec<Buried>, Error> {
+        let page = ledger.dead(self).await?;
+        if let Some(last) = page.last() {
+            self.before = Some(last.generation);
+        }
+        Ok(page)
+    }
+}
+
+impl Default for DeadFilter {
+    fn default() -> Self {
+        Self {
+            flow: None,
+            fault: None,
+            id: None,
+            id_or_stream_id: None,
+            digest: None,
+            since: None,
+            before: None,
+            limit: Self::PAGE,
+        }
+    }
+}
+
+/// What a migration did, and where.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Migrated {
+    /// The names of what was applied.
+    pub applied: Vec<String>,
+    /// Where the tables lie; `None`: in a file.
+    pub schema: Option<String>,
+    /// Views for old clients that are there only, and not in `public`: somebody
+    /// else has their names there, or this role may make none.
+    pub views_elsewhere: Vec<String>,
 }
 
 /// Which digest of an oracle is in force, apart from what lies in the directory.
@@ -149,10 +200,16 @@ pub enum Choice {
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Away, restarting, out of connections or in a serialisation conflict
-    /// (SQLSTATE 08, 40, 53, 57): the same call may succeed later.
+    /// Away, restarting, read only, out of connections or in a serialisation
+    /// conflict (SQLSTATE 08, 25006, 40, 53, 57): the same call may succeed later.
     #[error("the ledger did not do it, the same call may succeed later: {0}")]
     Unavailable(String),
+    /// The server lets this user not in, or has no such database (SQLSTATE 28,
+    /// 3D000): at a start a mistake, later perhaps a password that is changed.
+    #[error(
+        "Postgres does not let this user in: {0}; see DATABASE_URL, or POSTGRES_USER, POSTGRES_PASSWORD and POSTGRES_DB"
+    )]
+    Denied(String),
     /// The data itself was refused (SQLSTATE 22, 23 or 54): it never will.
     #[error("the ledger refused the data: {0}")]
     Data(String),
@@ -161,13 +218,20 @@ pub enum Error {
     Other(String),
 }
 
+impl Error {
+    /// Whether nothing will be stored until a person has looked.
+    pub fn needs_a_person(&self) -> bool {
+        matches!(self, Self::Denied(_) | Self::Other(_))
+    }
+}
+
 /// What the way of an entry needs of a place to keep things. Every call may
 /// be repeated: decisions are unique by (flow, id), dead letters by (flow,
 /// partition, stream id).
 #[async_trait]
 pub trait Ledger: Outbox + AuditLog {
-    /// Brings its tables up to date; the names of what was applied.
-    async fn migrate(&self) -> Result<Vec<String>, Error>;
+    /// Brings its tables up to date: all that is missing, or nothing.
+    async fn migrate(&self) -> Result<Migrated, Error>;
 
     /// Stores what is to be kept, in one transaction, and proves the batch.
     /// A decision stored before with the same body proves its entry too, and
@@ -215,10 +279,16 @@ pub trait Ledger: Outbox + AuditLog {
     /// Stores dead letters, where no decision exists.
     async fn bury(&self, letters: &[DeadLetter]) -> Result<Stored, Error>;
 
+    /// Dead letters without their bodies, newest first, at most `filter.limit`
+    /// of them; `filter.before` asks for the next ones.
     async fn dead(&self, filter: &DeadFilter) -> Result<Vec<Buried>, Error>;
 
-    /// Removes a dead letter if it still has that generation.
-    async fn remove_dead(&self, buried: &Buried) -> Result<bool, Error>;
+    /// The body of a dead letter, if it still has that generation.
+    async fn dead_body(&self, buried: &Buried) -> Result<Option<Bytes>, Error>;
+
+    /// Removes dead letters that still have their generation; returns the
+    /// generations that it removed.
+    async fn remove_dead(&self, letters: &[Buried]) -> Result<Vec<i64>, Error>;
 
     /// Keeps a component that was taken, and notes that `name` is this one from now on.
     async fn component_taken(&self, name: &str, digest: Digest, bytes: &[u8]) -> Result<(), Error>;

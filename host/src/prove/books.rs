@@ -3,20 +3,17 @@
 use std::collections::HashMap;
 
 use anyhow::Context;
-use tokio_postgres::{Client, NoTls, Row};
+use tokio_postgres::{Client, Row};
 
 use super::flows::ProvenFlow;
 use super::load::Load;
 use super::reconcile::{Books, DeadRow, DecisionRow};
+use super::servers::look_into;
 use super::stage::Stage;
 
 pub(super) async fn connect(stage: &Stage) -> anyhow::Result<Client> {
-    let (client, connection) = tokio_postgres::connect(&stage.ledger_url, NoTls)
-        .await
-        .context("connect to postgres")?;
-    // Its errors come back from the query that they hit.
-    tokio::spawn(connection);
-    Ok(client)
+    let client = look_into(&stage.ledger_url).await;
+    client.context("connect to postgres")
 }
 
 /// Which of these ids have a decision.

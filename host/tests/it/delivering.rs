@@ -327,3 +327,34 @@ async fn a_service_with_a_certificate_of_an_authority_of_its_own_is_delivered_to
     service.until(&path(2), "status", "completed").await;
     assert_eq!(downstream.count("POST"), 2);
 }
+
+#[tokio::test]
+async fn deliveries_go_on_behind_a_pooler() {
+    const COUNT: usize = 40;
+    let downstream = Downstream::start(Options::default()).await;
+    let postgres = support::postgres().await;
+    let pooled = support::through_pgbouncer(&postgres).await;
+    let ground = Ground::of(support::redis().await, pooled);
+    let site = posting_on(ground, &downstream.url, 10);
+    let direct = [("DATABASE_DIRECT_URL", &*postgres)];
+    let mut front = site.serve_in("all", &[], &direct);
+    let (url, admin) = (front.url().await, front.admin_url().await);
+    let service = Service {
+        site,
+        floodgate: front,
+        url,
+        admin,
+    };
+    for number in 0..COUNT {
+        post(&service, number).await;
+    }
+    for number in 0..COUNT {
+        service.until(&path(number), "status", "completed").await;
+    }
+    let stats = downstream.stats().await;
+    assert_eq!(
+        (&stats["accepted"], &stats["duplicates"]),
+        (&json!(COUNT), &json!(0)),
+        "{stats}"
+    );
+}

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use floodgate::prove::servers::look_into;
 use hyper::StatusCode;
 use serde_json::{Value, json};
 
@@ -62,10 +63,7 @@ async fn only_a_key_of_the_flow_comes_in_and_its_name_travels_with_the_entry() {
     let _worker = front.site.serve("worker");
     let postgres = front.site.postgres().to_owned();
     support::eventually(DEADLINE, "its name is kept", async || {
-        let (client, connection) = tokio_postgres::connect(&postgres, tokio_postgres::NoTls)
-            .await
-            .unwrap();
-        tokio::spawn(connection);
+        let client = look_into(&postgres).await.unwrap();
         let query = "SELECT attributes::text FROM decisions";
         let row = client.query_opt(query, &[]).await.ok().flatten();
         let attributes = r#"[["request-id","first"],["key","shop"],["owner","shop"]]"#;

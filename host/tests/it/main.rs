@@ -45,6 +45,7 @@ mod host;
 mod importing;
 mod languages;
 mod ledger;
+mod ledger_at_start;
 mod logs;
 mod metrics;
 mod moved;

@@ -53,12 +53,26 @@ pub struct Postgres {
     owner: Mutex<Weak<Session>>,
 }
 
+/// The schema that the host makes its tables in, if it is not told another.
+pub const SCHEMA: &str = "floodgate";
+
 impl Postgres {
-    /// Opens nothing yet: connections are made when they are needed.
+    /// As [`Self::connect_in`], in the schema of most ledgers.
     ///
     /// # Errors
     /// Never because Postgres is away.
-    pub fn connect(mut config: Config) -> Result<Self, Error> {
+    pub fn connect(config: Config) -> Result<Self, Error> {
+        Self::connect_in(config, SCHEMA)
+    }
+
+    /// Opens nothing yet: connections are made when they are needed, and never
+    /// through a pooler, which hands the session that owns the archive to others.
+    /// Where the schema is not there, the tables are those of an older ledger, in
+    /// `public`, or where the options of the connection say.
+    ///
+    /// # Errors
+    /// Never because Postgres is away.
+    pub fn connect_in(mut config: Config, schema: &str) -> Result<Self, Error> {
         let address = address(&config);
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(CONNECT);
@@ -67,11 +81,12 @@ impl Postgres {
             config.application_name("floodgate-archive");
         }
         config.tcp_user_timeout(SILENT);
-        let session = match config.get_options() {
-            Some(options) => format!("{options} {SESSION}"),
-            None => SESSION.to_owned(),
-        };
-        config.options(session);
+        let given = config.get_options().unwrap_or_default();
+        let mut session = format!("{given} {SESSION}");
+        if !given.contains("search_path") {
+            session.push_str(&format!(" -c search_path={schema},public"));
+        }
+        config.options(session.trim_start());
         let recycling = ManagerConfig {
             recycling_method: RecyclingMethod::Fast,
         };

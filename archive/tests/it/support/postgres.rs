@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::{Client, Config, NoTls};
 
 const SUPERVISE: &str = include_str!("../../../../host/src/prove/servers/supervise.sh");
 
@@ -98,14 +98,21 @@ pub async fn database() -> String {
         .unwrap();
     let url = server.url(&name);
     let client = connect(&url).await.unwrap();
+    client
+        .batch_execute("CREATE SCHEMA floodgate")
+        .await
+        .unwrap();
     for migration in super::migrations("postgres") {
         client.batch_execute(&migration).await.unwrap();
     }
     url
 }
 
+/// As a person does who looks at the tables of the ledger.
 pub async fn connect(url: &str) -> Result<Client, tokio_postgres::Error> {
-    let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
+    let mut config: Config = url.parse()?;
+    config.options("-c search_path=floodgate,public");
+    let (client, connection) = config.connect(NoTls).await?;
     tokio::spawn(connection);
     Ok(client)
 }

@@ -115,16 +115,14 @@ impl Snapshot {
 
 async fn dead_letters(admin: &Admin) -> Result<Vec<Dead>, Error> {
     let filter = DeadFilter {
-        limit: Some(ROWS.into()),
-        without_bodies: true,
+        limit: ROWS,
         ..DeadFilter::default()
     };
     let buried = admin.ledger.dead(&filter).await?;
-    let letters = buried.into_iter().map(|buried| Dead {
-        body: None,
-        ..dead::dead(buried)
-    });
-    Ok(letters.collect())
+    Ok(buried
+        .into_iter()
+        .map(|buried| dead::dead(buried, None))
+        .collect())
 }
 
 /// Whatever their flows call it.

@@ -9,16 +9,20 @@ use super::pool::Connection;
 use super::script::script;
 use super::{GROUP, Keys, RETRY, parse};
 use crate::backbone::{
-    ByDeliveries, Depth, Error, FaultRecord, Landmark, Partition, Payload, Pending, StreamId,
+    ByDeliveries, Depth, Error, FaultRecord, Landmark, Partition, Pending, StreamId,
 };
 
 /// XPENDING's own row: stream id, consumer, idle ms, deliveries.
 type Row = (String, String, u64, u32);
 
-/// What else is known of a pending entry: stream entry, fault record, next attempt.
-type Details = (Vec<(String, Value)>, Option<String>, Option<f64>);
+/// What else is known of a pending entry: id, fault record, next attempt.
+type Details = (Option<Vec<u8>>, Option<String>, Option<f64>);
+
+/// Entries that one call of the script looks at: others wait for its end.
+const AT_ONCE: usize = 128;
 
 static DEPTH: LazyLock<Script> = LazyLock::new(|| script!("depth"));
+static PENDING_IDS: LazyLock<Script> = LazyLock::new(|| script!("pending_ids"));
 
 pub(super) async fn pending(
     server: &Server,
@@ -52,17 +56,19 @@ async fn range(
     if rows.is_empty() {
         return Ok(Vec::new());
     }
-    let mut details = redis::pipe();
-    for (stream_id, ..) in &rows {
-        details
-            .xrange(&keys.stream, stream_id, stream_id)
-            .hget(&keys.faults, stream_id)
-            .zscore(&keys.due, stream_id);
+    let mut details = Vec::new();
+    for some in rows.chunks(AT_ONCE) {
+        let mut call = PENDING_IDS.key(&keys.stream);
+        call.key(&keys.faults).key(&keys.due);
+        for (stream_id, ..) in some {
+            call.arg(stream_id);
+        }
+        let known: Vec<Value> = call
+            .invoke_async(&mut *connection)
+            .await
+            .map_err(|source| server.error(source))?;
+        details.extend(known);
     }
-    let details: Vec<Value> = details
-        .query_async(&mut *connection)
-        .await
-        .map_err(|source| server.error(source))?;
     let mut details = details.into_iter();
     let mut next = || -> Result<Details, Error> {
         let mut one = || details.next().unwrap_or(Value::Nil);
@@ -128,22 +134,15 @@ fn pending_of(
     server: &Server,
     partition: &Partition,
     (stream_id, owner, idle, deliveries): Row,
-    (entry, record, due): Details,
+    (id, record, due): Details,
 ) -> Result<Pending, Error> {
     let stream_id: StreamId = stream_id
         .parse()
         .map_err(|_| server.unexpected("XPENDING", &stream_id))?;
-    let payload = entry
-        .into_iter()
-        .next()
-        .map(|(_, fields)| parse::payload(stream_id, parse::fields(fields)));
     Ok(Pending {
         partition: partition.index,
         stream_id,
-        id: match payload {
-            Some(Payload::Entry(entry)) => Some(entry.id.to_string()),
-            _ => None,
-        },
+        id: id.as_deref().and_then(parse::id).map(str::to_owned),
         next_attempt: due.filter(|_| owner == RETRY).map(|ms| ms as u64),
         owner,
         idle: Duration::from_millis(idle),

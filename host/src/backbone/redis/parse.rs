@@ -46,9 +46,8 @@ pub(super) fn payload(stream_id: StreamId, fields: Fields) -> Payload {
         let raw = format!("{attributes:?}").into();
         return malformed(raw, "it has no field id or no field body");
     };
-    let id = match std::str::from_utf8(&id) {
-        Ok(id) if (1..=LONGEST_ID).contains(&id.len()) && !id.contains('\0') => id,
-        _ => return malformed(body, "its id is not text of 1 to 256 bytes"),
+    let Some(id) = self::id(&id) else {
+        return malformed(body, "its id is not text of 1 to 256 bytes");
     };
     // As strictly as at admission: what is nested too deep for a database, or
     // is no text, must not come as far as one.
@@ -61,6 +60,12 @@ pub(super) fn payload(stream_id: StreamId, fields: Fields) -> Payload {
         received_at: stream_id.ms,
         attributes: attributes.into(),
     })
+}
+
+/// An id that an entry may have.
+pub(super) fn id(bytes: &[u8]) -> Option<&str> {
+    let id = std::str::from_utf8(bytes).ok()?;
+    ((1..=LONGEST_ID).contains(&id.len()) && !id.contains('\0')).then_some(id)
 }
 
 fn malformed(raw: Bytes, why: &str) -> Payload {

@@ -2,6 +2,7 @@
 
 mod draining;
 mod keys;
+mod ledger;
 mod reload;
 mod stopping;
 mod waiting;
@@ -29,7 +30,7 @@ use crate::deliver;
 use crate::flow::{Flow, FlowSet};
 use crate::http::origin::Origins;
 use crate::ingest::{self, Ingest};
-use crate::ledger::{self, Ledger, Measured};
+use crate::ledger::{Ledger, Measured};
 use crate::metrics::Recorder;
 use crate::oracle::{CompileOptions, Engine, EngineOptions, Registry, RegistryOptions};
 use crate::readiness::{Asked, Readiness};
@@ -80,7 +81,16 @@ pub(super) async fn run(
     let token = admin::Token::named(&settings.admin_token)?;
     let admin = admin::Server::bind(settings.admin, token, parts.clone()).await?;
     let flows = parts.flows.borrow().live.clone();
-    let mut fit = within_patience(&parts, &flows, &stop.work).await?;
+    let tried = CancellationToken::new();
+    if let Some((_, ingest)) = &front_end {
+        let (ingest, by) = (ingest.clone(), parts.ledger.clone());
+        let (tried, stop) = (tried.clone(), stop.work.clone());
+        work.spawn(tasks::LEDGER_USABILITY.run(move || {
+            let (ingest, by) = (ingest.clone(), by.clone());
+            ledger::follow_usability(ingest, by, tried.clone(), stop.clone())
+        }));
+    }
+    let mut fit = within_patience(&parts, &flows, tried, &stop.work).await?;
     let removed = draining::find(&parts, PATIENCE).await;
     in_force.send_modify(|flows| flows.draining = removed.into());
     let max_memory = max_memory(&parts.flows.borrow());
@@ -196,6 +206,7 @@ fn parts(
 async fn within_patience(
     parts: &Admin,
     flows: &Arc<[Arc<Flow>]>,
+    tried: CancellationToken,
     stop: &CancellationToken,
 ) -> anyhow::Result<Fuse<BoxFuture<'static, anyhow::Result<()>>>> {
     let mut fit = check_when_there(parts.backbone.clone(), flows.clone())
@@ -204,9 +215,12 @@ async fn within_patience(
     if let Ok(checked) = tokio::time::timeout(PATIENCE, &mut fit).await {
         checked?;
     }
-    let (ledger, flows, stop) = (parts.ledger.clone(), flows.clone(), stop.clone());
-    let migrating = tasks::MIGRATIONS
-        .run(move || migrate_when_there(ledger.clone(), flows.clone(), stop.clone()));
+    ledger::until_let_in(&*parts.ledger).await?;
+    let (by, flows, stop) = (parts.ledger.clone(), flows.clone(), stop.clone());
+    let migrating = tasks::MIGRATIONS.run(move || {
+        let (by, flows) = (by.clone(), flows.clone());
+        ledger::migrate_when_there(by, flows, tried.clone(), stop.clone())
+    });
     let mut migrating = tokio::spawn(migrating);
     // What was pinned is known only once the ledger is up to date.
     let _ = tokio::time::timeout(PATIENCE, &mut migrating).await;
@@ -375,35 +389,5 @@ async fn check_when_there(
             Err(error) => warn!(%error, "backbone not checked, trying again"),
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
-    }
-}
-
-/// A ledger that is away at start is waited for; until then decisions are not
-/// stored and nothing is settled. Each names a flow file that the ledger has.
-async fn migrate_when_there(
-    ledger: Arc<dyn Ledger>,
-    flows: Arc<[Arc<Flow>]>,
-    stop: CancellationToken,
-) {
-    let bring_up_to_date = async || {
-        let applied = ledger.migrate().await?;
-        for flow in flows.iter() {
-            ledger.accept_flow(&flow.name, &flow.source).await?;
-        }
-        Ok::<_, ledger::Error>(applied)
-    };
-    loop {
-        match bring_up_to_date().await {
-            Ok(applied) if applied.is_empty() => return,
-            Ok(applied) => {
-                info!(applied = applied.join(", "), "ledger brought up to date");
-                return;
-            }
-            Err(error) => warn!(%error, "ledger not brought up to date, trying again"),
-        }
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(Duration::from_secs(1)) => {}
-        }
     }
 }

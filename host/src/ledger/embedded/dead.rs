@@ -2,7 +2,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 
 use super::{ms, parse_digest};
 use crate::embedded::values::{attributes, from_json, signed, unreadable};
@@ -57,32 +57,53 @@ pub(super) fn bury(db: &Connection, letters: &[DeadLetter]) -> rusqlite::Result<
     Ok(())
 }
 
-/// An empty body with the hash of another is one that was erased. A filter that is NULL lets everything pass, and so does a limit below 0.
+/// No bodies: there may be a million letters of 64 KB. An empty body with the
+/// hash of another is one that was erased.
 const DEAD: &str = "SELECT
-        flow, partition, stream_id, id, iif(?7, x'', body) AS body, fault, error, oracle, digest,
+        flow, partition, stream_id, id, fault, error, oracle, digest,
         attempts, deliveries, received_at, first_at, last_at, generation, attributes,
-        body = x'' AND body_hash <> x'e3b0c44298fc1c149afbf4c8996fb924' AS erased
-    FROM dead_letters
-    WHERE (?1 IS NULL OR flow = ?1)
-      AND (?2 IS NULL OR fault = ?2)
-      AND (?3 IS NULL OR id = ?3)
-      AND (?4 IS NULL OR substr(digest, 1, length(?4)) = ?4)
-      AND (?5 IS NULL OR last_at >= ?5)
-    ORDER BY last_at DESC, generation DESC
-    LIMIT coalesce(?6, -1)";
+        length(body) = 0 AND body_hash <> x'e3b0c44298fc1c149afbf4c8996fb924' AS erased
+    FROM dead_letters";
 
+/// Only what is asked for is a condition: SQLite plans without the values.
 pub(super) fn dead(db: &Connection, filter: &DeadFilter) -> rusqlite::Result<Vec<Buried>> {
-    let which = params![
-        filter.flow,
-        filter.fault,
-        filter.id,
-        filter.digest,
-        filter.since.map(signed),
-        filter.limit,
-        filter.without_bodies,
-    ];
-    let mut dead = db.prepare_cached(DEAD)?;
-    dead.query_map(which, buried)?.collect()
+    let mut which: Vec<(&str, &dyn ToSql)> = Vec::new();
+    let (since, limit) = (filter.since.map(signed), i64::from(filter.limit));
+    for (condition, value) in [
+        ("flow = ?", &filter.flow),
+        ("fault = ?", &filter.fault),
+        ("id = ?", &filter.id),
+        ("instr(digest, ?) = 1", &filter.digest),
+    ] {
+        if let Some(value) = value {
+            which.push((condition, value));
+        }
+    }
+    if let Some(either) = &filter.id_or_stream_id {
+        which.push(("? IN (id, stream_id)", either));
+    }
+    if let Some(since) = &since {
+        which.push(("last_at >= ?", since));
+    }
+    if let Some(before) = &filter.before {
+        which.push(("generation < ?", before));
+    }
+    let (conditions, mut values): (Vec<_>, Vec<_>) = which.into_iter().unzip();
+    let all = match conditions.is_empty() {
+        true => String::new(),
+        false => format!(" WHERE {}", conditions.join(" AND ")),
+    };
+    values.push(&limit);
+    let dead = format!("{DEAD}{all} ORDER BY generation DESC LIMIT ?");
+    let mut dead = db.prepare_cached(&dead)?;
+    dead.query_map(&*values, buried)?.collect()
+}
+
+pub(super) fn body(db: &Connection, generation: i64) -> rusqlite::Result<Option<Bytes>> {
+    let body = "SELECT body FROM dead_letters WHERE generation = ?1";
+    let mut body = db.prepare_cached(body)?;
+    let body = body.query_one([generation], |row| row.get::<_, Vec<u8>>(0));
+    Ok(body.optional()?.map(Bytes::from))
 }
 
 fn buried(row: &Row<'_>) -> rusqlite::Result<Buried> {
@@ -110,7 +131,7 @@ fn buried(row: &Row<'_>) -> rusqlite::Result<Buried> {
             .parse()
             .map_err(unreadable)?,
         id: Arc::from(row.get_ref("id")?.as_str()?),
-        body: Bytes::from(row.get::<_, Vec<u8>>("body")?),
+        body: Bytes::new(),
         attributes: attributes.unwrap_or_default(),
         fault,
         attempts: row.get("attempts")?,
@@ -126,10 +147,14 @@ fn buried(row: &Row<'_>) -> rusqlite::Result<Buried> {
     })
 }
 
-/// Whether it was there, of that generation.
-pub(super) fn remove(db: &Connection, generation: i64) -> rusqlite::Result<bool> {
-    let removed = db
-        .prepare_cached("DELETE FROM dead_letters WHERE generation = ?1")?
-        .execute([generation])?;
-    Ok(removed > 0)
+/// The generations of those that were there.
+pub(super) fn remove(db: &Connection, generations: &[i64]) -> rusqlite::Result<Vec<i64>> {
+    let mut remove = db.prepare_cached("DELETE FROM dead_letters WHERE generation = ?1")?;
+    let mut removed = Vec::new();
+    for generation in generations {
+        if remove.execute([generation])? > 0 {
+            removed.push(*generation);
+        }
+    }
+    Ok(removed)
 }

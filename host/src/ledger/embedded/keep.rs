@@ -158,7 +158,7 @@ pub(super) fn latest(
     max: u32,
 ) -> rusqlite::Result<Vec<ListedDecision>> {
     let latest = "SELECT flow, id, received_at, attributes,
-            score, label_name, reasons, output, oracles, decided_at
+            score, label_name, reasons, NULL AS output, oracles, decided_at
         FROM decisions
         WHERE ?1 IS NULL OR flow = ?1
         ORDER BY seq DESC
@@ -171,7 +171,7 @@ pub(super) fn latest(
 
 pub(super) fn latest_high(db: &Connection, max: u32) -> rusqlite::Result<Vec<ListedDecision>> {
     let latest = "SELECT flow, id, received_at, attributes,
-            score, label_name, reasons, output, oracles, decided_at
+            score, label_name, reasons, NULL AS output, oracles, decided_at
         FROM decisions
         WHERE label = 'high'
         ORDER BY seq DESC

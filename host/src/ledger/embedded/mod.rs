@@ -20,7 +20,7 @@ use super::erasure::being_moved;
 use super::proof::{self, Hashes};
 use super::{
     Buried, Choice, DeadFilter, DeadLetter, Decided, DecidedBy, Erased, Error, Kept, KeptDecision,
-    Ledger, ListedDecision, Stored,
+    Ledger, ListedDecision, Migrated, Stored,
 };
 use crate::backbone::{Landmark, Partition, StreamId};
 use crate::embedded::values::unreadable;
@@ -82,8 +82,8 @@ fn parse_digest(text: &str) -> rusqlite::Result<Digest> {
 #[async_trait]
 impl Ledger for Embedded {
     /// Done when the file was opened.
-    async fn migrate(&self) -> Result<Vec<String>, Error> {
-        Ok(Vec::new())
+    async fn migrate(&self) -> Result<Migrated, Error> {
+        Ok(Migrated::default())
     }
 
     async fn keep(&self, by: &DecidedBy, batch: &[Decided]) -> Result<Kept, Error> {
@@ -163,9 +163,14 @@ impl Ledger for Embedded {
         self.read(move |db| dead::dead(db, &filter)).await
     }
 
-    async fn remove_dead(&self, buried: &Buried) -> Result<bool, Error> {
+    async fn dead_body(&self, buried: &Buried) -> Result<Option<Bytes>, Error> {
         let generation = buried.generation;
-        self.write(move |db| dead::remove(db, generation)).await
+        self.read(move |db| dead::body(db, generation)).await
+    }
+
+    async fn remove_dead(&self, letters: &[Buried]) -> Result<Vec<i64>, Error> {
+        let generations: Vec<i64> = letters.iter().map(|buried| buried.generation).collect();
+        self.write(move |db| dead::remove(db, &generations)).await
     }
 
     async fn component_taken(&self, name: &str, digest: Digest, bytes: &[u8]) -> Result<(), Error> {

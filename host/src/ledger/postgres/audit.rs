@@ -4,6 +4,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::Json;
 
 use super::Postgres;
+use super::call::with;
 use super::dead::unix_ms;
 use crate::ledger::{AuditLog, Audited, Change, Error};
 
@@ -16,30 +17,24 @@ const LATEST: &str = "SELECT * FROM audit ORDER BY seq DESC LIMIT $1";
 #[async_trait]
 impl AuditLog for Postgres {
     async fn change_begins(&self, change: &Change) -> Result<i64, Error> {
-        let rows = self
-            .rows(
-                BEGINS,
-                &[
-                    &change.who,
-                    &change.peer,
-                    &change.action,
-                    &Json(&change.target),
-                    &change.request_id,
-                ],
-            )
-            .await?;
-        let row = rows.first();
-        let row = row.ok_or_else(|| Error::Other("the audit log gave no number".to_owned()))?;
-        Ok(row.try_get("seq")?)
+        let with = with![
+            change.who => TEXT,
+            change.peer => TEXT,
+            change.action => TEXT,
+            Json(&change.target) => JSON,
+            change.request_id => TEXT,
+        ];
+        Ok(self.one_row(BEGINS, with).await?.try_get("seq")?)
     }
 
     async fn change_ended(&self, row: i64, outcome: &Value) -> Result<(), Error> {
-        self.change(ENDED, &[&row, &Json(outcome)]).await?;
+        self.change(ENDED, with![row => INT8, Json(outcome) => JSON])
+            .await?;
         Ok(())
     }
 
     async fn audit(&self, max: u32) -> Result<Vec<Audited>, Error> {
-        let rows = self.rows(LATEST, &[&i64::from(max)]).await?;
+        let rows = self.rows(LATEST, with![i64::from(max) => INT8]).await?;
         rows.iter().map(audited).collect()
     }
 }

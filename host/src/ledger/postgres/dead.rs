@@ -1,14 +1,14 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use deadpool_postgres::Client;
 use jiff::Timestamp;
 use tokio_postgres::Row;
 use tokio_postgres::types::Json;
 
+use super::call::with;
 use super::keep::{DECIDED_OR_DEAD, attributes};
 use super::moved::id_hashes;
-use super::timestamp;
+use super::{Postgres, timestamp};
 use crate::flow::{Attributes, BodyHash, Digest, EntryFault, FlowName};
 use crate::ledger::{Buried, DeadFilter, DeadLetter, Error, Stored, storable};
 
@@ -20,10 +20,16 @@ const LOCK: &str =
 FROM (
     SELECT DISTINCT hashtext(flow) AS hash FROM unnest($2::text[]) AS flow ORDER BY hash
 ) AS flows";
-const REMOVE: &str = "DELETE FROM dead_letters
+const BODY: &str = "SELECT body FROM dead_letters
     WHERE flow = $1 AND partition = $2 AND stream_id = $3 AND generation = $4";
+const REMOVE: &str = "DELETE FROM dead_letters AS dead
+    USING unnest($1::text[], $2::int4[], $3::text[], $4::int8[])
+        AS seen (flow, partition, stream_id, generation)
+    WHERE dead.flow = seen.flow AND dead.partition = seen.partition
+      AND dead.stream_id = seen.stream_id AND dead.generation = seen.generation
+    RETURNING dead.generation";
 
-pub(super) async fn bury(client: &mut Client, letters: &[DeadLetter]) -> Result<Stored, Error> {
+pub(super) async fn bury(ledger: &Postgres, letters: &[DeadLetter]) -> Result<Stored, Error> {
     let each = |take: fn(&DeadLetter) -> &str| {
         letters
             .iter()
@@ -62,59 +68,62 @@ pub(super) async fn bury(client: &mut Client, letters: &[DeadLetter]) -> Result<
     let ids = each(|letter| &letter.id);
     let id_hashes = id_hashes(&ids);
 
-    let transaction = client.transaction().await?;
-    let lock = transaction.prepare_cached(LOCK).await?;
-    transaction
-        .execute(&lock, &[&DECIDED_OR_DEAD, &flows])
-        .await?;
-    let statement = transaction.prepare_cached(BURY).await?;
-    transaction
-        .execute(
-            &statement,
-            &[
-                &flows,
-                &partitions,
-                &stream_ids,
-                &ids,
-                &bodies,
-                &hashes,
-                &each(|letter| letter.fault.kind.as_str()),
-                &each(|letter| &letter.fault.error),
-                &oracles,
-                &digests,
-                &number(|letter| letter.attempts.into()),
-                &number(|letter| letter.deliveries.into()),
-                &time(|letter| letter.received_at),
-                &time(|letter| letter.first_at),
-                &time(|letter| letter.last_at),
-                &attributes,
-                &id_hashes,
-            ],
-        )
-        .await?;
+    let lock = with![DECIDED_OR_DEAD => INT4, flows => TEXT_ARRAY];
+    let mut transaction = ledger.transaction(LOCK, lock).await?;
+    let with = with![
+        flows => TEXT_ARRAY,
+        partitions => INT4_ARRAY,
+        stream_ids => TEXT_ARRAY,
+        ids => TEXT_ARRAY,
+        bodies => BYTEA_ARRAY,
+        hashes => BYTEA_ARRAY,
+        each(|letter| letter.fault.kind.as_str()) => TEXT_ARRAY,
+        each(|letter| &letter.fault.error) => TEXT_ARRAY,
+        oracles => TEXT_ARRAY,
+        digests => TEXT_ARRAY,
+        number(|letter| letter.attempts.into()) => INT8_ARRAY,
+        number(|letter| letter.deliveries.into()) => INT8_ARRAY,
+        time(|letter| letter.received_at) => TIMESTAMPTZ_ARRAY,
+        time(|letter| letter.first_at) => TIMESTAMPTZ_ARRAY,
+        time(|letter| letter.last_at) => TIMESTAMPTZ_ARRAY,
+        attributes => TEXT_ARRAY,
+        id_hashes => BYTEA_ARRAY,
+    ];
+    transaction.change(BURY, with).await?;
     transaction.commit().await?;
 
     let buried = letters.iter().map(|l| (l.stream_id, l.id.clone()));
     Ok(Stored::new(buried.collect()))
 }
 
-pub(super) async fn dead(client: &Client, filter: &DeadFilter) -> Result<Vec<Buried>, Error> {
-    let statement = client.prepare_cached(DEAD).await?;
-    let rows = client
-        .query(
-            &statement,
-            &[
-                &filter.flow,
-                &filter.fault,
-                &filter.id,
-                &filter.digest,
-                &filter.since.map(timestamp),
-                &filter.limit,
-                &filter.without_bodies,
-            ],
-        )
-        .await?;
+pub(super) async fn dead(ledger: &Postgres, filter: &DeadFilter) -> Result<Vec<Buried>, Error> {
+    let with = with![
+        filter.flow => TEXT,
+        filter.fault => TEXT,
+        filter.id => TEXT,
+        filter.digest => TEXT,
+        filter.since.map(timestamp) => TIMESTAMPTZ,
+        filter.id_or_stream_id => TEXT,
+        filter.before => INT8,
+        i64::from(filter.limit) => INT8,
+    ];
+    let rows = ledger.rows(DEAD, with).await?;
     rows.iter().map(buried).collect()
+}
+
+pub(super) async fn body(ledger: &Postgres, buried: &Buried) -> Result<Option<Bytes>, Error> {
+    let letter = &buried.letter;
+    let with = with![
+        letter.flow.as_str() => TEXT,
+        i32::from(letter.partition) => INT4,
+        letter.stream_id.to_string() => TEXT,
+        buried.generation => INT8,
+    ];
+    let rows = ledger.rows(BODY, with).await?;
+    match rows.first() {
+        Some(row) => Ok(Some(Bytes::from(row.try_get::<_, Vec<u8>>(0)?))),
+        None => Ok(None),
+    }
 }
 
 fn buried(row: &Row) -> Result<Buried, Error> {
@@ -139,7 +148,7 @@ fn buried(row: &Row) -> Result<Buried, Error> {
             .map_err(unreadable)?,
         stream_id: stream_id.parse().map_err(unreadable)?,
         id: Arc::from(row.try_get::<_, &str>("id")?),
-        body: Bytes::from(row.try_get::<_, Vec<u8>>("body")?),
+        body: Bytes::new(),
         attributes: row
             .try_get::<_, Option<Json<_>>>("attributes")?
             .map_or_else(Attributes::default, |attributes| attributes.0),
@@ -176,19 +185,18 @@ pub(super) fn unreadable(error: impl std::fmt::Display) -> Error {
     Error::Other(format!("a row cannot be read: {error}"))
 }
 
-pub(super) async fn remove(client: &Client, buried: &Buried) -> Result<bool, Error> {
-    let statement = client.prepare_cached(REMOVE).await?;
-    let letter = &buried.letter;
-    let removed = client
-        .execute(
-            &statement,
-            &[
-                &letter.flow.as_str(),
-                &i32::from(letter.partition),
-                &letter.stream_id.to_string(),
-                &buried.generation,
-            ],
-        )
-        .await?;
-    Ok(removed > 0)
+pub(super) async fn remove(ledger: &Postgres, letters: &[Buried]) -> Result<Vec<i64>, Error> {
+    let all = letters.iter().map(|buried| &buried.letter);
+    let flows: Vec<_> = all.clone().map(|letter| letter.flow.as_str()).collect();
+    let partitions: Vec<_> = all.clone().map(|l| i32::from(l.partition)).collect();
+    let stream_ids: Vec<_> = all.map(|letter| letter.stream_id.to_string()).collect();
+    let generations: Vec<_> = letters.iter().map(|buried| buried.generation).collect();
+    let with = with![
+        flows => TEXT_ARRAY,
+        partitions => INT4_ARRAY,
+        stream_ids => TEXT_ARRAY,
+        generations => INT8_ARRAY,
+    ];
+    let removed = ledger.rows(REMOVE, with).await?;
+    removed.iter().map(|row| Ok(row.try_get(0)?)).collect()
 }

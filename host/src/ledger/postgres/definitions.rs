@@ -1,5 +1,5 @@
-use deadpool_postgres::Client;
-
+use super::Postgres;
+use super::call::with;
 use crate::flow::{Digest, FlowName};
 use crate::ledger::Error;
 
@@ -10,23 +10,24 @@ const ACCEPT: &str = "WITH kept AS (
     ON CONFLICT (flow) DO UPDATE SET source = excluded.source, accepted_at = now()
     WHERE flow_definitions.source <> excluded.source";
 
-pub(super) async fn accept(client: &Client, flow: &FlowName, source: &str) -> Result<(), Error> {
+pub(super) async fn accept(ledger: &Postgres, flow: &FlowName, source: &str) -> Result<(), Error> {
     let digest = Digest::of(source.as_bytes()).to_string();
-    client
-        .execute(ACCEPT, &[&flow.as_str(), &source, &digest])
-        .await?;
+    let with = with![flow.as_str() => TEXT, source => TEXT, digest => TEXT];
+    ledger.change(ACCEPT, with).await?;
     Ok(())
 }
 
-pub(super) async fn definition(client: &Client, digest: Digest) -> Result<Option<String>, Error> {
+pub(super) async fn definition(ledger: &Postgres, digest: Digest) -> Result<Option<String>, Error> {
     let by_digest = "SELECT source FROM definitions WHERE digest = $1";
-    let row = client.query_opt(by_digest, &[&digest.to_string()]).await?;
-    Ok(row.map(|row| row.try_get(0)).transpose()?)
+    let rows = ledger
+        .rows(by_digest, with![digest.to_string() => TEXT])
+        .await?;
+    Ok(rows.first().map(|row| row.try_get(0)).transpose()?)
 }
 
-pub(super) async fn accepted(client: &Client) -> Result<Vec<(String, String)>, Error> {
+pub(super) async fn accepted(ledger: &Postgres) -> Result<Vec<(String, String)>, Error> {
     let all = "SELECT flow, source FROM flow_definitions ORDER BY flow";
-    let rows = client.query(all, &[]).await?;
+    let rows = ledger.rows(all, &[]).await?;
     rows.iter()
         .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
         .collect()

@@ -1,5 +1,5 @@
-use deadpool_postgres::Client;
-
+use super::Postgres;
+use super::call::with;
 use super::dead::unreadable;
 use super::keep::{DECIDED_OR_DEAD, LOCK_SHARED};
 use crate::flow::{FlowName, sha256_16};
@@ -12,21 +12,21 @@ const ERASE: &str = include_str!("queries/erase.sql");
 /// Under the lock that the archiver begins a file under and moves its rows
 /// under: a body is not read for a file that begins meanwhile, and the decision
 /// is either in `decisions` or in `moved`.
-pub(super) async fn erase(client: &mut Client, flow: &FlowName, id: &str) -> Result<Erased, Error> {
+pub(super) async fn erase(ledger: &Postgres, flow: &FlowName, id: &str) -> Result<Erased, Error> {
     let (flow, hash) = (flow.as_str(), sha256_16(id.as_bytes()));
-    let transaction = client.transaction().await?;
-    let lock = transaction.prepare_cached(LOCK_SHARED).await?;
-    transaction
-        .execute(&lock, &[&DECIDED_OR_DEAD, &flow])
+    let lock = with![DECIDED_OR_DEAD => INT4, flow => TEXT];
+    let mut transaction = ledger.transaction(LOCK_SHARED, lock).await?;
+    let moving = transaction
+        .rows(BEING_MOVED, with![flow => TEXT, id => TEXT])
         .await?;
-    let moving = transaction.prepare_cached(BEING_MOVED).await?;
-    if let Some(row) = transaction.query_opt(&moving, &[&flow, &id]).await? {
+    if let Some(row) = moving.first() {
         return Err(being_moved(row.try_get(0)?));
     }
-    let erase = transaction.prepare_cached(ERASE).await?;
-    let row = transaction
-        .query_one(&erase, &[&flow, &id, &&hash[..], &ERASED])
-        .await?;
+    let with = with![flow => TEXT, id => TEXT, &hash[..] => BYTEA, ERASED => TEXT];
+    let rows = transaction.rows(ERASE, with).await?;
+    let row = rows
+        .first()
+        .ok_or_else(|| Error::Other("an erasure gave no row".to_owned()))?;
     let count =
         |column| -> Result<u64, Error> { Ok(row.try_get::<_, i64>(column)?.unsigned_abs()) };
     let erased_at: Option<jiff::Timestamp> = row.try_get("erased_at")?;

@@ -1,6 +1,7 @@
 //! What Postgres said, put into the three words of the ledger: once, here.
 
 use std::error::Error as _;
+use std::fmt::Display;
 use std::io;
 
 use deadpool_postgres::PoolError;
@@ -21,12 +22,17 @@ impl From<tokio_postgres::Error> for Error {
 
 /// <https://www.postgresql.org/docs/current/errcodes-appendix.html>
 fn of_state(state: &SqlState, text: String) -> Error {
-    match state.code().get(..2) {
+    match (state.code(), state.code().get(..2)) {
+        // A standby, or an administrator who forbids writes: somebody else may
+        // take them soon. And a transaction that was idle for too long.
+        ("25006" | "25P03", _) => Error::Unavailable(text),
+        // no such database, and a wrong user or password
+        ("3D000", _) | (_, Some("28")) => Error::Denied(text),
         // connection, transaction rollback, resources, operator intervention
-        Some("08" | "40" | "53" | "57") => Error::Unavailable(text),
+        (_, Some("08" | "40" | "53" | "57")) => Error::Unavailable(text),
         // data exception, integrity constraint, and a program limit, such as
         // JSON that is nested too deep for the stack of the server
-        Some("22" | "23" | "54") => Error::Data(text),
+        (_, Some("22" | "23" | "54")) => Error::Data(text),
         _ => Error::Other(text),
     }
 }
@@ -57,22 +63,13 @@ pub(super) fn connecting(address: &str, error: &tokio_postgres::Error) -> Error 
     }
 }
 
-pub(super) fn migrating(error: &refinery::Error) -> Error {
-    let refused = error
-        .source()
-        .and_then(|cause| cause.downcast_ref::<tokio_postgres::Error>());
-    let text = format!("migration: {error}");
-    match refused {
-        // Whatever a migration is refused for, it is not the data of an entry.
-        Some(refused) => match refused.code() {
-            Some(state) => match of_state(state, format!("migration: {}", describe(refused))) {
-                Error::Data(text) => Error::Other(text),
-                other => other,
-            },
-            None if is_lost_connection(refused) => Error::Unavailable(text),
-            None => Error::Other(text),
-        },
-        None => Error::Other(text),
+/// Whatever a migration is refused for, it is not the data of an entry.
+pub(super) fn migrating(migration: &impl Display, refused: tokio_postgres::Error) -> Error {
+    match Error::from(refused) {
+        Error::Data(text) | Error::Other(text) => {
+            Error::Other(format!("migration {migration}: {text}"))
+        }
+        other => other,
     }
 }
 
@@ -96,16 +93,20 @@ mod tests {
 
     #[test]
     fn what_may_succeed_later_is_told_from_what_never_will() {
-        // lost connection, deadlock, disk full, statement timeout, shutdown
-        for code in ["08006", "40P01", "53100", "57014", "57P01"] {
+        // lost connection, deadlock, disk full, statement timeout, shutdown, read only
+        for code in ["08006", "40P01", "53100", "57014", "57P01", "25006"] {
             assert_class(code, |error| matches!(error, Error::Unavailable(_)));
         }
         // a NUL in a text, a number out of range, a check that failed
         for code in ["22021", "22003", "23514"] {
             assert_class(code, |error| matches!(error, Error::Data(_)));
         }
-        // no such table, permission denied, wrong password
-        for code in ["42P01", "42501", "28P01"] {
+        // wrong password, no such user, no such database
+        for code in ["28P01", "28000", "3D000"] {
+            assert_class(code, |error| matches!(error, Error::Denied(_)));
+        }
+        // no such table, permission denied
+        for code in ["42P01", "42501"] {
             assert_class(code, |error| matches!(error, Error::Other(_)));
         }
     }

@@ -1,20 +1,21 @@
 use std::sync::Arc;
 
-use deadpool_postgres::{Client, GenericClient, Transaction};
 use jiff::Timestamp;
 use serde::Serialize;
 use tokio_postgres::Row;
 use tokio_postgres::types::Json;
 
+use super::call::{Transaction, with};
 use super::dead::{parse_digest, unix_ms, unreadable};
 use super::moved::id_hashes;
-use super::{moment, timestamp};
+use super::{Postgres, moment, timestamp};
 use crate::backbone::StreamId;
 use crate::flow::{Attributes, BodyHash, DeliverWhen, Digest, FlowName, Judged, Label, Outcome};
 use crate::ledger::proof::{self, Hashes};
 use crate::ledger::{Decided, DecidedBy, Error, Kept, KeptDecision, ListedDecision};
 
 const KEEP: &str = include_str!("queries/keep.sql");
+const OUTBOX: &str = include_str!("queries/outbox.sql");
 const BODY_HASHES: &str = include_str!("queries/body_hashes.sql");
 /// For as long as the transaction takes, no plan is made that reads a whole
 /// table: it would be used again when `moved` has millions of rows.
@@ -29,34 +30,33 @@ pub(super) const DECIDED_OR_DEAD: i32 = 0x666c_6f6f;
 
 /// The body hash that each id is stored with, by this call or an earlier one.
 pub(super) async fn store(
-    client: &mut Client,
+    ledger: &Postgres,
     by: &DecidedBy,
     rows: &[&Decided],
 ) -> Result<Hashes, Error> {
-    let transaction = client.transaction().await?;
-    let lock = transaction.prepare_cached(LOCK_SHARED).await?;
-    transaction
-        .execute(&lock, &[&DECIDED_OR_DEAD, &by.flow.as_str()])
-        .await?;
-    let mut hashes = insert(&transaction, by, rows).await?;
+    let lock = with![DECIDED_OR_DEAD => INT4, by.flow.as_str() => TEXT];
+    let mut transaction = ledger.transaction(LOCK_SHARED, lock).await?;
+    let mut hashes = insert(&mut transaction, by, rows).await?;
     let known: Vec<&str> = rows
         .iter()
         .map(|decided| &*decided.entry.id)
         .filter(|&id| !hashes.contains_key(id))
         .collect();
     if !known.is_empty() {
-        hashes.extend(body_hashes(&transaction, &by.flow, &known).await?);
+        let id_hashes = id_hashes(&known);
+        let with = with![by.flow.as_str() => TEXT, known => TEXT_ARRAY, id_hashes => BYTEA_ARRAY];
+        let found = transaction.rows(BODY_HASHES, with).await?;
+        hashes.extend(hashes_of(&found)?);
     }
     transaction.commit().await?;
     Ok(hashes)
 }
 
 async fn insert(
-    transaction: &Transaction<'_>,
+    transaction: &mut Transaction<'_>,
     by: &DecidedBy,
     rows: &[&Decided],
 ) -> Result<Hashes, Error> {
-    let statement = transaction.prepare_cached(KEEP).await?;
     let bodies = column(rows, body)?;
     let reasons = column(rows, |row| json(&row.decision.reasons))?;
     let oracles = column(rows, |row| json(&row.decision.oracles))?;
@@ -68,9 +68,6 @@ async fn insert(
     let hashes: Vec<_> = rows.iter().map(|row| row.body_hash()).collect();
     let hashes: Vec<&[u8]> = hashes.iter().map(|hash| &hash.0[..]).collect();
     let stream_ids: Vec<_> = rows.iter().map(|row| row.stream_id.to_string()).collect();
-    let downstreams: Vec<&str> = by.deliver.iter().map(|to| &*to.name).collect();
-    let only_high = by.deliver.iter().map(|to| to.when == DeliverWhen::High);
-    let only_high: Vec<bool> = only_high.collect();
     let attributes = column(rows, |row| attributes(&row.entry.attributes))?;
     let received: Vec<_> = rows
         .iter()
@@ -80,36 +77,64 @@ async fn insert(
     let ids = each(|row| &row.entry.id);
     let id_hashes = id_hashes(&ids);
 
-    let inserted = transaction
-        .query(
-            &statement,
-            &[
-                &by.flow.as_str(),
-                &by.flow_digest.to_string(),
-                &by.settings_digest.as_ref().map(Digest::to_string),
-                &ids,
-                &bodies,
-                &hashes,
-                &scores,
-                &maybe(|row| row.decision.label.map(Label::as_str)),
-                &maybe(|row| row.decision.label_name.as_deref()),
-                &reasons,
-                &maybe(|row| row.decision.output.as_deref()),
-                &oracles,
-                &number(|row| row.decision.threshold),
-                &number(|row| row.decision.inference.as_secs_f64() * 1e6),
-                &stream_ids,
-                &received,
-                &attributes,
-                &downstreams,
-                &only_high,
-                &at,
-                &id_hashes,
-            ],
-        )
-        .await?;
-    inserted
-        .iter()
+    let with = with![
+        by.flow.as_str() => TEXT,
+        by.flow_digest.to_string() => TEXT,
+        by.settings_digest.as_ref().map(Digest::to_string) => TEXT,
+        ids => TEXT_ARRAY,
+        bodies => TEXT_ARRAY,
+        hashes => BYTEA_ARRAY,
+        scores => FLOAT8_ARRAY,
+        maybe(|row| row.decision.label.map(Label::as_str)) => TEXT_ARRAY,
+        maybe(|row| row.decision.label_name.as_deref()) => TEXT_ARRAY,
+        reasons => TEXT_ARRAY,
+        maybe(|row| row.decision.output.as_deref()) => TEXT_ARRAY,
+        oracles => TEXT_ARRAY,
+        number(|row| row.decision.threshold) => FLOAT8_ARRAY,
+        number(|row| row.decision.inference.as_secs_f64() * 1e6) => FLOAT8_ARRAY,
+        stream_ids => TEXT_ARRAY,
+        received => TIMESTAMPTZ_ARRAY,
+        attributes => TEXT_ARRAY,
+        at => TIMESTAMPTZ_ARRAY,
+        id_hashes => BYTEA_ARRAY,
+    ];
+    let inserted = transaction.rows(KEEP, with).await?;
+    // A statement of its own: most flows deliver nothing, and each is planned anew.
+    if !by.deliver.is_empty() {
+        hand_on(transaction, by, &inserted).await?;
+    }
+    hashes_of(&inserted)
+}
+
+/// Writes into the outbox what was decided just now.
+async fn hand_on(
+    transaction: &mut Transaction<'_>,
+    by: &DecidedBy,
+    inserted: &[Row],
+) -> Result<(), Error> {
+    let (mut ids, mut high): (Vec<&str>, Vec<bool>) = (Vec::new(), Vec::new());
+    for row in inserted {
+        ids.push(row.try_get("id")?);
+        let label: Option<&str> = row.try_get("label")?;
+        high.push(label == Some(Label::High.as_str()));
+    }
+    let downstreams: Vec<&str> = by.deliver.iter().map(|to| &*to.name).collect();
+    let only_high = by.deliver.iter().map(|to| to.when == DeliverWhen::High);
+    let only_high: Vec<bool> = only_high.collect();
+    let with = with![
+        by.flow.as_str() => TEXT,
+        ids => TEXT_ARRAY,
+        high => BOOL_ARRAY,
+        downstreams => TEXT_ARRAY,
+        only_high => BOOL_ARRAY,
+    ];
+    transaction.change(OUTBOX, with).await?;
+    Ok(())
+}
+
+/// Rows of id and body hash.
+fn hashes_of(rows: &[Row]) -> Result<Hashes, Error> {
+    rows.iter()
         .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
         .collect()
 }
@@ -140,66 +165,55 @@ fn json(value: &impl Serialize) -> Result<String, Error> {
 }
 
 pub(super) async fn kept_before(
-    client: &Client,
+    ledger: &Postgres,
     flow: &FlowName,
     entries: &[(StreamId, Arc<str>, BodyHash)],
 ) -> Result<Kept, Error> {
     let ids: Vec<&str> = entries.iter().map(|(_, id, _)| &**id).collect();
-    let hashes = body_hashes(client, flow, &ids).await?;
-    Ok(proof::compare(entries, &hashes))
+    let id_hashes = id_hashes(&ids);
+    let with = with![flow.as_str() => TEXT, ids => TEXT_ARRAY, id_hashes => BYTEA_ARRAY];
+    let found = ledger.rows(BODY_HASHES, with).await?;
+    Ok(proof::compare(entries, &hashes_of(&found)?))
 }
 
-pub(super) async fn kept_since(client: &Client, flow: &FlowName, since: u64) -> Result<u64, Error> {
+pub(super) async fn kept_since(
+    ledger: &Postgres,
+    flow: &FlowName,
+    since: u64,
+) -> Result<u64, Error> {
     const COUNT: &str = "SELECT count(*) FROM decisions WHERE flow = $1 AND received_at >= $2";
-    let statement = client.prepare_cached(COUNT).await?;
-    let row = client
-        .query_one(&statement, &[&flow.as_str(), &timestamp(since)])
-        .await?;
-    let count: i64 = row.try_get(0)?;
+    let with = with![flow.as_str() => TEXT, timestamp(since) => TIMESTAMPTZ];
+    let count: i64 = ledger.one_row(COUNT, with).await?.try_get(0)?;
     Ok(count.unsigned_abs())
 }
 
-async fn body_hashes(
-    client: &impl GenericClient,
-    flow: &FlowName,
-    ids: &[&str],
-) -> Result<Hashes, Error> {
-    let statement = client.prepare_cached(BODY_HASHES).await?;
-    let rows = client
-        .query(&statement, &[&flow.as_str(), &ids, &id_hashes(ids)])
-        .await?;
-    rows.iter()
-        .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
-        .collect()
-}
-
 pub(super) async fn decision(
-    client: &Client,
+    ledger: &Postgres,
     flow: &FlowName,
     id: &str,
 ) -> Result<Option<KeptDecision>, Error> {
     const DECISION: &str = include_str!("queries/decision.sql");
-    let statement = client.prepare_cached(DECISION).await?;
-    let row = client.query_opt(&statement, &[&flow.as_str(), &id]).await?;
-    row.as_ref().map(kept).transpose()
+    let with = with![flow.as_str() => TEXT, id => TEXT];
+    let rows = ledger.rows(DECISION, with).await?;
+    rows.first().map(kept).transpose()
 }
 
 pub(super) async fn latest(
-    client: &Client,
+    ledger: &Postgres,
     flow: Option<&FlowName>,
     max: u32,
 ) -> Result<Vec<ListedDecision>, Error> {
     const LATEST: &str = include_str!("queries/latest.sql");
-    let statement = client.prepare_cached(LATEST).await?;
-    let (flow, max) = (flow.map(FlowName::as_str), i64::from(max));
-    let rows = client.query(&statement, &[&flow, &max]).await?;
+    let with = with![flow.map(FlowName::as_str) => TEXT, i64::from(max) => INT8];
+    let rows = ledger.rows(LATEST, with).await?;
     rows.iter().map(listed).collect()
 }
 
-pub(super) async fn latest_high(client: &Client, max: u32) -> Result<Vec<ListedDecision>, Error> {
+pub(super) async fn latest_high(ledger: &Postgres, max: u32) -> Result<Vec<ListedDecision>, Error> {
     const LATEST_HIGH: &str = include_str!("queries/latest_high.sql");
-    let statement = client.prepare_cached(LATEST_HIGH).await?;
-    let rows = client.query(&statement, &[&i64::from(max)]).await?;
+    let rows = ledger
+        .rows(LATEST_HIGH, with![i64::from(max) => INT8])
+        .await?;
     rows.iter().map(listed).collect()
 }
 

@@ -1,21 +1,23 @@
-use deadpool_postgres::Client;
-
+use super::Postgres;
+use super::call::with;
 use crate::backbone::{Landmark, Partition};
 use crate::ledger::Error;
 
 const NOTE_LANDMARK: &str = include_str!("queries/note_landmark.sql");
 
 pub(super) async fn note(
-    client: &Client,
+    ledger: &Postgres,
     partition: &Partition,
     landmark: &Landmark,
 ) -> Result<Option<Landmark>, Error> {
-    let index = i32::from(partition.index);
     let open = i64::try_from(landmark.open).unwrap_or(i64::MAX);
-    let flow = partition.flow.as_str();
-    let row = client
-        .query_one(NOTE_LANDMARK, &[&flow, &index, &landmark.born, &open])
-        .await?;
+    let with = with![
+        partition.flow.as_str() => TEXT,
+        i32::from(partition.index) => INT4,
+        landmark.born => TEXT,
+        open => INT8,
+    ];
+    let row = ledger.one_row(NOTE_LANDMARK, with).await?;
     let (born, open): (Option<String>, Option<i64>) = (row.try_get(0)?, row.try_get(1)?);
     Ok(born.map(|born| Landmark {
         born,

@@ -2,6 +2,7 @@
 //! calls then say so and work again by themselves when it is back.
 
 mod audit;
+mod call;
 mod dead;
 mod definitions;
 mod erase;
@@ -12,9 +13,11 @@ mod migrate;
 mod moved;
 mod oracles;
 mod outbox;
+mod schema;
 mod sequences;
+mod views;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -25,10 +28,11 @@ use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 use tokio_postgres::{Config, NoTls};
 
+use self::call::with;
 use super::proof::{self, Hashes};
 use super::{
     Buried, Choice, DeadFilter, DeadLetter, Decided, DecidedBy, Erased, Error, Kept, KeptDecision,
-    Ledger, ListedDecision, Stored,
+    Ledger, ListedDecision, Migrated, Stored,
 };
 use crate::backbone::{Landmark, Partition, StreamId};
 use crate::flow::{BodyHash, Digest, FlowName};
@@ -39,19 +43,27 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// answer is what a call ends with as long as there is a server.
 const ANSWER: Duration = Duration::from_secs(15);
 const PING: Duration = Duration::from_secs(2);
+/// Whether all tables are there, by the migrations that made them, and whether
+/// they can be written to.
+const USABLE: &str = "SELECT
+    to_regclass('decisions') IS NOT NULL AND $1::int4[] <@ array_agg(version),
+    current_setting('transaction_read_only') = 'off'
+    FROM refinery_schema_history";
 
-/// What every session is opened with. `synchronous_commit` is the promise
-/// that what is settled was stored; a database may have it off. A host that
-/// was stopped in a transaction must not hold its locks for ever.
-const SESSION: &str = "-c synchronous_commit=on -c statement_timeout=10s \
-                       -c idle_in_transaction_session_timeout=30s";
+/// The schema of a new installation.
+pub const SCHEMA: &str = "floodgate";
 
 /// Decisions, dead letters and components in one Postgres database.
 #[derive(Clone)]
 pub struct Postgres {
     pool: Pool,
-    config: Config,
+    /// Of the connection that migrations are made on.
+    direct: Config,
     address: Arc<str>,
+    /// Of a new installation; an older one is used where it lies.
+    schema: Arc<str>,
+    /// What each transaction begins with; known once the tables were found.
+    begin: Arc<OnceLock<Arc<str>>>,
 }
 
 impl Postgres {
@@ -60,21 +72,9 @@ impl Postgres {
     ///
     /// # Errors
     /// Never because Postgres is away.
-    pub fn connect(mut config: Config, pool_size: usize) -> Result<Self, Error> {
+    pub fn connect(config: Config, pool_size: usize) -> Result<Self, Error> {
         let address = address(&config);
-        if config.get_connect_timeout().is_none() {
-            config.connect_timeout(CONNECT);
-        }
-        if config.get_application_name().is_none() {
-            config.application_name("floodgate");
-        }
-        config.tcp_user_timeout(ANSWER);
-        let session = match config.get_options() {
-            Some(options) => format!("{options} {SESSION}"),
-            None => SESSION.to_owned(),
-        };
-        config.options(session);
-
+        let config = patient(config);
         let manager_config = ManagerConfig {
             recycling_method: RecyclingMethod::Fast,
         };
@@ -85,9 +85,64 @@ impl Postgres {
             .map_err(|error| Error::Other(error.to_string()))?;
         Ok(Self {
             pool,
-            config,
+            direct: config,
             address: address.into(),
+            schema: SCHEMA.into(),
+            begin: Arc::default(),
         })
+    }
+
+    /// Names the schema that a new installation makes its tables in.
+    pub fn in_schema(mut self, schema: &str) -> Self {
+        self.schema = schema.into();
+        self
+    }
+
+    /// Makes migrations on this connection, past a pooler.
+    pub fn migrating_on(mut self, direct: Config) -> Self {
+        self.direct = patient(direct);
+        self
+    }
+
+    /// Moves the tables of an older installation into the schema of a new one,
+    /// and brings them up to date.
+    ///
+    /// # Errors
+    /// Where any other Floodgate is connected: it looks for them where they were.
+    pub async fn move_schema(&self) -> Result<Migrated, Error> {
+        let mut client = self.direct_client().await?;
+        migrate::move_schema(&mut client, &self.schema).await
+    }
+
+    async fn direct_client(&self) -> Result<tokio_postgres::Client, Error> {
+        let address = address(&self.direct);
+        let (client, connection) = timeout(ANSWER, self.direct.connect(NoTls))
+            .await
+            .map_err(|_| self.silent(ANSWER))?
+            .map_err(|error| error::connecting(&address, &error))?;
+        // Ends with the client; an error of it is also the error of a call.
+        tokio::spawn(connection);
+        Ok(client)
+    }
+
+    /// What a transaction begins with.
+    ///
+    /// # Errors
+    /// [`Error::Other`] before the tables are made.
+    async fn begin(&self) -> Result<Arc<str>, Error> {
+        if let Some(begin) = self.begin.get() {
+            return Ok(Arc::clone(begin));
+        }
+        let client = self.client().await?;
+        let found = timeout(ANSWER, schema::find(&**client, &self.schema)).await;
+        let schema = self.answered(client, found)?.ok_or_else(|| {
+            let schema = &self.schema;
+            Error::Other(format!(
+                "schema {schema} has no tables of Floodgate: run floodgate migrate"
+            ))
+        })?;
+        let begin = self.begin.get_or_init(|| call::begin_in(&schema).into());
+        Ok(Arc::clone(begin))
     }
 
     async fn client(&self) -> Result<Client, Error> {
@@ -113,6 +168,18 @@ impl Postgres {
     fn silent(&self, limit: Duration) -> Error {
         Error::Unavailable(format!("{} did not answer in {limit:?}", self.address))
     }
+}
+
+/// Without `options`, which PgBouncer refuses: each transaction brings its settings.
+fn patient(mut config: Config) -> Config {
+    if config.get_connect_timeout().is_none() {
+        config.connect_timeout(CONNECT);
+    }
+    if config.get_application_name().is_none() {
+        config.application_name("floodgate");
+    }
+    config.tcp_user_timeout(ANSWER);
+    config
 }
 
 fn address(config: &Config) -> String {
@@ -141,12 +208,9 @@ fn moment(unix_ms: i64) -> Timestamp {
 #[async_trait]
 impl Ledger for Postgres {
     /// Hosts that start at once do it one after the other.
-    async fn migrate(&self) -> Result<Vec<String>, Error> {
-        let (client, connection) = timeout(ANSWER, self.config.connect(NoTls))
-            .await
-            .map_err(|_| self.silent(ANSWER))?
-            .map_err(|error| error::connecting(&self.address, &error))?;
-        migrate::migrate(client, connection).await
+    async fn migrate(&self) -> Result<Migrated, Error> {
+        let mut client = self.direct_client().await?;
+        migrate::migrate(&mut client, &self.schema).await
     }
 
     async fn keep(&self, by: &DecidedBy, batch: &[Decided]) -> Result<Kept, Error> {
@@ -154,9 +218,7 @@ impl Ledger for Postgres {
         if rows.is_empty() {
             return proof::prove(batch, &Hashes::new());
         }
-        let mut client = self.client().await?;
-        let call = timeout(ANSWER, keep::store(&mut client, by, &rows)).await;
-        proof::prove(batch, &self.answered(client, call)?)
+        proof::prove(batch, &keep::store(self, by, &rows).await?)
     }
 
     async fn kept_before(
@@ -164,27 +226,19 @@ impl Ledger for Postgres {
         flow: &FlowName,
         entries: &[(StreamId, Arc<str>, BodyHash)],
     ) -> Result<Kept, Error> {
-        let client = self.client().await?;
-        let call = timeout(ANSWER, keep::kept_before(&client, flow, entries)).await;
-        self.answered(client, call)
+        keep::kept_before(self, flow, entries).await
     }
 
     async fn decision(&self, flow: &FlowName, id: &str) -> Result<Option<KeptDecision>, Error> {
-        let client = self.client().await?;
-        let call = timeout(ANSWER, keep::decision(&client, flow, id)).await;
-        self.answered(client, call)
+        keep::decision(self, flow, id).await
     }
 
     async fn moved(&self, flow: &FlowName, id: &str) -> Result<Option<i64>, Error> {
-        let client = self.client().await?;
-        let call = timeout(ANSWER, moved::file(&client, flow, id)).await;
-        self.answered(client, call)
+        moved::file(self, flow, id).await
     }
 
     async fn erase(&self, flow: &FlowName, id: &str) -> Result<Erased, Error> {
-        let mut client = self.client().await?;
-        let call = timeout(ANSWER, erase::erase(&mut client, flow, id)).await;
-        self.answered(client, call)
+        erase::erase(self, flow, id).await
     }
 
     async fn latest(
@@ -192,76 +246,55 @@ impl Ledger for Postgres {
         flow: Option<&FlowName>,
         max: u32,
     ) -> Result<Vec<ListedDecision>, Error> {
-        let client = self.client().await?;
-        let call = timeout(ANSWER, keep::latest(&client, flow, max)).await;
-        self.answered(client, call)
+        keep::latest(self, flow, max).await
     }
 
     async fn latest_high(&self, max: u32) -> Result<Vec<ListedDecision>, Error> {
-        let client = self.client().await?;
-        let call = timeout(ANSWER, keep::latest_high(&client, max)).await;
-        self.answered(client, call)
+        keep::latest_high(self, max).await
     }
 
     async fn kept_since(&self, flow: &FlowName, since: u64) -> Result<u64, Error> {
-        let client = self.client().await?;
-        let call = timeout(ANSWER, keep::kept_since(&client, flow, since)).await;
-        self.answered(client, call)
+        keep::kept_since(self, flow, since).await
     }
 
     async fn next_ids(&self, flow: &FlowName, count: u32) -> Result<u64, Error> {
-        let client = self.client().await?;
-        let call = timeout(ANSWER, sequences::next(&client, flow, count)).await;
-        self.answered(client, call)
+        sequences::next(self, flow, count).await
     }
 
     async fn bury(&self, letters: &[DeadLetter]) -> Result<Stored, Error> {
-        let mut client = self.client().await?;
-        let call = timeout(ANSWER, dead::bury(&mut client, letters)).await;
-        self.answered(client, call)
+        dead::bury(self, letters).await
     }
 
     async fn dead(&self, filter: &DeadFilter) -> Result<Vec<Buried>, Error> {
-        let client = self.client().await?;
-        let call = timeout(ANSWER, dead::dead(&client, filter)).await;
-        self.answered(client, call)
+        dead::dead(self, filter).await
     }
 
-    async fn remove_dead(&self, buried: &Buried) -> Result<bool, Error> {
-        let client = self.client().await?;
-        let call = timeout(ANSWER, dead::remove(&client, buried)).await;
-        self.answered(client, call)
+    async fn dead_body(&self, buried: &Buried) -> Result<Option<Bytes>, Error> {
+        dead::body(self, buried).await
+    }
+
+    async fn remove_dead(&self, letters: &[Buried]) -> Result<Vec<i64>, Error> {
+        dead::remove(self, letters).await
     }
 
     async fn component_taken(&self, name: &str, digest: Digest, bytes: &[u8]) -> Result<(), Error> {
-        let mut client = self.client().await?;
-        let taken = oracles::component_taken(&mut client, name, digest, bytes);
-        let call = timeout(ANSWER, taken).await;
-        self.answered(client, call)
+        oracles::component_taken(self, name, digest, bytes).await
     }
 
     async fn component(&self, digest: Digest) -> Result<Option<Bytes>, Error> {
-        let client = self.client().await?;
-        let call = timeout(ANSWER, oracles::component(&client, digest)).await;
-        self.answered(client, call)
+        oracles::component(self, digest).await
     }
 
     async fn component_history(&self, name: &str) -> Result<Vec<Digest>, Error> {
-        let client = self.client().await?;
-        let call = timeout(ANSWER, oracles::component_history(&client, name)).await;
-        self.answered(client, call)
+        oracles::component_history(self, name).await
     }
 
     async fn choices(&self) -> Result<Vec<(String, Choice)>, Error> {
-        let client = self.client().await?;
-        let call = timeout(ANSWER, oracles::choices(&client)).await;
-        self.answered(client, call)
+        oracles::choices(self).await
     }
 
     async fn choose(&self, name: &str, choice: Option<&Choice>) -> Result<(), Error> {
-        let client = self.client().await?;
-        let call = timeout(ANSWER, oracles::choose(&client, name, choice)).await;
-        self.answered(client, call)
+        oracles::choose(self, name, choice).await
     }
 
     async fn note_landmark(
@@ -269,38 +302,37 @@ impl Ledger for Postgres {
         partition: &Partition,
         landmark: &Landmark,
     ) -> Result<Option<Landmark>, Error> {
-        let client = self.client().await?;
-        let call = timeout(ANSWER, landmarks::note(&client, partition, landmark)).await;
-        self.answered(client, call)
+        landmarks::note(self, partition, landmark).await
     }
 
     async fn accept_flow(&self, flow: &FlowName, source: &str) -> Result<(), Error> {
-        let client = self.client().await?;
-        let call = timeout(ANSWER, definitions::accept(&client, flow, source)).await;
-        self.answered(client, call)
+        definitions::accept(self, flow, source).await
     }
 
     async fn definition(&self, digest: Digest) -> Result<Option<String>, Error> {
-        let client = self.client().await?;
-        let call = timeout(ANSWER, definitions::definition(&client, digest)).await;
-        self.answered(client, call)
+        definitions::definition(self, digest).await
     }
 
     async fn accepted_flows(&self) -> Result<Vec<(String, String)>, Error> {
-        let client = self.client().await?;
-        let call = timeout(ANSWER, definitions::accepted(&client)).await;
-        self.answered(client, call)
+        definitions::accepted(self).await
     }
 
     /// Answers within two seconds, one way or the other.
     async fn ping(&self) -> Result<(), Error> {
-        let ping = async {
-            let client = self.client().await?;
-            client.simple_query("SELECT 1").await?;
-            Ok(())
-        };
-        timeout(PING, ping)
-            .await
-            .unwrap_or_else(|_| Err(self.silent(PING)))
+        let with = with![migrate::versions() => INT4_ARRAY];
+        let asked = self.one_row(USABLE, with);
+        let answered = timeout(PING, asked).await;
+        let row = answered.unwrap_or_else(|_| Err(self.silent(PING)))?;
+        match (row.try_get::<_, Option<bool>>(0)?, row.try_get(1)?) {
+            (Some(true), true) => Ok(()),
+            (Some(false) | None, _) => Err(Error::Other(format!(
+                "{}: tables of this version are missing: run floodgate migrate, which says why",
+                self.address
+            ))),
+            (Some(true), false) => Err(Error::Unavailable(format!(
+                "{} takes no writes: it is a standby, or default_transaction_read_only is on",
+                self.address
+            ))),
+        }
     }
 }

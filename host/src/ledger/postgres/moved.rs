@@ -1,5 +1,5 @@
-use deadpool_postgres::Client;
-
+use super::Postgres;
+use super::call::with;
 use crate::flow::{FlowName, sha256_16};
 use crate::ledger::Error;
 
@@ -11,11 +11,14 @@ pub(super) fn id_hashes(ids: &[impl AsRef<str>]) -> Vec<Vec<u8>> {
     ids.iter().map(|id| hash(id.as_ref())).collect()
 }
 
-pub(super) async fn file(client: &Client, flow: &FlowName, id: &str) -> Result<Option<i64>, Error> {
-    let statement = client.prepare_cached(FILE).await?;
+pub(super) async fn file(
+    ledger: &Postgres,
+    flow: &FlowName,
+    id: &str,
+) -> Result<Option<i64>, Error> {
     let hash = sha256_16(id.as_bytes());
-    let row = client
-        .query_opt(&statement, &[&flow.as_str(), &&hash[..]])
+    let rows = ledger
+        .rows(FILE, with![flow.as_str() => TEXT, &hash[..] => BYTEA])
         .await?;
-    Ok(row.map(|row| row.try_get(0)).transpose()?)
+    Ok(rows.first().map(|row| row.try_get(0)).transpose()?)
 }

@@ -1,6 +1,7 @@
 use bytes::Bytes;
-use deadpool_postgres::Client;
 
+use super::Postgres;
+use super::call::with;
 use super::dead::parse_digest;
 use crate::flow::Digest;
 use crate::ledger::{Choice, Error};
@@ -14,62 +15,59 @@ const LOCK: &str = "SELECT pg_advisory_xact_lock($1, hashtext($2))";
 const COMPONENT_TAKEN: i32 = 0x636f_6d70;
 
 pub(super) async fn component_taken(
-    client: &mut Client,
+    ledger: &Postgres,
     name: &str,
     digest: Digest,
     bytes: &[u8],
 ) -> Result<(), Error> {
     let digest = digest.to_string();
-    let transaction = client.transaction().await?;
-    transaction
-        .execute(LOCK, &[&COMPONENT_TAKEN, &name])
+    let mut transaction = ledger
+        .transaction(LOCK, with![COMPONENT_TAKEN => INT4, name => TEXT])
         .await?;
     // Asked first: a component has megabytes, and every worker takes each.
     let known = transaction
-        .query_opt("SELECT FROM components WHERE digest = $1", &[&digest])
+        .rows(
+            "SELECT FROM components WHERE digest = $1",
+            with![digest => TEXT],
+        )
         .await?;
-    if known.is_none() {
+    if known.is_empty() {
         transaction
-            .execute(
+            .change(
                 "INSERT INTO components (digest, bytes) VALUES ($1, $2) ON CONFLICT DO NOTHING",
-                &[&digest, &bytes],
+                with![digest => TEXT, bytes => BYTEA],
             )
             .await?;
     }
     transaction
-        .execute(NOTE_COMPONENT, &[&name, &digest])
+        .change(NOTE_COMPONENT, with![name => TEXT, digest => TEXT])
         .await?;
-    transaction.commit().await?;
-    Ok(())
+    transaction.commit().await
 }
 
-pub(super) async fn component(client: &Client, digest: Digest) -> Result<Option<Bytes>, Error> {
-    let row = client
-        .query_opt(
+pub(super) async fn component(ledger: &Postgres, digest: Digest) -> Result<Option<Bytes>, Error> {
+    let rows = ledger
+        .rows(
             "SELECT bytes FROM components WHERE digest = $1",
-            &[&digest.to_string()],
+            with![digest.to_string() => TEXT],
         )
         .await?;
-    match row {
+    match rows.first() {
         Some(row) => Ok(Some(Bytes::from(row.try_get::<_, Vec<u8>>(0)?))),
         None => Ok(None),
     }
 }
 
-pub(super) async fn component_history(client: &Client, name: &str) -> Result<Vec<Digest>, Error> {
-    let rows = client.query(COMPONENT_HISTORY, &[&name]).await?;
+pub(super) async fn component_history(ledger: &Postgres, name: &str) -> Result<Vec<Digest>, Error> {
+    let rows = ledger.rows(COMPONENT_HISTORY, with![name => TEXT]).await?;
     rows.iter()
         .map(|row| parse_digest(row.try_get(0)?))
         .collect()
 }
 
-pub(super) async fn choices(client: &Client) -> Result<Vec<(String, Choice)>, Error> {
-    let rows = client
-        .query(
-            "SELECT name, digest, rejected FROM oracle_choices ORDER BY name",
-            &[],
-        )
-        .await?;
+pub(super) async fn choices(ledger: &Postgres) -> Result<Vec<(String, Choice)>, Error> {
+    let all = "SELECT name, digest, rejected FROM oracle_choices ORDER BY name";
+    let rows = ledger.rows(all, &[]).await?;
     rows.iter()
         .map(|row| {
             let digest = parse_digest(row.try_get(1)?)?;
@@ -86,23 +84,25 @@ pub(super) async fn choices(client: &Client) -> Result<Vec<(String, Choice)>, Er
 }
 
 pub(super) async fn choose(
-    client: &Client,
+    ledger: &Postgres,
     name: &str,
     choice: Option<&Choice>,
 ) -> Result<(), Error> {
     let (kind, digest, rejected) = match choice {
         None => {
-            client
-                .execute("DELETE FROM oracle_choices WHERE name = $1", &[&name])
-                .await?;
+            let forget = "DELETE FROM oracle_choices WHERE name = $1";
+            ledger.change(forget, with![name => TEXT]).await?;
             return Ok(());
         }
         Some(Choice::Pinned { digest }) => ("pinned", digest, None),
         Some(Choice::RolledBack { to, rejected }) => ("rolled-back", to, Some(rejected)),
     };
-    let rejected = rejected.map(Digest::to_string);
-    client
-        .execute(CHOOSE, &[&name, &kind, &digest.to_string(), &rejected])
-        .await?;
+    let with = with![
+        name => TEXT,
+        kind => TEXT,
+        digest.to_string() => TEXT,
+        rejected.map(Digest::to_string) => TEXT,
+    ];
+    ledger.change(CHOOSE, with).await?;
     Ok(())
 }

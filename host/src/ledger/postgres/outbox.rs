@@ -3,9 +3,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio_postgres::Row;
-use tokio_postgres::types::ToSql;
 
 use super::Postgres;
+use super::call::with;
 use crate::flow::FlowName;
 use crate::ledger::{
     Buried, DeliveryCounts, DeliveryState, Error, KeptDelivery, LeasedDelivery, Outbox, Route,
@@ -51,37 +51,6 @@ const COUNTS: &str = "SELECT
     (SELECT count(*) FROM deliveries WHERE flow = $1 AND state = 'waiting'),
     (SELECT count(*) FROM deliveries WHERE flow = $1 AND state = 'given-up')";
 
-impl Postgres {
-    pub(super) async fn rows(
-        &self,
-        sql: &str,
-        with: &[&(dyn ToSql + Sync)],
-    ) -> Result<Vec<Row>, Error> {
-        let client = self.client().await?;
-        let call = async {
-            let statement = client.prepare_cached(sql).await?;
-            Ok(client.query(&statement, with).await?)
-        };
-        let call = tokio::time::timeout(super::ANSWER, call).await;
-        self.answered(client, call)
-    }
-
-    /// How many rows it changed.
-    pub(super) async fn change(
-        &self,
-        sql: &str,
-        with: &[&(dyn ToSql + Sync)],
-    ) -> Result<u64, Error> {
-        let client = self.client().await?;
-        let call = async {
-            let statement = client.prepare_cached(sql).await?;
-            Ok(client.execute(&statement, with).await?)
-        };
-        let call = tokio::time::timeout(super::ANSWER, call).await;
-        self.answered(client, call)
-    }
-}
-
 #[async_trait]
 impl Outbox for Postgres {
     async fn lease_deliveries(
@@ -93,19 +62,15 @@ impl Outbox for Postgres {
         let downstream = &route.downstream;
         let hold = (downstream.timeout + downstream.quiet).as_secs_f64();
         let max = i64::try_from(max).unwrap_or(i64::MAX);
-        let rows = self
-            .rows(
-                LEASE,
-                &[
-                    &route.flow.as_str(),
-                    &&*downstream.name,
-                    &&*route.deliverer,
-                    &lease.as_secs_f64(),
-                    &hold,
-                    &max,
-                ],
-            )
-            .await?;
+        let with = with![
+            route.flow.as_str() => TEXT,
+            &*downstream.name => TEXT,
+            &*route.deliverer => TEXT,
+            lease.as_secs_f64() => FLOAT8,
+            hold => FLOAT8,
+            max => INT8,
+        ];
+        let rows = self.rows(LEASE, with).await?;
         rows.iter()
             .map(|row| {
                 Ok(LeasedDelivery {
@@ -121,15 +86,14 @@ impl Outbox for Postgres {
 
     async fn begin_post(&self, route: &Route, id: &str) -> Result<bool, Error> {
         let (flow, name) = (route.flow.as_str(), &*route.downstream.name);
-        let begun = self
-            .change(BEGIN_POST, &[&flow, &id, &name, &&*route.deliverer])
-            .await?;
-        Ok(begun > 0)
+        let with = with![flow => TEXT, id => TEXT, name => TEXT, &*route.deliverer => TEXT];
+        Ok(self.change(BEGIN_POST, with).await? > 0)
     }
 
     async fn delivered(&self, route: &Route, id: &str) -> Result<(), Error> {
         let (flow, name) = (route.flow.as_str(), &*route.downstream.name);
-        self.change(DELIVERED, &[&flow, &id, &name]).await?;
+        self.change(DELIVERED, with![flow => TEXT, id => TEXT, name => TEXT])
+            .await?;
         Ok(())
     }
 
@@ -140,21 +104,18 @@ impl Outbox for Postgres {
         undelivered: &Undelivered,
     ) -> Result<(), Error> {
         let (flow, name) = (route.flow.as_str(), &*route.downstream.name);
-        self.change(
-            NOT_DELIVERED,
-            &[
-                &flow,
-                &id,
-                &name,
-                &&*route.deliverer,
-                &i32::from(undelivered.attempt),
-                &undelivered.error,
-                &undelivered.again_after.as_secs_f64(),
-                &undelivered.uncertain,
-                &undelivered.unanswered,
-            ],
-        )
-        .await?;
+        let with = with![
+            flow => TEXT,
+            id => TEXT,
+            name => TEXT,
+            &*route.deliverer => TEXT,
+            i32::from(undelivered.attempt) => INT4,
+            undelivered.error => TEXT,
+            undelivered.again_after.as_secs_f64() => FLOAT8,
+            undelivered.uncertain => BOOL,
+            undelivered.unanswered => BOOL,
+        ];
+        self.change(NOT_DELIVERED, with).await?;
         Ok(())
     }
 
@@ -166,48 +127,48 @@ impl Outbox for Postgres {
         error: &str,
     ) -> Result<(), Error> {
         let (flow, name) = (route.flow.as_str(), &*route.downstream.name);
-        let partition = i32::from(partition);
-        self.change(
-            GIVE_UP,
-            &[&flow, &id, &name, &&*route.deliverer, &error, &partition],
-        )
-        .await?;
+        let with = with![
+            flow => TEXT,
+            id => TEXT,
+            name => TEXT,
+            &*route.deliverer => TEXT,
+            error => TEXT,
+            i32::from(partition) => INT4,
+        ];
+        self.change(GIVE_UP, with).await?;
         Ok(())
     }
 
     async fn bring_forward(&self, route: &Route, longest: Duration) -> Result<u64, Error> {
         let (flow, name) = (route.flow.as_str(), &*route.downstream.name);
         let longest = longest.as_secs_f64();
-        self.change(BRING_FORWARD, &[&flow, &name, &longest]).await
+        let with = with![flow => TEXT, name => TEXT, longest => FLOAT8];
+        self.change(BRING_FORWARD, with).await
     }
 
     async fn redeliver(&self, buried: &Buried) -> Result<bool, Error> {
         let letter = &buried.letter;
-        let changed = self
-            .change(
-                REDELIVER,
-                &[
-                    &letter.flow.as_str(),
-                    &i32::from(letter.partition),
-                    &letter.stream_id.to_string(),
-                    &buried.generation,
-                ],
-            )
-            .await?;
+        let with = with![
+            letter.flow.as_str() => TEXT,
+            i32::from(letter.partition) => INT4,
+            letter.stream_id.to_string() => TEXT,
+            buried.generation => INT8,
+        ];
+        let changed = self.change(REDELIVER, with).await?;
         Ok(changed > 0)
     }
 
     async fn deliveries(&self, flow: &FlowName, id: &str) -> Result<Vec<KeptDelivery>, Error> {
-        let rows = self.rows(DELIVERIES, &[&flow.as_str(), &id]).await?;
+        let rows = self
+            .rows(DELIVERIES, with![flow.as_str() => TEXT, id => TEXT])
+            .await?;
         rows.iter().map(kept).collect()
     }
 
     async fn delivery_counts(&self, flow: &FlowName) -> Result<DeliveryCounts, Error> {
-        let rows = self.rows(COUNTS, &[&flow.as_str()]).await?;
-        let count = |column| -> Result<u64, Error> {
-            let row = rows.first();
-            let count: Option<i64> = row.map(|row| row.try_get(column)).transpose()?;
-            Ok(count.unwrap_or(0).unsigned_abs())
+        let row = self.one_row(COUNTS, with![flow.as_str() => TEXT]).await?;
+        let count = |column: usize| -> Result<u64, Error> {
+            Ok(row.try_get::<_, i64>(column)?.unsigned_abs())
         };
         Ok(DeliveryCounts {
             waiting: count(0)?,

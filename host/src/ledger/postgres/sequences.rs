@@ -1,5 +1,5 @@
-use deadpool_postgres::Client;
-
+use super::Postgres;
+use super::call::with;
 use crate::flow::FlowName;
 use crate::ledger::Error;
 
@@ -7,12 +7,8 @@ const NEXT: &str = "INSERT INTO sequences (flow, next) VALUES ($1, 1 + $2::bigin
     ON CONFLICT (flow) DO UPDATE SET next = sequences.next + $2
     RETURNING next - $2";
 
-pub(super) async fn next(client: &Client, flow: &FlowName, count: u32) -> Result<u64, Error> {
-    let statement = client.prepare_cached(NEXT).await?;
-    let count = i64::from(count);
-    let row = client
-        .query_one(&statement, &[&flow.as_str(), &count])
-        .await?;
-    let first: i64 = row.try_get(0)?;
+pub(super) async fn next(ledger: &Postgres, flow: &FlowName, count: u32) -> Result<u64, Error> {
+    let with = with![flow.as_str() => TEXT, i64::from(count) => INT8];
+    let first: i64 = ledger.one_row(NEXT, with).await?.try_get(0)?;
     Ok(first.unsigned_abs())
 }

@@ -18,7 +18,7 @@ use crate::flow::{BodyHash, Digest, Entry, FlowName, OracleLimits};
 use crate::ledger::{
     AuditLog, Audited, Buried, Change, Choice, DeadFilter, DeadLetter, Decided, DecidedBy,
     DeliveryCounts, Erased, Error, Kept, KeptDecision, KeptDelivery, LeasedDelivery, Ledger,
-    ListedDecision, Outbox, Route, Stored, Undelivered,
+    ListedDecision, Migrated, Outbox, Route, Stored, Undelivered,
 };
 
 pub(super) const NAME: &str = "judge";
@@ -109,7 +109,7 @@ impl AuditLog for Shelf {
 
 #[async_trait]
 impl Ledger for Shelf {
-    async fn migrate(&self) -> Result<Vec<String>, Error> {
+    async fn migrate(&self) -> Result<Migrated, Error> {
         unimplemented!()
     }
 
@@ -198,7 +198,11 @@ impl Ledger for Shelf {
         unimplemented!()
     }
 
-    async fn remove_dead(&self, _: &Buried) -> Result<bool, Error> {
+    async fn dead_body(&self, _: &Buried) -> Result<Option<Bytes>, Error> {
+        unimplemented!()
+    }
+
+    async fn remove_dead(&self, _: &[Buried]) -> Result<Vec<i64>, Error> {
         unimplemented!()
     }
 

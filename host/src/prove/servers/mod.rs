@@ -1,6 +1,7 @@
-//! Redis and Postgres of one's own, started from the programs that are
+//! Redis, Postgres and PgBouncer of one's own, started from the programs that are
 //! installed. Nothing of them outlives the process that started them.
 
+mod pgbouncer;
 mod postgres;
 mod process;
 mod redis;
@@ -10,7 +11,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::bail;
 
-pub use self::postgres::Postgres;
+pub use self::pgbouncer::PgBouncer;
+pub use self::postgres::{Postgres, look_into};
 pub use self::process::{Supervised, User, free_port, supervised};
 pub use self::redis::Redis;
 

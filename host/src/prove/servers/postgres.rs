@@ -5,7 +5,7 @@ use std::process::Stdio;
 use anyhow::{Context, ensure};
 use rustix::process::Signal;
 use tempfile::TempDir;
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::{Client, Config, NoTls};
 
 use super::Starting;
 use super::process::{Supervised, User, free_port, program, supervised};
@@ -122,15 +122,22 @@ impl Postgres {
 
 /// Whether the one that answers is the one that works in `directory`.
 async fn answers(url: &str, directory: &Path) -> bool {
-    let Ok(client) = connect(url).await else {
+    let Ok(client) = look_into(url).await else {
         return false;
     };
     let asked = client.query_one("SHOW data_directory", &[]).await;
     asked.is_ok_and(|row| Path::new(row.get::<_, &str>(0)) == directory)
 }
 
-async fn connect(url: &str) -> Result<Client, tokio_postgres::Error> {
-    let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
+/// Connects as a person does who looks at the tables of Floodgate, in a schema of
+/// their own or, in an older database, in `public`.
+///
+/// # Errors
+/// Those of connecting; later ones come back from the query that they hit.
+pub async fn look_into(url: &str) -> Result<Client, tokio_postgres::Error> {
+    let mut config: Config = url.parse()?;
+    config.options("-c search_path=floodgate,public");
+    let (client, connection) = config.connect(NoTls).await?;
     tokio::spawn(connection);
     Ok(client)
 }

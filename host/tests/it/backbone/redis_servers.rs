@@ -183,3 +183,29 @@ async fn another_number_of_partitions_is_an_error_that_names_the_way_to_change_i
         "{said}"
     );
 }
+
+#[tokio::test]
+async fn pending_entries_are_told_without_their_bodies() {
+    const ENTRIES: usize = 300;
+    const BODY: usize = 64 << 10;
+    let server = PrivateRedis::start().await;
+    let rig = Rig::on(&server.url()).await;
+    let body = format!(r#"{{"memo":"{}"}}"#, "x".repeat(BODY));
+    for at in 0..ENTRIES {
+        rig.append(&[entry(&at.to_string(), &body)]).await;
+    }
+    assert_eq!(rig.read("w", ENTRIES).await.len(), ENTRIES);
+    let sent = async || {
+        let stats: String = rig.raw("INFO stats").await;
+        let field = "total_net_output_bytes:";
+        let sent = stats.lines().find_map(|line| line.strip_prefix(field));
+        sent.unwrap().trim().parse::<usize>().unwrap()
+    };
+    let before = sent().await;
+    let pending = rig.backbone.pending(&rig.partition, ENTRIES).await.unwrap();
+    let bytes = sent().await - before;
+    let told: Vec<_> = pending.iter().map(|row| row.id.clone().unwrap()).collect();
+    let all: Vec<_> = (0..ENTRIES).map(|at| at.to_string()).collect();
+    assert_eq!(told, all);
+    assert!(bytes < 4 * BODY, "{bytes} bytes for {ENTRIES} ids");
+}

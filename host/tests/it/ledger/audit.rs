@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::*;
 
-contract!([postgres, embedded] {
+contract!([postgres, pgbouncer, embedded] {
     a_change_is_told_from_its_beginning_on_and_with_its_outcome,
     the_first_outcome_stays,
     the_newest_changes_come_first,

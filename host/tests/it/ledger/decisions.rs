@@ -4,7 +4,7 @@ use floodgate::ledger::{Error, KeptDecision};
 
 use super::*;
 
-contract!([postgres, embedded] {
+contract!([postgres, pgbouncer, embedded] {
     a_decision_comes_back_as_it_was_made_and_the_body_byte_for_byte,
     without_a_verdict_there_is_neither_score_nor_label,
     the_latest_decisions_come_newest_first_of_one_flow_or_of_all,

@@ -13,6 +13,7 @@ mod outbox;
 mod postgres_faults;
 mod postgres_migrations;
 mod postgres_row;
+mod postgres_schema;
 mod postgres_view;
 mod rig;
 

@@ -1,14 +1,12 @@
 //! What a ledger promises of decisions that were moved to the cold tier: their
 //! ids stay known.
 
-use floodgate::ledger::DeadFilter;
-
 use super::dead::letter;
 use super::rig::move_on_postgres;
 use super::*;
 use crate::support;
 
-contract!([postgres, embedded] {
+contract!([postgres, pgbouncer, embedded] {
     what_was_moved_is_known_by_its_file_in_its_flow,
     the_same_entry_again_is_proven_without_a_second_row,
     another_body_under_a_moved_id_is_a_conflict,
@@ -83,7 +81,7 @@ async fn what_was_moved_is_not_buried_and_another_body_is(rig: Rig) {
     let letters = [letter(2, "x", "{}"), letter(3, "x", OTHER)];
     let stored = rig.ledger.bury(&letters).await.unwrap();
     assert_eq!(ids(&stored), ["x", "x"]);
-    let dead = rig.ledger.dead(&DeadFilter::default()).await.unwrap();
+    let dead = rig.dead().await;
     let bodies: Vec<_> = dead.iter().map(|dead| &dead.letter.body[..]).collect();
     assert_eq!(bodies, [OTHER.as_bytes()]);
 }

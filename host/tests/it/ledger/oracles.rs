@@ -4,7 +4,7 @@ use floodgate::ledger::Choice;
 
 use super::*;
 
-contract!([postgres, embedded] {
+contract!([postgres, pgbouncer, embedded] {
     a_component_that_was_taken_can_be_run_again,
     the_history_of_a_name_has_each_digest_once_and_the_newest_first,
     hosts_that_see_a_drop_at_once_note_it_once,

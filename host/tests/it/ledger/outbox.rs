@@ -1,14 +1,12 @@
 //! What a ledger promises of decisions on their way to other services.
 
 use floodgate::flow::{DeliverWhen, Downstream, EntryUrl, Retry};
-use floodgate::ledger::{
-    DeadFilter, DeliveryCounts, DeliveryState, LeasedDelivery, Route, Undelivered,
-};
+use floodgate::ledger::{DeliveryCounts, DeliveryState, LeasedDelivery, Route, Undelivered};
 
 use super::*;
 use crate::support;
 
-contract!([postgres, embedded] {
+contract!([postgres, pgbouncer, embedded] {
     a_decision_and_its_outbox_are_stored_together_and_once,
     only_what_is_high_goes_to_a_downstream_that_wants_nothing_else,
     a_delivery_is_leased_to_one_deliverer_until_the_lease_runs_out,
@@ -200,7 +198,7 @@ async fn what_is_given_up_is_a_dead_letter_and_can_be_delivered_again(rig: Rig) 
     }
     assert_eq!(rig.counts().await, (0, 1));
     assert_eq!(rig.state("x").await.0, DeliveryState::GivenUp);
-    let dead = rig.ledger.dead(&DeadFilter::default()).await.unwrap();
+    let dead = rig.dead().await;
     let [buried] = &dead[..] else {
         panic!("{dead:?}")
     };

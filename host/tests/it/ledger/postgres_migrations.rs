@@ -9,7 +9,7 @@ async fn hosts_that_start_at_once_apply_each_migration_once() {
     let url = support::postgres().await;
     let migrate = async || {
         let ledger = Postgres::connect(url.parse().unwrap(), 1).unwrap();
-        ledger.migrate().await.unwrap()
+        ledger.migrate().await.unwrap().applied
     };
     let applied = tokio::join!(migrate(), migrate(), migrate(), migrate());
     let mut names = [applied.0, applied.1, applied.2, applied.3].concat();

@@ -1,7 +1,8 @@
 //! What a row of Postgres has for people.
 
 use floodgate::ledger::{Ledger, Postgres};
-use tokio_postgres::{Client, NoTls, Row};
+use floodgate::prove::servers::look_into;
+use tokio_postgres::{Client, Row};
 
 use super::*;
 use crate::support;
@@ -65,8 +66,7 @@ async fn a_flow_without_oracles_has_neither_score_nor_label() {
 #[tokio::test]
 async fn what_is_stored_was_flushed_even_where_the_database_would_not_wait() {
     let url = support::postgres().await;
-    let (client, connection) = tokio_postgres::connect(&url, NoTls).await.unwrap();
-    tokio::spawn(connection);
+    let client = look_into(&url).await.unwrap();
     let database = client.query_one("SELECT current_database()", &[]).await;
     let database: String = database.unwrap().get(0);
     client

@@ -2,16 +2,19 @@ use std::time::Duration;
 
 use floodgate::embedded::Database;
 use floodgate::flow::sha256_16;
-use floodgate::ledger::{Embedded, Ledger, Postgres};
+use floodgate::ledger::{Buried, DeadFilter, Embedded, Ledger, Postgres};
+use floodgate::prove::servers::look_into;
 use rusqlite::{Connection, TransactionBehavior, params};
 use tempfile::TempDir;
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::Client;
 
 use crate::support;
 
 /// An empty ledger, and a way to look into it from outside.
 pub struct Rig {
     pub ledger: Box<dyn Ledger>,
+    /// Of Postgres, past any pooler.
+    url: String,
     server: Server,
 }
 
@@ -25,10 +28,24 @@ impl Rig {
         let url = support::postgres().await;
         let ledger = Postgres::connect(url.parse().unwrap(), 4).unwrap();
         ledger.migrate().await.unwrap();
-        let (client, connection) = tokio_postgres::connect(&url, NoTls).await.unwrap();
-        tokio::spawn(connection);
+        let client = look_into(&url).await.unwrap();
         Self {
             ledger: Box::new(ledger),
+            url,
+            server: Server::Postgres(client),
+        }
+    }
+
+    /// Behind a PgBouncer in transaction mode, migrations too.
+    pub async fn pgbouncer() -> Self {
+        let url = support::postgres().await;
+        let pooled = support::through_pgbouncer(&url).await;
+        let ledger = Postgres::connect(pooled.parse().unwrap(), 4).unwrap();
+        ledger.migrate().await.unwrap();
+        let client = look_into(&url).await.unwrap();
+        Self {
+            ledger: Box::new(ledger),
+            url,
             server: Server::Postgres(client),
         }
     }
@@ -41,8 +58,19 @@ impl Rig {
         let database = Database::open(dir.path()).unwrap();
         Self {
             ledger: Box::new(Embedded::new(database).await.unwrap()),
+            url: String::new(),
             server: Server::File(dir),
         }
+    }
+
+    /// All dead letters with their bodies, newest first.
+    pub async fn dead(&self) -> Vec<Buried> {
+        let mut all = self.ledger.dead(&DeadFilter::default()).await.unwrap();
+        for buried in &mut all {
+            let body = self.ledger.dead_body(buried).await.unwrap();
+            buried.letter.body = body.unwrap();
+        }
+        all
     }
 
     pub fn client(&self) -> &Client {
@@ -50,6 +78,10 @@ impl Rig {
             Server::Postgres(client) => client,
             Server::File(_) => panic!("there is no Postgres"),
         }
+    }
+
+    pub fn url(&self) -> &str {
+        &self.url
     }
 
     pub fn is_postgres(&self) -> bool {

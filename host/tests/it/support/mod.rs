@@ -8,6 +8,7 @@ mod redis;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use ::floodgate::prove::servers::PgBouncer;
 use tokio::sync::OnceCell;
 
 pub use self::floodgate::Floodgate;
@@ -27,13 +28,28 @@ pub async fn redis() -> String {
 /// URL of an empty Postgres database that nobody else uses. The server is
 /// shared by the tests of this process, and does not fsync.
 pub async fn postgres() -> String {
-    static SERVER: OnceCell<PrivatePostgres> = OnceCell::const_new();
     static NEXT: AtomicU32 = AtomicU32::new(0);
-    let server = SERVER
-        .get_or_init(PrivatePostgres::start_without_fsync)
-        .await;
     let name = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
-    server.create_database(&name).await
+    postgres_server().await.create_database(&name).await
+}
+
+async fn postgres_server() -> &'static PrivatePostgres {
+    static SERVER: OnceCell<PrivatePostgres> = OnceCell::const_new();
+    SERVER
+        .get_or_init(PrivatePostgres::start_without_fsync)
+        .await
+}
+
+/// URL of a database of [`postgres`] through a PgBouncer in transaction mode.
+pub async fn through_pgbouncer(postgres: &str) -> String {
+    static POOLER: OnceCell<PgBouncer> = OnceCell::const_new();
+    let start = async || {
+        let port = postgres_server().await.port();
+        PgBouncer::start(&std::env::temp_dir(), port).await.unwrap()
+    };
+    let pooler = POOLER.get_or_init(start).await;
+    let (_, name) = postgres.rsplit_once('/').unwrap();
+    pooler.database(name)
 }
 
 /// Waits until `check` says yes.

@@ -23,6 +23,10 @@ impl PrivatePostgres {
         }
     }
 
+    pub fn port(&self) -> u16 {
+        self.server.port()
+    }
+
     /// Of the database that is always there.
     pub fn url(&self) -> String {
         self.server.url()

@@ -1,5 +1,4 @@
--- $1 flow, $2 flow digest, $3 settings digest; the arrays have one element per row,
--- but for $18 and $19: the downstreams, and whether they want HIGH decisions only.
+-- $1 flow, $2 flow digest, $3 settings digest; the arrays have one element per row.
 --
 -- What was moved to the cold tier is looked up by its key, one by one: a join
 -- might read all of `moved`, by a plan of when there was little in it.
@@ -22,7 +21,7 @@ WITH inserted AS (
     FROM unnest(
         $4::text[], $5::text[], $6::bytea[], $7::float8[], $8::text[], $9::text[],
         $10::text[], $11::text[], $12::text[], $13::float8[], $14::float8[],
-        $15::text[], $16::timestamptz[], $17::text[], $20::timestamptz[], $21::bytea[]
+        $15::text[], $16::timestamptz[], $17::text[], $18::timestamptz[], $19::bytea[]
     ) WITH ORDINALITY AS r (
         id, body, body_hash, score, label, label_name,
         reasons, output, oracles, threshold, inference_us,
@@ -41,11 +40,5 @@ WITH inserted AS (
     WHERE dead_letters.flow = $1
       AND dead_letters.id = inserted.id
       AND dead_letters.body_hash = inserted.body_hash
-), outbox AS (
-    INSERT INTO deliveries (flow, id, downstream)
-    SELECT $1, inserted.id, downstream.name
-    FROM inserted
-    CROSS JOIN unnest($18::text[], $19::boolean[]) AS downstream (name, only_high)
-    WHERE NOT downstream.only_high OR inserted.label = 'high'
 )
-SELECT id, body_hash FROM inserted
+SELECT id, body_hash, label FROM inserted

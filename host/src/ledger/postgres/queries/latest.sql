@@ -1,6 +1,7 @@
+-- Without body and output: a list has many of them.
 SELECT
     flow, id, received_at, attributes,
-    score, label_name, reasons, output, oracles, decided_at
+    score, label_name, reasons, NULL::text AS output, oracles, decided_at
 FROM decisions
 WHERE $1::text IS NULL OR flow = $1
 ORDER BY seq DESC
