@@ -243,6 +243,8 @@ fn the_guest_that_misbehaves_does_what_it_is_told() {
             .judge(&[&tell(what)], &settings(&[]), limits)
             .unwrap_err();
         assert_eq!(fault.kind, expected, "{what}: {}", fault.error);
+        let panics = fault.error.contains("told to panic");
+        assert_eq!(panics, what == "trap", "{what}: {}", fault.error);
     }
     let drop = settings(&[("drop", "1")]);
     let fault = oracle

@@ -26,3 +26,11 @@ fn write(level: &str, message: &str) {
 fn write(level: &str, message: &str) {
     eprintln!("{level}: {message}");
 }
+
+/// Hands the text of a panic to the host, which makes it part of the fault and
+/// writes it into no log. [`oracle!`](crate::oracle) does it; only an oracle
+/// that writes its own export calls it.
+#[cfg(target_arch = "wasm32")]
+pub fn panics() {
+    std::panic::set_hook(Box::new(|panic| write("panic", &panic.to_string())));
+}

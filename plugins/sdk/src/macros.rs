@@ -59,6 +59,7 @@ macro_rules! oracle {
                 ) -> ::std::vec::Vec<
                     ::core::result::Result<$crate::Verdict, ::std::string::String>,
                 > {
+                    $crate::log::panics();
                     judge_batch(&batch)
                 }
             }

@@ -2,7 +2,6 @@
 
 import json
 import random
-import traceback
 
 from componentize_py_types import Err, Ok
 from wit_world import WitWorld as World
@@ -15,8 +14,9 @@ class WitWorld(World):
         limit = float(settings.get("limit") or 100)
         try:
             return [judge_one(entry, limit) for entry in batch]
-        except Exception:
-            log.write("panic", traceback.format_exc())
+        except Exception as error:
+            # Without files there is no traceback: it would look for the source.
+            log.write("panic", f"{type(error).__name__}: {error}")
             raise
 
 
