@@ -140,6 +140,9 @@ pub struct OracleUse {
     pub component: Arc<str>,
     pub settings: Arc<OracleSettings>,
     pub limits: OracleLimits,
+    /// Whether each entry gets an instance of its own; `None`: where the
+    /// component imports `wasi:random`.
+    pub alone: Option<bool>,
 }
 
 /// `[oracle.settings]`: what the guest reads through `settings.get`.

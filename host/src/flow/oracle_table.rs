@@ -26,8 +26,11 @@ fn oracle(mut table: Section) -> Option<OracleUse> {
         usize::try_from(size).ok()
     });
     let timeout = table.duration("timeout", bounds::TIMEOUT);
+    let alone = table.optional("alone");
+    let alone = alone.and_then(|found| found.read("write true or false"));
     table.finish();
     Some(OracleUse {
+        alone,
         component: component?.into(),
         settings: Arc::new(settings),
         limits: OracleLimits {

@@ -43,6 +43,10 @@ table! {
         "One call of the oracle with a batch, or with a part of one that failed; making its instance is in it.";
     Counter ORACLE_FAULTS "floodgate_oracle_faults_total" ["flow", "oracle", "digest", "fault"] Count
         "Entries that the oracle failed, whether it or the entry was to blame.";
+    Counter ORACLE_RECHECKS "floodgate_oracle_rechecks_total" ["flow", "oracle", "digest"] Count
+        "Entries that were judged again, alone, to see whether the verdict is the same: one of 10,000, where not each is judged alone anyway.";
+    Counter ORACLE_DIFFERENCES "floodgate_oracle_differences_total" ["flow", "oracle", "digest"] Count
+        "Of those, the ones whose verdict was another one: what the oracle says of an entry depends on the batch that it is in. The first verdict counts.";
     Counter ENTRY_FAULTS "floodgate_entry_faults_total" ["flow", "fault"] Count
         "Faults recorded of entries: each used up an attempt.";
     Counter DECISIONS "floodgate_decisions_total" ["flow", "label"] Count

@@ -35,6 +35,7 @@ pub struct Oracle {
     compile_time: Duration,
     from_cache: bool,
     parts: Vec<Part>,
+    imports_random: bool,
 }
 
 /// Why a file is no oracle, and what to do about it.
@@ -146,6 +147,7 @@ impl Oracle {
             .and_then(OraclePre::new)
             .map_err(|error| LoadError::DoesNotStart(cut(format!("{error:#}"), ERROR)))?;
         let oracle = Self {
+            imports_random: contract::imports_random(&component, &engine.wasmtime),
             name: Arc::from("unnamed"),
             pre,
             slots: Arc::clone(&engine.slots),
@@ -182,6 +184,12 @@ impl Oracle {
 
     pub fn from_cache(&self) -> bool {
         self.from_cache
+    }
+
+    /// Whether it has a source of chance. It is always the same one, so an
+    /// entry's verdict depends on how often others of its batch drew before it.
+    pub fn imports_random(&self) -> bool {
+        self.imports_random
     }
 
     /// Its imports and exports; all of them fit.

@@ -99,6 +99,13 @@ pub(super) fn compare(component: &wasmtime::component::Component, engine: &Engin
     parts
 }
 
+/// Whether a component imports `wasi:random`, in any version.
+pub(super) fn imports_random(component: &wasmtime::component::Component, engine: &Engine) -> bool {
+    let ty = component.component_type();
+    ty.imports(engine)
+        .any(|(name, _)| name.starts_with("wasi:random/"))
+}
+
 fn import_parts(engine: &Engine, name: &str, item: &ComponentItem) -> Vec<Part> {
     let ComponentItem::ComponentInstance(instance) = item else {
         return vec![unknown_import(name)];

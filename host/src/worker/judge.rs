@@ -7,6 +7,7 @@ use tracing::{Span, error, warn};
 use super::blame::{self, Found};
 use super::insist::Stopped;
 use super::partition::PartitionWorker;
+use super::recheck;
 use crate::backbone::StreamId;
 use crate::flow::{Entry, EntryFault, Judged, OracleUse, Verdict};
 use crate::oracle::{BatchFault, Blamed, Condition, Observation, Oracle, Refusal};
@@ -173,6 +174,8 @@ impl PartitionWorker {
         let (settings, limits) = (usage.settings.clone(), usage.limits);
         let (oracle, entries, live) = (oracle.clone(), entries.clone(), live.clone());
         let meter = self.live.meter.of_oracle(&usage.component, oracle.digest());
+        let (flow, component) = (self.flow.name.clone(), Arc::clone(&usage.component));
+        let apart = usage.alone.unwrap_or_else(|| oracle.imports_random());
         let span = Span::current();
         let judging = tokio::task::spawn_blocking(move || {
             let _permit = permit;
@@ -187,13 +190,29 @@ impl PartitionWorker {
                 meter.called(called.elapsed());
                 answers
             };
-            let answers = if alone {
-                judge_alone(batch.len(), judge)
-            } else {
-                blame::split(batch.len(), blame::BUDGET, judge)
+            let answers = match (alone, apart) {
+                (true, _) => judge_alone(batch.len(), usize::MAX, judge),
+                (false, true) => judge_alone(batch.len(), blame::BUDGET, judge),
+                (false, false) => blame::split(batch.len(), blame::BUDGET, judge),
             };
             meter.answered(&answers);
             let took = started.elapsed();
+            if !alone
+                && !apart
+                && let Some(at) = meter.due.of_batch(batch.len())
+            {
+                let again = oracle.judge_one(batch[at], &settings, limits);
+                meter.rechecks.increment(1);
+                if recheck::differs(&answers[at], &again) {
+                    meter.differences.increment(1);
+                    warn!(
+                        flow = %flow,
+                        component = %component,
+                        digest = format!("{:.12}", oracle.digest()),
+                        "oracle says of an entry alone what it did not say of it in its batch: set `alone = true` in its [[oracle]]"
+                    );
+                }
+            }
             let share = took / u32::try_from(batch.len().max(1)).unwrap_or(1);
             Round {
                 oracle,
@@ -214,13 +233,24 @@ impl PartitionWorker {
     }
 }
 
+/// Judges each in an instance of its own. Where `budget` of them end their
+/// instance, the rest comes again: each may have taken all of its time.
 fn judge_alone(
     len: usize,
+    mut budget: usize,
     mut judge: impl FnMut(Range<usize>) -> Result<Vec<Result<Verdict, Refusal>>, BatchFault>,
 ) -> Vec<Answer> {
-    (0..len)
-        .flat_map(|at| blame::split(1, 1, |_| judge(at..at + 1)))
-        .collect()
+    let mut answers = Vec::with_capacity(len);
+    for at in 0..len {
+        if budget == 0 {
+            answers.push(Found::Unknown);
+            continue;
+        }
+        let answer = blame::split(1, 1, |_| judge(at..at + 1));
+        budget -= usize::from(matches!(answer[..], [Found::Guilty(_)]));
+        answers.extend(answer);
+    }
+    answers
 }
 
 fn take_in(

@@ -7,6 +7,7 @@ use metrics::{Counter, Histogram};
 
 use super::blame::Found;
 use super::judge::Answer;
+use super::recheck::Due;
 use crate::flow::{Digest, FaultKind, FlowName, Label};
 use crate::ledger::{Decided, Stored};
 use crate::metrics::table;
@@ -88,6 +89,9 @@ pub(super) struct OracleMeter {
     judged: Counter,
     duration: Histogram,
     faults: ByFault,
+    pub rechecks: Counter,
+    pub differences: Counter,
+    pub due: Due,
 }
 
 impl OracleMeter {
@@ -100,6 +104,9 @@ impl OracleMeter {
             digest,
             judged: table::ENTRIES_JUDGED.of(labels),
             duration: table::JUDGE_DURATION.of(labels),
+            rechecks: table::ORACLE_RECHECKS.of(labels),
+            differences: table::ORACLE_DIFFERENCES.of(labels),
+            due: Due::default(),
             faults: ByFault::of(|kind| match kind.is_of_oracle() {
                 true => table::ORACLE_FAULTS.of([flow, oracle, short, kind.as_str()]),
                 false => Counter::noop(),

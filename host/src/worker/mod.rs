@@ -15,6 +15,7 @@ mod latency;
 mod lease;
 mod meter;
 mod partition;
+mod recheck;
 mod rounds;
 mod stuck;
 mod suspicion;

@@ -105,6 +105,7 @@ fn tells_what_it_threw(oracle: &Oracle) {
 #[test]
 fn a_python_component_judges_by_the_contract_and_says_what_it_raised() {
     let oracle = oracle("python");
+    assert!(!oracle.imports_random(), "it is built without WASI");
     hold_to_the_contract(&oracle);
     tells_what_it_threw(&oracle);
 }
@@ -112,6 +113,7 @@ fn a_python_component_judges_by_the_contract_and_says_what_it_raised() {
 #[test]
 fn a_javascript_component_judges_by_the_contract_and_says_what_it_threw() {
     let oracle = oracle("javascript");
+    assert!(oracle.imports_random());
     hold_to_the_contract(&oracle);
     tells_what_it_threw(&oracle);
 }

@@ -24,6 +24,7 @@ macro_rules! contract {
 
 mod admin_guard;
 mod admitting;
+mod alone;
 mod archive;
 mod auditing;
 mod backbone;
