@@ -1,11 +1,14 @@
 //! Flags and environment, typed, and checked before any port is bound.
 
+mod connections;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
+pub use self::connections::ConnectionSettings;
 use crate::http::client::with_causes;
 use crate::ledger::{self, Postgres, SCHEMA};
 use crate::oracle::CompileLimits;
@@ -111,9 +114,8 @@ pub struct HostSettings {
     )]
     pub cors_origins: Vec<String>,
 
-    /// Connections to the front end at a time
-    #[arg(long, env = "FLOODGATE_MAX_CONNECTIONS", default_value_t = 10_000)]
-    pub max_connections: usize,
+    #[command(flatten)]
+    pub connections: ConnectionSettings,
 
     /// How long a worker's hold on what it read lasts without being renewed: what
     /// a killed worker held comes again after this time; the same for all workers

@@ -13,6 +13,8 @@ use tracing::warn;
 
 use super::{Token, api};
 use crate::http::origin::{NoHost, Origins, called_as, check_host};
+use crate::metrics::table;
+use crate::telemetry::Seldom;
 
 /// Characters of a refused call in the log, where whoever may not call could
 /// write as much as they like.
@@ -29,6 +31,7 @@ fn is_open(path: &str) -> bool {
 pub(super) struct Guard {
     /// `None`: nobody but this machine reaches it.
     token: Option<Token>,
+    refused: Seldom,
 }
 
 /// Who makes a call, for the audit log.
@@ -64,7 +67,10 @@ impl Guard {
     /// `None` where others could reach the address, and there is no token.
     pub fn of(address: SocketAddr, token: Option<Token>) -> Option<Self> {
         let apart = address.ip().to_canonical().is_loopback();
-        (apart || token.is_some()).then_some(Self { token })
+        (apart || token.is_some()).then_some(Self {
+            token,
+            refused: Seldom::new(),
+        })
     }
 
     /// Lets a call in, or says why not.
@@ -80,9 +86,12 @@ impl Guard {
             request_id: Arc::clone(request_id),
         };
         self.check(request).inspect_err(|refusal| {
+            table::ADMIN_CALLS_REFUSED.of([refusal.code()]).increment(1);
+            // Whoever may not call could fill the disk: the others are counted.
+            let Some(times) = self.refused.now() else { return };
             let cut = |text| format!("{text:.SHOWN$}");
             let (method, path) = (cut(request.method().as_str()), cut(request.uri().path()));
-            warn!(target: "audit", %peer, method, path, %request_id, error = %refusal, "call refused");
+            warn!(target: "audit", %peer, method, path, %request_id, error = %refusal, times, "call refused");
         })?;
         Ok(caller)
     }
@@ -117,6 +126,18 @@ impl Guard {
 }
 
 impl Refusal {
+    /// What it is counted as.
+    fn code(&self) -> &'static str {
+        match self {
+            Self::ForeignHost => "foreign-host",
+            Self::NoToken => "no-token",
+            Self::WrongToken => "wrong-token",
+            Self::NoHost(_) => "no-host",
+            Self::ForeignOrigin => "foreign-origin",
+            Self::NotJson => "not-json",
+        }
+    }
+
     pub fn response(&self) -> Response<Full<Bytes>> {
         let status = match self {
             Self::ForeignHost => StatusCode::MISDIRECTED_REQUEST,

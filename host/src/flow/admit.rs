@@ -1,15 +1,12 @@
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::Value;
-use serde_json::value::RawValue;
 
 use super::body::{self, NotJson};
 use super::identity::{self, Normalise};
-use super::schema::MAX_VIOLATIONS;
 use super::{Downstream, Pointer, Rate, Schema, Template, Violation};
 
 /// `[admit]`: which bodies become entries, and what is answered.
@@ -110,43 +107,6 @@ impl Admit {
         Ok(Admitted { id, body, value })
     }
 
-    /// Checks an array of entries whole: one bad item refuses all of it.
-    ///
-    /// # Errors
-    /// With the index of each bad item, at most 20 violations in all.
-    pub fn admit_batch(&self, body: &Bytes) -> Result<Vec<Admitted>, Inadmissible> {
-        let items: Vec<&RawValue> = serde_json::from_slice(body).map_err(not_an_array)?;
-        let mut admitted = Vec::with_capacity(items.len());
-        let mut violations = Vec::new();
-        for (index, item) in items.into_iter().enumerate() {
-            match self.admit(body.slice_ref(item.get().as_bytes())) {
-                Ok(item) => admitted.push(item),
-                Err(Inadmissible::Invalid(of_item)) => {
-                    violations.extend(
-                        of_item
-                            .into_iter()
-                            .map(|violation| violation.of_item(index)),
-                    );
-                    if violations.len() >= MAX_VIOLATIONS {
-                        break;
-                    }
-                }
-                Err(Inadmissible::NotJson(error) | Inadmissible::ItemNotJson { error, .. }) => {
-                    return Err(Inadmissible::ItemNotJson { index, error });
-                }
-            }
-        }
-        if violations.is_empty() {
-            violations = self.told_apart(&admitted);
-        }
-        violations.truncate(MAX_VIOLATIONS);
-        if violations.is_empty() {
-            Ok(admitted)
-        } else {
-            Err(Inadmissible::Invalid(violations))
-        }
-    }
-
     /// Refuses an id with which a URL of a downstream would mean another place:
     /// that one would be asked for the entry, and posted to.
     fn nameable(&self, id: Arc<str>, pointer: &Pointer) -> Result<Arc<str>, Violation> {
@@ -159,24 +119,6 @@ impl Admit {
                 message: error.to_string(),
             }),
         }
-    }
-
-    /// Items with the id of an earlier one and another body.
-    fn told_apart(&self, batch: &[Admitted]) -> Vec<Violation> {
-        let Identity::Field(pointer) = &self.id else {
-            return Vec::new();
-        };
-        let mut first: HashMap<&str, usize> = HashMap::with_capacity(batch.len());
-        let items = batch.iter().enumerate();
-        let clashes = items.filter_map(|(index, item)| {
-            let first = *first.entry(item.id.as_deref()?).or_insert(index);
-            (batch[first].body != item.body).then(|| Violation {
-                index: Some(index),
-                pointer: pointer.to_string(),
-                message: format!("it is the id of item {first} too, which has another body"),
-            })
-        });
-        clashes.collect()
     }
 
     /// An id as a client writes it in a path or a query, made equal to that of
@@ -199,17 +141,6 @@ impl Admit {
             errors.find(|(pointer, _)| pointer.as_str() == violation.pointer)
         });
         codes.next().map_or(422, |(_, status)| *status)
-    }
-}
-
-fn not_an_array(error: serde_json::Error) -> Inadmissible {
-    match error.classify() {
-        serde_json::error::Category::Data => Inadmissible::Invalid(vec![Violation {
-            index: None,
-            pointer: String::new(),
-            message: "it is not an array of entries".to_owned(),
-        }]),
-        _ => Inadmissible::NotJson(error.into()),
     }
 }
 

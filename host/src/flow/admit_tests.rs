@@ -29,7 +29,17 @@ fn admit(batch: bool) -> Admit {
 }
 
 fn batch(text: &str) -> Result<Vec<Admitted>, Inadmissible> {
-    admit(true).admit_batch(&Bytes::copy_from_slice(text.as_bytes()))
+    let admit = admit(true);
+    let mut batch = admit.check_batch(&Bytes::copy_from_slice(text.as_bytes()), |item| item)?;
+    let mut items = Vec::new();
+    loop {
+        let next = batch.next(&admit, |item| item)?;
+        if next.is_empty() {
+            assert_eq!(items.len(), batch.len());
+            return Ok(items);
+        }
+        items.extend(next);
+    }
 }
 
 /// (index, pointer) of each violation.
@@ -78,6 +88,29 @@ fn the_same_id_twice_in_a_batch_is_one_entry_or_refused() {
     assert_eq!(batch(same).unwrap().len(), 2);
     let other = r#"[{"id":"ab","n":1}, {"id":"cd","n":1}, {"id":"AB","n":2}]"#;
     assert_eq!(places(other), [(Some(2), "/id".to_owned())]);
+}
+
+#[test]
+fn a_batch_of_many_comes_in_slices_and_is_checked_as_one_of_few() {
+    let item = |number| format!(r#"{{"id":"ID-{number}","n":{number}}}"#);
+    let mut items: Vec<String> = (0..30_000).map(item).collect();
+    let text = |items: &[String]| format!("[{}]", items.join(", "));
+    let admitted = batch(&text(&items)).unwrap();
+    assert_eq!(admitted.len(), 30_000);
+    for (number, item) in admitted.iter().enumerate() {
+        assert_eq!(item.id.as_deref(), Some(&*format!("id-{number}")));
+        assert_eq!(item.body, format!(r#"{{"id":"id-{number}","n":{number}}}"#));
+    }
+    items[29_000] = r#"{"id":"id-3","n":4}"#.to_owned();
+    items[29_001] = r#"{"id":"Id-5","n":5}"#.to_owned();
+    assert_eq!(places(&text(&items)), [(Some(29_000), "/id".to_owned())]);
+    items[28_000] = "7".to_owned();
+    assert_eq!(places(&text(&items)), [(Some(28_000), String::new())]);
+    items[29_999] = "{".to_owned();
+    assert!(matches!(
+        batch(&text(&items)),
+        Err(Inadmissible::NotJson(_))
+    ));
 }
 
 #[test]

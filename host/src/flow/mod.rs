@@ -5,6 +5,7 @@
 mod admit;
 mod admit_table;
 mod authorities;
+mod batch;
 mod body;
 mod bounds;
 #[cfg(test)]
@@ -54,6 +55,7 @@ use std::time::Duration;
 
 pub use self::admit::{Admit, Admitted, Identity, Inadmissible, RememberFull, Reply};
 pub use self::authorities::{Authorities, NotAuthorities};
+pub use self::batch::Batch;
 pub use self::body::{NotJson, check as check_body, parse as parse_body};
 pub use self::columns::{Column, ColumnKind, Table};
 pub use self::decision::{Decision, Judged, Outcome, Verdict};

@@ -1,4 +1,26 @@
-//! What all HTTP in this process has in common, on either side of a connection.
+//! What all HTTP in this process has in common: the client; and of the servers
+//! one accept loop with limits and deadlines, peer addresses, and one budget of
+//! bytes in flight.
+//!
+//! A stranger chooses how many connections are opened, how fast they are read
+//! and how much is sent on them. Everything here is bounded in bytes, time and
+//! number, and where a limit is reached, whoever caused it pays.
 
+mod accept;
+mod activity;
+mod answer;
+mod budget;
 pub(crate) mod client;
+mod date;
 pub(crate) mod origin;
+mod peers;
+mod proxies;
+mod visit;
+
+pub use self::accept::{Limits, Listener};
+use self::activity::Activity;
+use self::answer::Answer;
+pub use self::budget::{Budget, Exhausted, Grant};
+pub use self::peers::{Peer, Peers};
+pub use self::proxies::{Ambiguous, Proxies};
+pub use self::visit::Visit;

@@ -1,11 +1,11 @@
 //! From a request to entries in the backbone.
 
-use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
+use bytes::Bytes;
 use hyper::StatusCode;
 use hyper::body::Incoming;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
@@ -21,13 +21,18 @@ use super::keys::KeyRing;
 use super::meter::RequestMeter;
 use super::receipt::Receipt;
 use super::receive::{check_media_type, receive};
+use super::visitor::Visitor;
 use super::{Refusal, Response, respond};
 use crate::backbone::{
     AppendLimits, Appended, Backbone, NewEntry, Origin, Partition, RememberMemory,
 };
 use crate::flow::{Admitted, BodyHash, Flow, Identity, Inadmissible, Name};
+use crate::http::Grant;
 use crate::ledger::Ledger;
 use crate::telemetry::traces;
+
+/// Checking a larger body would keep the other requests of its thread waiting.
+const LARGE: usize = 64 << 10;
 
 static IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
@@ -39,8 +44,8 @@ pub(super) struct Admission {
     /// One for each partition.
     batchers: Vec<Batcher>,
     ids: Ids,
-    /// Large batches that are checked at a time.
-    pub(super) checking: Semaphore,
+    /// Large bodies that are checked at a time, of all flows.
+    checking: Arc<Semaphore>,
     pub(super) keys: Arc<ArcSwap<KeyRing>>,
     /// The component without which the flow takes nothing.
     pub waits_for: ArcSwapOption<String>,
@@ -53,6 +58,7 @@ impl Admission {
         backbone: &Arc<dyn Backbone>,
         ledger: &Arc<dyn Ledger>,
         keys: &Arc<ArcSwap<KeyRing>>,
+        checking: &Arc<Semaphore>,
     ) -> Self {
         let partitions = flow.stream.partitions.max(1);
         let limits = AppendLimits {
@@ -68,7 +74,7 @@ impl Admission {
             status: StatusCode::from_u16(flow.admit.reply.status).unwrap_or(StatusCode::ACCEPTED),
             batchers: (0..partitions).map(start).collect(),
             ids: Ids::of(&flow, ledger),
-            checking: Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from)),
+            checking: Arc::clone(checking),
             keys: Arc::clone(keys),
             waits_for: ArcSwapOption::empty(),
             meter: RequestMeter::of(&flow.name),
@@ -83,8 +89,7 @@ impl Admission {
         headers: &HeaderMap,
         body: Incoming,
         request_id: &Arc<str>,
-        peer: IpAddr,
-        body_timeout: Duration,
+        from: &Visitor,
     ) -> Result<Response, Refusal> {
         let began = Instant::now();
         let span = traces::request(headers, &self.flow, request_id);
@@ -94,7 +99,7 @@ impl Admission {
             owner: None,
             traceparent: traces::traceparent(&span),
         };
-        let mut answer = pin!(self.answer_by_limits(headers, body, origin, peer, body_timeout));
+        let mut answer = pin!(self.answer_by_limits(headers, body, origin, from));
         let answer = match span.is_disabled() {
             true => answer.await,
             false => {
@@ -121,16 +126,15 @@ impl Admission {
         headers: &HeaderMap,
         body: Incoming,
         mut origin: Origin,
-        peer: IpAddr,
-        body_timeout: Duration,
+        from: &Visitor,
     ) -> Result<Response, Refusal> {
         let caller = self.caller(headers)?;
         let owner = caller.as_ref().map(|caller| Arc::clone(&caller.owner));
         origin.key = caller.map(|caller| caller.key);
         origin.owner.clone_from(&owner);
         let request_id = Arc::clone(&origin.request_id);
-        let allowance = self.allowance(owner.as_deref(), peer).await?;
-        let answer = pin!(self.admit(headers, body, origin, allowance.as_ref(), body_timeout));
+        let allowance = self.allowance(owner.as_deref(), &from.peer).await?;
+        let answer = pin!(self.admit(headers, body, origin, allowance.as_ref(), from));
         let refused = |refusal: &Refusal| self.meter.refused(refusal);
         limited(allowance.as_ref(), &request_id, answer, refused).await
     }
@@ -142,7 +146,7 @@ impl Admission {
         body: Incoming,
         origin: Origin,
         allowance: Option<&Allowance<'_>>,
-        body_timeout: Duration,
+        from: &Visitor,
     ) -> Result<Response, Refusal> {
         check_media_type(headers)?;
         if let Some(component) = &*self.waits_for.load() {
@@ -151,25 +155,63 @@ impl Admission {
         let generates = !matches!(self.flow.admit.id, Identity::Field(_));
         let idempotency_key = IdempotencyKey::of(headers, origin.owner.as_deref(), generates)?;
         let max_body = self.flow.admit.max_body;
-        let body = receive(body, max_body, body_timeout).await?;
+        let (body, grant) = receive(body, max_body, from).await?;
         if self.flow.admit.batch {
-            return Box::pin(self.admit_batch(body, origin, allowance)).await;
+            return Box::pin(self.admit_batch(body, grant, origin, allowance)).await;
         }
-        let admitted = self.flow.admit.admit(body);
-        let admitted = admitted.map_err(|inadmissible| self.refusal(inadmissible))?;
-        self.admit_one(admitted, origin, idempotency_key).await
+        let (admitted, body_hash) = self.checked_one(body).await?;
+        let entry = Unnamed {
+            admitted,
+            body_hash,
+            origin,
+            grant,
+        };
+        self.admit_one(entry, idempotency_key).await
+    }
+
+    async fn checked_one(&self, body: Bytes) -> Result<(Admitted, BodyHash), Refusal> {
+        let check = |flow: &Flow, body| {
+            let admitted = flow.admit.admit(body)?;
+            let hash = BodyHash::of(&admitted.body);
+            Ok((admitted, hash))
+        };
+        if body.len() <= LARGE {
+            return check(&self.flow, body).map_err(|inadmissible| self.refusal(inadmissible));
+        }
+        let (flow, size) = (Arc::clone(&self.flow), body.len());
+        Box::pin(self.apart(size, move || check(&flow, body))).await
+    }
+
+    /// Does what takes long for a large body apart from the threads on which
+    /// all requests are answered; as many at a time as there are cores.
+    pub(super) async fn apart<T: Send + 'static>(
+        &self,
+        size: usize,
+        work: impl FnOnce() -> Result<T, Inadmissible> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let done = if size > LARGE {
+            let _turn = self.checking.acquire().await;
+            let done = tokio::task::spawn_blocking(work).await;
+            done.map_err(|_| Refusal::Overloaded)?
+        } else {
+            work()
+        };
+        done.map_err(|inadmissible| self.refusal(inadmissible))
     }
 
     /// Where the body holds its id, the id is what makes two requests the same,
     /// and sending again is safe with an `Idempotency-Key` or without.
     async fn admit_one(
         &self,
-        admitted: Admitted,
-        origin: Origin,
+        entry: Unnamed,
         idempotency_key: Option<IdempotencyKey>,
     ) -> Result<Response, Refusal> {
-        let Admitted { id, body, value } = admitted;
-        let body_hash = BodyHash::of(&body);
+        let Unnamed {
+            admitted: Admitted { id, body, value },
+            body_hash,
+            origin,
+            grant,
+        } = entry;
         let id = match (id, idempotency_key) {
             (Some(id), _) => id,
             (None, None) => self.ids.next().await?,
@@ -185,7 +227,7 @@ impl Admission {
             body_hash,
             origin,
         };
-        let appended = self.batcher(&id)?.append(entry).await?;
+        let appended = self.batcher(&id)?.append(entry, grant).await?;
         let reply = reply.rendered(&self.flow, &id, appended);
         Ok(self.accepted(reply, matches!(appended, Appended::Replayed { .. })))
     }
@@ -220,6 +262,14 @@ impl Admission {
         }
         response
     }
+}
+
+/// An entry whose id may still have to be found.
+struct Unnamed {
+    admitted: Admitted,
+    body_hash: BodyHash,
+    origin: Origin,
+    grant: Grant,
 }
 
 /// The answer to an entry. It is made before the entry is queued, because what

@@ -1,5 +1,6 @@
 //! A request that carries many entries.
 
+use std::mem::size_of;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -10,12 +11,14 @@ use super::gate::Allowance;
 use super::receipt::Receipt;
 use super::{Refusal, Response};
 use crate::backbone::{Appended, NewEntry, Origin};
-use crate::flow::{Admitted, BodyHash, Inadmissible, Violation};
+use crate::flow::{Admitted, Batch, BodyHash, Violation};
+use crate::http::Grant;
 
-/// Checking a larger body would keep the other requests of its thread waiting.
-const LARGE: usize = 64 << 10;
+/// Items that are named at most where some were not queued.
+const NAMED: usize = 1000;
 
-type Checked = Result<Vec<NewEntry>, Inadmissible>;
+/// Its entries, those of a slice at a time; a few of them are none.
+type Entries = Batch<Option<NewEntry>>;
 
 impl Admission {
     /// The batch is checked whole before anything of it is appended. What is
@@ -24,16 +27,27 @@ impl Admission {
     pub(super) async fn admit_batch(
         &self,
         body: Bytes,
+        mut grant: Grant,
         origin: Origin,
         allowance: Option<&Allowance<'_>>,
     ) -> Result<Response, Refusal> {
-        let entries = self.checked(body, origin).await?;
+        let mut entries = self.checked(body, &origin).await?;
         let count = entries.len();
         if let Some(allowance) = allowance {
             allowance.charge(count).await?;
         }
-        let appended = self.append_batch(entries).await?;
-        self.refuse_if_not_taken(&appended)?;
+        grant.try_more(count * size_of::<u64>())?;
+        let grant = Arc::new(grant);
+        let mut outcome = Outcome::default();
+        loop {
+            let slice;
+            (entries, slice) = self.next_slice(entries, &origin).await?;
+            if slice.is_empty() {
+                break;
+            }
+            self.append_slice(slice, &grant, &mut outcome).await?;
+        }
+        outcome.refuse_if_not_taken()?;
         let mut reply = Vec::with_capacity(256);
         let receipt = Receipt {
             flow: &self.flow,
@@ -43,36 +57,42 @@ impl Admission {
             body: None,
         };
         self.flow.admit.reply.body.render(&receipt, &mut reply);
-        let is_replayed = |appended: &Appended| matches!(appended, Appended::Replayed { .. });
-        let replayed = count > 0 && appended.iter().all(is_replayed);
-        Ok(self.accepted(reply, replayed))
+        Ok(self.accepted(reply, count > 0 && outcome.replayed == count))
     }
 
-    async fn checked(&self, body: Bytes, origin: Origin) -> Result<Vec<NewEntry>, Refusal> {
-        let large = body.len() > LARGE;
-        let flow = Arc::clone(&self.flow);
-        let check = move || -> Checked {
-            let admitted = flow.admit.admit_batch(&body)?.into_iter();
-            Ok(admitted.filter_map(|item| entry(item, &origin)).collect())
-        };
-        let checked = if large {
-            // As many at a time as there are cores: what is parsed is large.
-            let _turn = self.checking.acquire().await;
-            let checked = tokio::task::spawn_blocking(check).await;
-            checked.map_err(|_| Refusal::Overloaded)?
-        } else {
-            check()
-        };
-        checked.map_err(|inadmissible| self.refusal(inadmissible))
+    async fn checked(&self, body: Bytes, origin: &Origin) -> Result<Entries, Refusal> {
+        let (flow, origin, size) = (Arc::clone(&self.flow), origin.clone(), body.len());
+        let check = move || flow.admit.check_batch(&body, |item| entry(item, &origin));
+        self.apart(size, check).await
     }
 
-    /// One answer for each entry, in their order.
-    async fn append_batch(&self, entries: Vec<NewEntry>) -> Result<Vec<Appended>, Refusal> {
+    async fn next_slice(
+        &self,
+        mut entries: Entries,
+        origin: &Origin,
+    ) -> Result<(Entries, Vec<NewEntry>), Refusal> {
+        // What was made already costs nothing.
+        let size = if entries.is_made() { 0 } else { usize::MAX };
+        let (flow, origin) = (Arc::clone(&self.flow), origin.clone());
+        let make = move || {
+            let made = entries.next(&flow.admit, |item| entry(item, &origin))?;
+            Ok((entries, made.into_iter().flatten().collect()))
+        };
+        self.apart(size, make).await
+    }
+
+    /// Appends some entries of a batch, behind those of `outcome`.
+    async fn append_slice(
+        &self,
+        slice: Vec<NewEntry>,
+        grant: &Arc<Grant>,
+        outcome: &mut Outcome,
+    ) -> Result<(), Refusal> {
         let partitions = usize::from(self.flow.stream.partitions.max(1));
         let mut places = vec![Vec::new(); partitions];
         let mut split: Vec<Vec<NewEntry>> = vec![Vec::new(); partitions];
-        let count = entries.len();
-        for (place, entry) in entries.into_iter().enumerate() {
+        let count = slice.len();
+        for (place, entry) in slice.into_iter().enumerate() {
             let partition = usize::from(self.flow.stream.partition_of(&entry.id));
             places[partition].push(place);
             split[partition].push(entry);
@@ -80,7 +100,7 @@ impl Admission {
         let split = split.into_iter().filter(|entries| !entries.is_empty());
         let appends = split.map(|entries| async {
             let batcher = self.batcher(&entries[0].id)?;
-            batcher.append_all(entries).await
+            batcher.append_all(entries, grant).await
         });
         let mut all = vec![Appended::Conflict; count];
         let places = places.into_iter().filter(|places| !places.is_empty());
@@ -89,37 +109,62 @@ impl Admission {
                 all[place] = appended;
             }
         }
-        Ok(all)
-    }
-
-    /// Where sending again helps, that is said, and not what never will.
-    fn refuse_if_not_taken(&self, appended: &[Appended]) -> Result<(), Refusal> {
-        let mut refusals = Vec::new();
-        for (index, appended) in appended.iter().enumerate() {
+        for appended in all {
             let refusal = self
                 .batchers()
-                .find_map(|batcher| batcher.refusal(*appended));
-            if let Some(refusal) = refusal {
-                let violation = Violation {
-                    index: Some(index),
-                    pointer: String::new(),
-                    message: refusal.to_string(),
-                };
-                refusals.push((refusal, violation));
+                .find_map(|batcher| batcher.refusal(appended));
+            outcome.add(appended, refusal);
+        }
+        Ok(())
+    }
+}
+
+/// What became of the items of a batch so far.
+#[derive(Default)]
+struct Outcome {
+    items: usize,
+    replayed: usize,
+    /// Of those that were not taken, the first ones.
+    named: Vec<Violation>,
+    unnamed: usize,
+    /// Where sending again helps, that is said, and not what never will.
+    temporary: Option<Refusal>,
+    conflict: bool,
+}
+
+impl Outcome {
+    fn add(&mut self, appended: Appended, refusal: Option<Refusal>) {
+        let index = self.items;
+        self.items += 1;
+        self.replayed += usize::from(matches!(appended, Appended::Replayed { .. }));
+        let Some(refusal) = refusal else { return };
+        if self.named.len() < NAMED {
+            self.named.push(Violation {
+                index: Some(index),
+                pointer: String::new(),
+                message: refusal.to_string(),
+            });
+        } else {
+            self.unnamed += 1;
+        }
+        match refusal {
+            Refusal::Conflict => self.conflict = true,
+            refusal => {
+                self.temporary.get_or_insert(refusal);
             }
         }
-        let is_conflict = |refusal: &Refusal| matches!(refusal, Refusal::Conflict);
-        let first = refusals
-            .iter()
-            .position(|(refusal, _)| !is_conflict(refusal));
-        if refusals.is_empty() {
-            return Ok(());
-        }
-        let (refusals, violations): (Vec<_>, Vec<_>) = refusals.into_iter().unzip();
-        let of = refusals.into_iter().nth(first.unwrap_or(0));
+    }
+
+    fn refuse_if_not_taken(&mut self) -> Result<(), Refusal> {
+        let of = match (self.temporary.take(), self.conflict) {
+            (Some(temporary), _) => temporary,
+            (None, true) => Refusal::Conflict,
+            (None, false) => return Ok(()),
+        };
         Err(Refusal::Items {
-            of: Box::new(of.unwrap_or(Refusal::Conflict)),
-            violations,
+            of: Box::new(of),
+            violations: std::mem::take(&mut self.named),
+            unnamed: self.unnamed,
         })
     }
 }

@@ -1,19 +1,29 @@
 //! Group commit: while one call to the backbone is under way the next group
 //! gathers, so the fuller the front end, the larger the groups. Nobody waits
 //! for a group to fill.
+//!
+//! Batches that are larger than a group wait in a queue of their own, a few
+//! groups of each at a time, and groups are made of the two queues in turns:
+//! whoever sends one entry waits behind one group of such a batch, and not
+//! behind all of it.
 
+mod queues;
+
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tracing::{error, info};
 
+use self::queues::Queues;
 use super::Refusal;
 use super::drain::{DrainRate, Sample};
 use super::meter::AppendMeter;
 use crate::backbone::{AppendLimits, Appended, Backbone, NewEntry, Partition};
+use crate::http::Grant;
 use crate::tasks::{APPENDER, BACKLOG};
 
 /// Entries of one call: a longer script stalls everybody who uses that Redis.
@@ -27,25 +37,38 @@ pub(super) const IN_FLIGHT: usize = 4;
 /// Entries that wait for a group: as many as the default of connections, so
 /// that only multiplexed clients can overrun it.
 pub(super) const QUEUE: usize = 10_000;
-/// Bytes of body that wait for a group, so that large bodies cannot use up the memory.
-pub(super) const QUEUE_BYTES: usize = 64 << 20;
+/// Groups of one large batch that wait at a time: enough to keep all calls busy.
+pub(super) const OF_A_BATCH: usize = 2 * IN_FLIGHT;
+/// Groups of large batches that wait in the queue; the others wait for a place
+/// there, in the order in which they came.
+const QUEUE_OF_LARGE: usize = 64;
 /// How often a full backlog is looked at.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// The way of entries into one partition. Dropping it lets what is queued go first.
 pub(super) struct Batcher {
     queue: mpsc::Sender<Queued>,
-    room: Arc<Semaphore>,
+    large: mpsc::Sender<Queued>,
     line: Arc<Line>,
 }
 
 struct Queued {
     /// At most as many as a group; they stay together.
     entries: Vec<NewEntry>,
-    answer: oneshot::Sender<Result<Vec<Appended>, Away>>,
-    /// Their bytes of the queue, given back when they are taken from there.
-    room: OwnedSemaphorePermit,
+    /// Of their bodies.
+    bytes: usize,
+    answer: oneshot::Sender<Outcome>,
+    /// What they hold of the budget, given back once they are appended.
+    held: Held,
 }
+
+/// What entries hold of the budget, alone or with the others of their batch.
+enum Held {
+    Alone { _grant: Grant },
+    Together { _grant: Arc<Grant> },
+}
+
+type Outcome = Result<Vec<Appended>, Away>;
 
 /// The outcome of a call is unknown; the same entries may be sent again.
 #[derive(Clone, Copy, Debug)]
@@ -67,6 +90,7 @@ impl Batcher {
     /// Starts the tasks of one partition on the current runtime.
     pub fn start(backbone: Arc<dyn Backbone>, partition: Partition, limits: AppendLimits) -> Self {
         let (queue, queued) = mpsc::channel(QUEUE);
+        let (large, queued_large) = mpsc::channel(QUEUE_OF_LARGE);
         let line = Arc::new(Line {
             meter: AppendMeter::of(&partition.flow),
             backbone,
@@ -77,39 +101,56 @@ impl Batcher {
             full: Notify::new(),
             retry_after_ms: AtomicU64::new(1000),
         });
-        tokio::spawn(APPENDER.run(gather(Arc::clone(&line), queued)));
-        Self {
-            queue,
-            room: Arc::new(Semaphore::new(QUEUE_BYTES)),
-            line,
-        }
+        let queues = Queues {
+            queued,
+            large: queued_large,
+            large_first: false,
+        };
+        tokio::spawn(APPENDER.run(gather(Arc::clone(&line), queues)));
+        Self { queue, large, line }
     }
 
     /// Appends one entry with whatever else is queued. `Ok` only once the
     /// backbone has answered. A caller that goes away leaves its entry in the group.
-    pub async fn append(&self, entry: NewEntry) -> Result<Appended, Refusal> {
-        match self.queue(vec![entry])?.await {
-            Ok(Ok(appended)) => match appended.first() {
-                Some(appended) => self.refusal(*appended).map_or(Ok(*appended), Err),
-                None => Err(Refusal::BackboneAway),
-            },
-            Ok(Err(Away)) | Err(_) => Err(Refusal::BackboneAway),
+    pub async fn append(&self, entry: NewEntry, grant: Grant) -> Result<Appended, Refusal> {
+        let held = Held::Alone { _grant: grant };
+        let (queued, answer) = Queued::new(vec![entry], held);
+        self.queue(queued)?;
+        match answered(answer).await?.first() {
+            Some(appended) => self.refusal(*appended).map_or(Ok(*appended), Err),
+            None => Err(Refusal::BackboneAway),
         }
     }
 
     /// Appends many entries; one answer for each. An error is of all of them,
-    /// of which some may stand.
-    pub async fn append_all(&self, entries: Vec<NewEntry>) -> Result<Vec<Appended>, Refusal> {
-        let mut answers = Vec::new();
-        for chunk in chunks(entries) {
-            answers.push(self.queue(chunk)?);
-        }
-        let mut appended = Vec::new();
-        for answer in answers {
-            match answer.await {
-                Ok(Ok(of_chunk)) => appended.extend(of_chunk),
-                Ok(Err(Away)) | Err(_) => return Err(Refusal::BackboneAway),
+    /// of which some may stand, as they may where the caller goes away.
+    pub async fn append_all(
+        &self,
+        entries: Vec<NewEntry>,
+        grant: &Arc<Grant>,
+    ) -> Result<Vec<Appended>, Refusal> {
+        let mut appended = Vec::with_capacity(entries.len());
+        let mut waiting = VecDeque::with_capacity(OF_A_BATCH);
+        let chunks = chunks(entries);
+        let is_large = chunks.len() > 1;
+        for chunk in chunks {
+            if waiting.len() == OF_A_BATCH
+                && let Some(first) = waiting.pop_front()
+            {
+                appended.extend(answered(first).await?);
             }
+            let _grant = Arc::clone(grant);
+            let (queued, answer) = Queued::new(chunk, Held::Together { _grant });
+            if is_large {
+                let sent = self.large.send(queued).await;
+                sent.map_err(|_| Refusal::Overloaded)?;
+            } else {
+                self.queue(queued)?;
+            }
+            waiting.push_back(answer);
+        }
+        for answer in waiting {
+            appended.extend(answered(answer).await?);
         }
         Ok(appended)
     }
@@ -130,25 +171,29 @@ impl Batcher {
         }
     }
 
-    fn queue(
-        &self,
-        entries: Vec<NewEntry>,
-    ) -> Result<oneshot::Receiver<Result<Vec<Appended>, Away>>, Refusal> {
+    fn queue(&self, queued: Queued) -> Result<(), Refusal> {
+        let sent = self.queue.try_send(queued);
+        sent.map_err(|_| Refusal::Overloaded)
+    }
+}
+
+impl Queued {
+    fn new(entries: Vec<NewEntry>, held: Held) -> (Self, oneshot::Receiver<Outcome>) {
         let (answer, answered) = oneshot::channel();
-        let bytes: usize = entries.iter().map(|entry| entry.body.len()).sum();
-        let bytes = u32::try_from(bytes).map_err(|_| Refusal::Overloaded)?;
-        let room = Arc::clone(&self.room)
-            .try_acquire_many_owned(bytes)
-            .map_err(|_| Refusal::Overloaded)?;
-        let queued = Queued {
+        let queued = Self {
+            bytes: entries.iter().map(|entry| entry.body.len()).sum(),
             entries,
             answer,
-            room,
+            held,
         };
-        self.queue
-            .try_send(queued)
-            .map_err(|_| Refusal::Overloaded)?;
-        Ok(answered)
+        (queued, answered)
+    }
+}
+
+async fn answered(answer: oneshot::Receiver<Outcome>) -> Result<Vec<Appended>, Refusal> {
+    match answer.await {
+        Ok(Ok(appended)) => Ok(appended),
+        Ok(Err(Away)) | Err(_) => Err(Refusal::BackboneAway),
     }
 }
 
@@ -171,20 +216,21 @@ fn chunks(entries: Vec<NewEntry>) -> Vec<Vec<NewEntry>> {
     chunks
 }
 
-async fn gather(line: Arc<Line>, mut queued: mpsc::Receiver<Queued>) {
+async fn gather(line: Arc<Line>, mut queues: Queues) {
     let watched = Arc::clone(&line);
     let watching = tokio::spawn(BACKLOG.run(move || watch_backlog(Arc::clone(&watched))));
     let mut calls = JoinSet::new();
     let mut group = Group::default();
     let mut open = true;
     while open || !group.is_empty() {
-        group.fill(&mut queued);
+        group.fill(&mut queues);
         let goes = match calls.len() {
             0 => !group.is_empty(),
             under_way => group.is_full() && under_way < IN_FLIGHT,
         };
         if goes {
             calls.spawn(Arc::clone(&line).commit(group.take()));
+            queues.large_first = !queues.large_first;
             continue;
         }
         tokio::select! {
@@ -193,12 +239,12 @@ async fn gather(line: Arc<Line>, mut queued: mpsc::Receiver<Queued>) {
                 // Who is queued would only wait for the next call to fail as well.
                 if !matches!(call, Ok(Ok(()))) {
                     let waiting = std::mem::take(&mut group).into_all();
-                    for queued in waiting.chain(std::iter::from_fn(|| queued.try_recv().ok())) {
+                    for queued in waiting.chain(std::iter::from_fn(|| queues.now())) {
                         let _gone = queued.answer.send(Err(Away));
                     }
                 }
             }
-            first = queued.recv(), if open && !group.is_full() => match first {
+            first = queues.next(), if open && !group.is_full() => match first {
                 Some(first) => group.push(first),
                 None => open = false,
             }
@@ -228,9 +274,9 @@ impl Group {
     }
 
     /// With what is queued by now.
-    fn fill(&mut self, queued: &mut mpsc::Receiver<Queued>) {
+    fn fill(&mut self, queues: &mut Queues) {
         while !self.is_full()
-            && let Ok(next) = queued.try_recv()
+            && let Some(next) = queues.now()
         {
             self.push(next);
         }
@@ -242,7 +288,7 @@ impl Group {
             return;
         }
         self.entries += next.entries.len();
-        self.bytes += next.room.num_permits();
+        self.bytes += next.bytes;
         self.waiting.push(next);
     }
 
@@ -264,12 +310,14 @@ impl Line {
         let mut entries = Vec::with_capacity(MAX_GROUP);
         let mut answers = Vec::with_capacity(group.len());
         for queued in group {
-            answers.push((queued.entries.len(), queued.answer));
+            answers.push((queued.entries.len(), queued.answer, queued.held));
             entries.extend(queued.entries);
         }
         let outcome = self.append(&entries).await;
+        drop(entries);
         let mut at = 0;
-        for (count, answer) in answers {
+        for (count, answer, held) in answers {
+            drop(held);
             let range = at..at + count;
             at += count;
             let of_these = outcome.as_ref().map_err(|away| *away);

@@ -25,6 +25,7 @@ mod server;
 #[cfg(test)]
 mod tests;
 mod track;
+mod visitor;
 
 pub use self::health::{Health, HealthReport, Part};
 pub use self::refusal::Refusal;

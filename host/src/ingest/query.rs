@@ -1,7 +1,6 @@
 //! Statistics: a path that answers by SQL over all that the flow ever kept.
 //! floodgate-archive finds the rows; here is who may ask, and for what.
 
-use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Instant;
@@ -16,9 +15,16 @@ use super::meter::QueryMeter;
 use super::{Refusal, Response, respond};
 use crate::archive::{self, Answer, Archive, Skipped};
 use crate::flow::{Asked, Filled, Name, Query, Values};
+use crate::http::Peer;
+use crate::telemetry::Seldom;
 
 /// How many files were left out of the answer, because they cannot be read.
 static FLOODGATE_INCOMPLETE: HeaderName = HeaderName::from_static("floodgate-incomplete");
+
+// What anybody may set off by asking is told now and then.
+static SKIPPED: Seldom = Seldom::new();
+static FAILED: Seldom = Seldom::new();
+static REFUSED: Seldom = Seldom::new();
 
 /// Answers one `[[query]]` of a flow.
 pub(super) struct Querying {
@@ -44,7 +50,7 @@ impl Querying {
         headers: &HeaderMap,
         uri: &Uri,
         request_id: &str,
-        peer: IpAddr,
+        peer: &Peer,
     ) -> Result<Response, Refusal> {
         let began = Instant::now();
         let answer = self.answer_by_limits(headers, uri, request_id, peer).await;
@@ -63,7 +69,7 @@ impl Querying {
         headers: &HeaderMap,
         uri: &Uri,
         request_id: &str,
-        peer: IpAddr,
+        peer: &Peer,
     ) -> Result<Response, Refusal> {
         let caller = self.admission.caller(headers)?;
         let owner = caller.as_ref().map(|caller| &*caller.owner);
@@ -101,7 +107,8 @@ impl Querying {
     fn tell_how_good(&self, headers: &mut HeaderMap, skipped: &[Skipped]) {
         let flow = &self.admission.flow;
         for Skipped { file, why } in skipped {
-            warn!(flow = %flow.name, path = &*self.query.path, file, why, "file left out of an answer");
+            let Some(times) = SKIPPED.now() else { break };
+            warn!(flow = %flow.name, path = &*self.query.path, file, why, times, "file left out of an answer");
         }
         let (name, value) = match (skipped.len(), self.query.cache) {
             (0, None) => return,
@@ -127,7 +134,9 @@ impl Querying {
                 Refusal::NoArchive
             }
             archive::Error::Away { .. } | archive::Error::NotLetIn { .. } => {
-                warn!(%flow, path, %error, "query not answered");
+                if let Some(times) = FAILED.now() {
+                    warn!(%flow, path, %error, times, "query not answered");
+                }
                 Refusal::ArchiveAway
             }
             archive::Error::Refused { status, detail } => match status.as_u16() {
@@ -135,13 +144,17 @@ impl Querying {
                 504 => Refusal::QueryTimeout(self.query.timeout),
                 507 => Refusal::QueryMemory(detail),
                 status @ (400 | 422) => {
-                    error!(%flow, path, status, detail, "query refused by floodgate-archive");
+                    if let Some(times) = REFUSED.now() {
+                        error!(%flow, path, status, detail, times, "query refused by floodgate-archive");
+                    }
                     Refusal::QueryRefused
                 }
                 // It does not know the flow, say, or what it stands on is away:
                 // another SQL would be answered no better.
                 status => {
-                    warn!(%flow, path, status, detail, "query not answered");
+                    if let Some(times) = FAILED.now() {
+                        warn!(%flow, path, status, detail, times, "query not answered");
+                    }
                     Refusal::ArchiveAway
                 }
             },

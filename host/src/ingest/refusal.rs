@@ -11,6 +11,7 @@ use tracing::debug;
 use super::Response;
 use super::idempotency::UNGUESSABLE;
 use crate::flow::{BadParameter, NotJson, Violation};
+use crate::http::Exhausted;
 use crate::http::origin::NoHost;
 
 /// Why a request is not answered with what it asked for. Its text is for the
@@ -46,6 +47,11 @@ pub enum Refusal {
     KeyOfOtherFlows,
     #[error("more came than the flow takes; nothing was done, sending it again is safe")]
     RateLimited { retry_after: Duration },
+    #[error(
+        "Forwarded and X-Forwarded-For name different clients; the proxy has to remove the one \
+         that it does not write"
+    )]
+    AmbiguousClient,
     #[error("nothing is served at this path")]
     NotFound,
     /// In the words of the flow file.
@@ -72,10 +78,15 @@ pub enum Refusal {
         violations: Vec<Violation>,
     },
     /// Found while appending; the items that are not named were queued.
-    #[error("some items were not queued; the others were, and sending the batch again is safe")]
+    #[error(
+        "some items were not queued{}; the others were, and sending the batch again is safe",
+        beyond(*.unnamed)
+    )]
     Items {
         of: Box<Refusal>,
         violations: Vec<Violation>,
+        /// How many more there are.
+        unnamed: usize,
     },
     #[error("the flow waits for its oracle {0}; nothing was queued, sending it again is safe")]
     Waiting(String),
@@ -91,7 +102,7 @@ pub enum Refusal {
         "the flow remembers as many ids as it may; nothing was queued, sending it again is safe"
     )]
     RememberFull,
-    #[error("more entries are arriving than can be queued; sending it again is safe")]
+    #[error("more is arriving than this process holds at a time; sending it again is safe")]
     Overloaded,
     #[error(
         "the ledger did not answer, which gives out the ids; nothing was queued, sending it again is safe"
@@ -133,6 +144,19 @@ pub enum Refusal {
     QueryRefused,
 }
 
+fn beyond(unnamed: usize) -> String {
+    match unnamed {
+        0 => String::new(),
+        more => format!(", {more} more than are named here"),
+    }
+}
+
+impl From<Exhausted> for Refusal {
+    fn from(Exhausted: Exhausted) -> Self {
+        Self::Overloaded
+    }
+}
+
 /// RFC 9457.
 #[derive(Serialize)]
 struct ProblemDocument<'r> {
@@ -171,6 +195,7 @@ impl Refusal {
             | Self::GuessableIdempotencyKey
             | Self::NoParameter(_)
             | Self::NoHost(_)
+            | Self::AmbiguousClient
             | Self::BodyBroken => StatusCode::BAD_REQUEST,
             Self::NotFound | Self::Untracked(_) => StatusCode::NOT_FOUND,
             Self::NoKey | Self::WrongKey => StatusCode::UNAUTHORIZED,
@@ -227,6 +252,7 @@ impl Refusal {
             Self::ForeignOrigin => ("foreign-origin", "Page of another origin"),
             Self::BodyBroken => ("body-broken", "Body broken off"),
             Self::Untracked(_) => ("unknown", "Not known"),
+            Self::AmbiguousClient => ("ambiguous-client", "Two clients named"),
             Self::NoParameter(_) => ("no-parameter", "Parameter missing"),
             Self::NotFound => ("not-found", "Not found"),
             Self::MethodNotAllowed(_) => ("method-not-allowed", "Method not allowed"),
@@ -242,7 +268,7 @@ impl Refusal {
             Self::BacklogFull { .. } => ("backlog-full", "Backlog full"),
             Self::MemoryScarce => ("memory-scarce", "Backbone nearly full"),
             Self::RememberFull => ("remember-full", "Too many ids remembered"),
-            Self::Overloaded => ("overloaded", "Too many entries at once"),
+            Self::Overloaded => ("overloaded", "Too much at once"),
             Self::LedgerAway | Self::LedgerSilent => ("ledger-away", "Ledger away"),
             Self::BackboneAway | Self::BackboneSilent => ("backbone-away", "Backbone away"),
             Self::BadParameters(_) => ("invalid-parameter", "Parameters not understood"),

@@ -1,7 +1,6 @@
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use hyper::body::Incoming;
@@ -9,6 +8,7 @@ use hyper::header::{ALLOW, CACHE_CONTROL, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, StatusCode, Uri};
 use percent_encoding::percent_decode_str;
+use tokio::sync::Semaphore;
 use tracing::error;
 
 use super::admit::Admission;
@@ -18,6 +18,7 @@ use super::openapi::Document;
 use super::pages::Page;
 use super::query::Querying;
 use super::track::Tracking;
+use super::visitor::Visitor;
 use super::{Health, Refusal, Response, docs, respond};
 use crate::archive::Archive;
 use crate::backbone::{Backbone, OwnerHash};
@@ -40,6 +41,8 @@ pub struct Ingest {
     origins: Origins,
     /// What was admitted would not be decided.
     ledger_unusable: AtomicBool,
+    /// Large bodies that are checked at a time.
+    checking: Arc<Semaphore>,
     started: Instant,
 }
 
@@ -48,6 +51,8 @@ struct Routes {
     admissions: Vec<Arc<Admission>>,
     /// By path, without a slash at its end.
     paths: matchit::Router<Route>,
+    /// Whether any flows were ever given, none of them perhaps.
+    made: bool,
 }
 
 /// What happens at a path.
@@ -88,6 +93,9 @@ impl Ingest {
             keys,
             origins,
             ledger_unusable: AtomicBool::new(false),
+            checking: Arc::new(Semaphore::new(
+                std::thread::available_parallelism().map_or(1, usize::from),
+            )),
             started: Instant::now(),
         };
         ingest.use_flows(&[]);
@@ -96,9 +104,13 @@ impl Ingest {
 
     /// Admits to these flows from now on, and to no others. Starts a batcher
     /// for each partition of those that are new or changed, on the current
-    /// runtime; requests in flight finish by what they began with.
+    /// runtime; requests in flight finish by what they began with. Does nothing
+    /// where the flows are those of before.
     pub fn use_flows(&self, flows: &[Arc<Flow>]) {
         let before = self.routes.load();
+        if before.is_of(flows) {
+            return;
+        }
         let admission = |flow: &Arc<Flow>| {
             let mut known = before.admissions.iter();
             let known = known.find(|known| Arc::ptr_eq(&known.flow, flow)).cloned();
@@ -109,12 +121,14 @@ impl Ingest {
                     backbone,
                     ledger,
                     &self.keys,
+                    &self.checking,
                 ))
             };
             known.unwrap_or_else(started)
         };
         let mut routes = Routes {
             admissions: flows.iter().map(admission).collect(),
+            made: true,
             ..Routes::default()
         };
         let document = Arc::new(Document::of(flows));
@@ -171,18 +185,11 @@ impl Ingest {
         self.ledger_unusable.store(unusable, Ordering::Relaxed);
     }
 
-    pub(super) async fn answer(
-        &self,
-        request: Request<Incoming>,
-        peer: IpAddr,
-        body_timeout: Duration,
-    ) -> Response {
+    pub(super) async fn answer(&self, request: Request<Incoming>, from: &Visitor) -> Response {
         // Taken apart here: what is handed on by value is copied at each step.
         let (head, body) = request.into_parts();
         let request_id = request_id(&head.headers);
-        let answer = self
-            .route(&head, body, &request_id, peer, body_timeout)
-            .await;
+        let answer = self.route(&head, body, &request_id, from).await;
         let mut response = answer.unwrap_or_else(|refusal| refusal.answer(&request_id));
         tell_request_id(&mut response, &request_id);
         response
@@ -193,8 +200,7 @@ impl Ingest {
         head: &Parts,
         body: Incoming,
         request_id: &Arc<str>,
-        peer: IpAddr,
-        body_timeout: Duration,
+        from: &Visitor,
     ) -> Result<Response, Refusal> {
         check_host(head.version, &head.headers)?;
         let routes = self.routes.load_full();
@@ -212,19 +218,19 @@ impl Ingest {
                 if self.ledger_unusable.load(Ordering::Relaxed) {
                     return Err(admission.refused(Refusal::LedgerUnusable));
                 }
-                let answer = admission.answer(&head.headers, body, request_id, peer, body_timeout);
+                let answer = admission.answer(&head.headers, body, request_id, from);
                 answer.await
             }
             // Those below are few, and would make the one above larger.
             (&Method::GET | &Method::HEAD, _, Some(Get::Query(querying))) => {
-                let answer = querying.answer(&head.headers, &head.uri, request_id, peer);
+                let answer = querying.answer(&head.headers, &head.uri, request_id, &from.peer);
                 Box::pin(answer).await
             }
             (&Method::GET | &Method::HEAD, _, Some(get)) => {
                 let asked = Asked {
                     headers: &head.headers,
                     request_id,
-                    peer,
+                    peer: &from.peer,
                 };
                 Box::pin(self.get(get, &found.params, &head.uri, &asked)).await
             }
@@ -309,6 +315,13 @@ fn in_force(document: &Document) -> Response {
 }
 
 impl Routes {
+    /// Whether they were made of exactly these flows.
+    fn is_of(&self, flows: &[Arc<Flow>]) -> bool {
+        let mut pairs = self.admissions.iter().zip(flows);
+        let as_many = self.admissions.len() == flows.len();
+        self.made && as_many && pairs.all(|(known, flow)| Arc::ptr_eq(&known.flow, flow))
+    }
+
     fn add(&mut self, path: &str, set: impl FnOnce(&mut Route)) {
         if let Ok(known) = self.paths.at_mut(path)
             && known.params.is_empty()
@@ -343,4 +356,26 @@ fn other_method(method: &Method, allow: &'static str) -> Result<Response, Refusa
     let allow = HeaderValue::from_static(allow);
     response.headers_mut().insert(ALLOW, allow);
     Ok(response)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::ingest::tests::Front;
+
+    #[tokio::test]
+    async fn the_same_flows_again_change_nothing() {
+        let flows = Path::new(env!("CARGO_MANIFEST_DIR")).join("../flows");
+        let flows = Flow::load_dir(&flows).unwrap_or_else(|problems| panic!("{problems:#?}"));
+        let flows: Vec<_> = flows.into_iter().map(Arc::new).collect();
+        let ingest = Front::start().await.ingest;
+        ingest.use_flows(&flows);
+        let routes = ingest.routes.load_full();
+        ingest.use_flows(&flows);
+        assert!(Arc::ptr_eq(&routes, &ingest.routes.load_full()));
+        ingest.use_flows(&flows[1..]);
+        assert!(!Arc::ptr_eq(&routes, &ingest.routes.load_full()));
+    }
 }

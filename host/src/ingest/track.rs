@@ -15,6 +15,7 @@ use crate::flow::{
     parse_body,
 };
 use crate::ledger::{DeadFilter, DeliveryState, KeptDecision, KeptDelivery, Ledger};
+use crate::telemetry::Seldom;
 
 /// What is known of an entry.
 #[derive(Default)]
@@ -154,7 +155,10 @@ impl Tracking<'_> {
                 Refusal::NoArchive
             }
             FindError::Archive(error) => {
-                warn!(flow = %self.flow.name, %error, "entry left the ledger and was not found");
+                static FAILED: Seldom = Seldom::new();
+                if let Some(times) = FAILED.now() {
+                    warn!(flow = %self.flow.name, %error, times, "entry left the ledger and was not found");
+                }
                 Refusal::ArchiveSilent
             }
         }

@@ -25,6 +25,16 @@ table! {
         "POSTs answered with a problem, by the code of its type, such as `backlog-full`, and pages of a flow with keys that were asked for without one or too often. A reason appears with its first refusal.";
     Histogram REQUEST_DURATION "floodgate_request_duration_seconds" ["flow"] Seconds
         "From the head of a POST to its answer, accepted or refused; the body's way over the network is in it.";
+    Gauge CONNECTIONS "floodgate_connections" ["address"] Count
+        "Connections that are open, to the `front-end` and to `admin`.";
+    Counter CONNECTIONS_CLOSED "floodgate_connections_closed_total" ["address", "reason"] Count
+        "Connections that were closed to keep a limit: `too-many` had one peer, `idle` did nothing while others waited for a place, `not-taken` took nothing of its answer.";
+    Counter ADMIN_CALLS_REFUSED "floodgate_admin_calls_refused_total" ["reason"] Count
+        "Calls of the admin address that were not let in: `foreign-host`, `no-token`, `wrong-token`, `foreign-origin`, `not-json`. The log has one of them a minute. A reason appears with its first refusal.";
+    Gauge IN_FLIGHT "floodgate_in_flight_bytes" [] Bytes
+        "Bytes of requests that this front end holds, from their arrival to their append.";
+    Gauge IN_FLIGHT_LIMIT "floodgate_in_flight_limit_bytes" [] Bytes
+        "How many it holds at most (`--max-in-flight`); at the limit the slowest bodies are refused with `overloaded`.";
     Counter QUERIES "floodgate_queries_total" ["flow", "path", "outcome"] Count
         "Requests to a path of a `[[query]]`: `answered`, or the code of the problem's type, such as `archive-away`. An outcome appears when it first happens.";
     Histogram QUERY_DURATION "floodgate_query_duration_seconds" ["flow", "path"] Seconds

@@ -236,6 +236,44 @@ async fn clients_that_never_finish_a_call_are_not_waited_for() {
     assert!(slow_body.starts_with("HTTP/1.1 408 "), "{slow_body}");
 }
 
+/// More than the address takes at a time, none of which says all of its head.
+#[tokio::test]
+async fn half_heads_do_not_shut_the_address() {
+    let host = Guarded::start(&[]).await;
+    let address = host.admin.strip_prefix("http://").unwrap();
+    let mut held = Vec::new();
+    for _ in 0..300 {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let _closed = stream.write_all(b"GET /metrics HTTP/1.1\r\n").await;
+        held.push(stream);
+    }
+    // Well before their heads are given up.
+    support::eventually(Duration::from_secs(5), "others are answered", async || {
+        let url = format!("{}/metrics", host.admin);
+        let answer = support::try_request("GET", &url, &[], "").await;
+        answer.is_ok_and(|(status, ..)| status == StatusCode::OK)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn calls_that_are_refused_are_counted_and_not_written_down_one_by_one() {
+    let host = Guarded::start(&[]).await;
+    for _ in 0..50 {
+        let foreign = [("host", "evil.example")];
+        let (status, ..) = host.call("GET /flows", &foreign, "").await;
+        assert_eq!(status, StatusCode::MISDIRECTED_REQUEST);
+    }
+    let url = format!("{}/metrics", host.admin);
+    let (_, _, metrics) = support::request("GET", &url, &[], "").await;
+    let metrics = String::from_utf8(metrics.to_vec()).unwrap();
+    let counted = r#"floodgate_admin_calls_refused_total{reason="foreign-host"} 50"#;
+    assert!(metrics.contains(counted), "{metrics}");
+    let log = host.floodgate.stderr();
+    assert_eq!(log.matches("evil.example").count(), 0);
+    assert_eq!(log.matches("call refused").count(), 1, "{log}");
+}
+
 /// As many as the address takes at a time, none of which reads its answers.
 #[tokio::test]
 async fn whoever_takes_no_answer_does_not_shut_the_address() {
@@ -257,10 +295,10 @@ async fn whoever_takes_no_answer_does_not_shut_the_address() {
         });
     }
     support::eventually(DEADLINE, "others are answered", async || {
-        let answer = tokio::time::timeout(Duration::from_secs(1), host.call("GET /flows", &[], ""));
-        answer
-            .await
-            .is_ok_and(|(status, ..)| status == StatusCode::OK)
+        let url = format!("{}/flows", host.admin);
+        let call = support::try_request("GET", &url, &[], "");
+        let answer = tokio::time::timeout(Duration::from_secs(1), call).await;
+        answer.is_ok_and(|answer| answer.is_ok_and(|(status, ..)| status == StatusCode::OK))
     })
     .await;
 }

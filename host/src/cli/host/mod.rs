@@ -29,6 +29,7 @@ use crate::backbone::{self, Backbone};
 use crate::deliver;
 use crate::flow::{Flow, FlowSet};
 use crate::http::origin::Origins;
+use crate::http::{Budget, Proxies};
 use crate::ingest::{self, Ingest};
 use crate::ledger::{Ledger, Measured};
 use crate::metrics::Recorder;
@@ -282,13 +283,19 @@ async fn bind_front_end(
         origins.clone(),
     ));
     ingest.use_flows(&parts.flows.borrow().live);
-    let options = ingest::Options {
-        max_connections: settings.max_connections,
-        // The whole stop is cut off before, and says so by its exit code.
-        drain_timeout: settings.drain.saturating_mul(2),
+    let partitions = |flow: &Arc<Flow>| usize::from(flow.stream.partitions);
+    let partitions = parts.flows.borrow().live.iter().map(partitions).sum();
+    let chosen = settings.connections.choose(partitions);
+    let mut options = ingest::Options {
         cors: origins.cors(),
+        budget: Budget::new(chosen.in_flight),
         ..ingest::Options::default()
     };
+    options.limits.connections = chosen.connections;
+    options.limits.of_one_peer = chosen.of_one_peer;
+    // The whole stop is cut off before, and says so by its exit code.
+    options.limits.drain_timeout = settings.drain.saturating_mul(2);
+    options.limits.proxies = Proxies::new(&settings.connections.trusted_proxies);
     let server = ingest::Server::bind(settings.listen, options, ingest.clone()).await?;
     Ok((server, ingest))
 }

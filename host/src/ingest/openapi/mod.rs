@@ -38,7 +38,9 @@ impl Document {
 
 const ABOUT: &str = "Every flow takes JSON with POST. What is answered with 2xx is durable and \
     will be judged once; every refusal is a problem document (RFC 9457) that says whether sending \
-    again is safe. No object of a body has the same key twice, and no string an escaped NUL.";
+    again is safe. Only what is no HTTP at all (400), and a head of more than 64 KiB (431), is answered \
+    by the HTTP library, without a problem document and without an X-Request-Id. No object of a body \
+    has the same key twice, and no string an escaped NUL.";
 
 fn document(flows: &[Arc<Flow>]) -> Value {
     let mut paths = Map::new();

@@ -6,8 +6,9 @@ use futures_util::poll;
 use super::*;
 use crate::backbone::{AppendLimits, Appended, NewEntry, Origin, Partition};
 use crate::flow::{BodyHash, FlowName};
+use crate::http::{Grant, Peers};
 use crate::ingest::Refusal;
-use crate::ingest::batcher::{Batcher, IN_FLIGHT, QUEUE, QUEUE_BYTES};
+use crate::ingest::batcher::{Batcher, IN_FLIGHT, OF_A_BATCH, QUEUE};
 
 type Outcome = Result<Appended, Refusal>;
 
@@ -32,6 +33,11 @@ fn entry(number: usize, size: usize) -> NewEntry {
     }
 }
 
+async fn grant() -> Grant {
+    let peer = Peers::default().of([127, 0, 0, 1].into());
+    Budget::new(1 << 30).take_whole(&peer, 1).await.unwrap()
+}
+
 /// Requests that have asked and not been answered yet.
 async fn ask(
     batcher: &Arc<Batcher>,
@@ -41,7 +47,7 @@ async fn ask(
     for entry in entries {
         let batcher = Arc::clone(batcher);
         let mut request: Pin<Box<dyn Future<Output = Outcome>>> =
-            Box::pin(async move { batcher.append(entry).await });
+            Box::pin(async move { batcher.append(entry, grant().await).await });
         assert!(poll!(&mut request).is_pending(), "answered too early");
         asked.push(request);
     }
@@ -63,7 +69,7 @@ async fn occupy(
 async fn a_lone_request_does_not_wait_for_company() {
     let (backbone, batcher) = start();
     for number in 0..3 {
-        let appended = within_deadline(batcher.append(entry(number, 1))).await;
+        let appended = within_deadline(batcher.append(entry(number, 1), grant().await)).await;
         assert!(matches!(appended, Ok(Appended::New(_))));
     }
     assert_eq!(backbone.groups(), [1, 1, 1]);
@@ -154,7 +160,7 @@ async fn a_failed_call_refuses_its_group_and_all_who_wait_at_once() {
         "nobody waited for another call to fail"
     );
     backbone.set_away(false);
-    let appended = within_deadline(batcher.append(entry(7, 1))).await;
+    let appended = within_deadline(batcher.append(entry(7, 1), grant().await)).await;
     assert!(matches!(appended, Ok(Appended::New(_))));
 }
 
@@ -169,7 +175,7 @@ async fn a_full_queue_refuses_exactly_what_does_not_fit() {
         )
         .await,
     );
-    let refused = within_deadline(batcher.append(entry(QUEUE, 1))).await;
+    let refused = within_deadline(batcher.append(entry(QUEUE, 1), grant().await)).await;
     assert!(matches!(refused, Err(Refusal::Overloaded)));
     backbone.release();
     for outcome in within_deadline(join_all(asked)).await {
@@ -179,18 +185,55 @@ async fn a_full_queue_refuses_exactly_what_does_not_fit() {
 }
 
 #[tokio::test]
-async fn large_bodies_fill_the_queue_by_their_bytes_until_they_leave_it() {
+async fn a_single_entry_waits_behind_a_group_of_a_large_batch_and_not_behind_all() {
     let (backbone, batcher) = start();
     let mut asked = occupy(&backbone, &batcher).await;
-    let size = 1 << 20;
-    let large = (0..QUEUE_BYTES / size).map(|number| entry(number, size));
-    asked.extend(ask(&batcher, large.collect()).await);
-    let refused = within_deadline(batcher.append(entry(QUEUE, 1))).await;
-    assert!(matches!(refused, Err(Refusal::Overloaded)));
+    let large: Vec<NewEntry> = (0..128 * 100).map(|number| entry(number, 1)).collect();
+    let held = Arc::new(grant().await);
+    let mut batch = Box::pin(batcher.append_all(large, &held));
+    assert!(poll!(&mut batch).is_pending());
+    backbone.until_calls_began(IN_FLIGHT).await;
+    asked.extend(ask(&batcher, vec![entry(2_000_000, 1)]).await);
     backbone.release();
-    within_deadline(join_all(asked)).await;
-    let appended = within_deadline(batcher.append(entry(QUEUE, 1))).await;
-    assert!(matches!(appended, Ok(Appended::New(_))));
+    let (first, single) = (asked.swap_remove(0), asked.swap_remove(0));
+    within_deadline(first).await.unwrap();
+    let single = async {
+        within_deadline(single).await.unwrap();
+        backbone.groups().len()
+    };
+    let (appended, groups) = tokio::join!(within_deadline(batch), single);
+    assert_eq!(appended.unwrap().len(), 128 * 100);
+    assert!(
+        groups <= 2 * IN_FLIGHT + 2,
+        "{groups} groups went before it"
+    );
+}
+
+#[tokio::test]
+async fn large_batches_take_turns() {
+    let (backbone, batcher) = start();
+    let _asked = occupy(&backbone, &batcher).await;
+    let held = Arc::new(grant().await);
+    let of = |first: usize, groups: usize| -> Vec<NewEntry> {
+        (first..first + 128 * groups)
+            .map(|number| entry(number, 1))
+            .collect()
+    };
+    let mut long = Box::pin(batcher.append_all(of(0, 200), &held));
+    assert!(poll!(&mut long).is_pending());
+    let short = batcher.append_all(of(1_000_000, 2), &held);
+    let mut short = Box::pin(short);
+    assert!(poll!(&mut short).is_pending());
+    backbone.release();
+    let short = async {
+        within_deadline(short).await.unwrap();
+        backbone.groups().len()
+    };
+    let (_, groups) = tokio::join!(within_deadline(long), short);
+    assert!(
+        groups <= 2 * OF_A_BATCH + 2,
+        "{groups} groups went before it"
+    );
 }
 
 #[tokio::test]

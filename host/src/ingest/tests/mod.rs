@@ -4,6 +4,7 @@
 mod batcher;
 mod fake;
 mod http;
+mod limits;
 mod query;
 mod server;
 
@@ -31,6 +32,7 @@ use super::{HealthReport, Ingest, Options, Part, Server};
 use crate::archive::Archive;
 use crate::backbone::Backbone;
 use crate::flow::{Flow, FlowSet};
+use crate::http::Budget;
 use crate::http::origin::Origins;
 use crate::ledger::{Ledger, Postgres};
 use crate::readiness::{Asked, Readiness};
@@ -39,11 +41,12 @@ use crate::readiness::{Asked, Readiness};
 const DEADLINE: Duration = Duration::from_secs(20);
 
 /// The front end with the shipped flows.
-struct Front {
+pub(super) struct Front {
     address: SocketAddr,
     backbone: Arc<FakeBackbone>,
-    ingest: Arc<Ingest>,
+    pub(super) ingest: Arc<Ingest>,
     keys: Arc<ArcSwap<KeyRing>>,
+    budget: Arc<Budget>,
     shutdown: CancellationToken,
     server: JoinHandle<()>,
     _stop: DropGuard,
@@ -56,7 +59,7 @@ fn no_ledger() -> Arc<dyn Ledger> {
 }
 
 impl Front {
-    async fn start() -> Self {
+    pub(super) async fn start() -> Self {
         Self::with(Options::default()).await
     }
 
@@ -105,6 +108,7 @@ impl Front {
         ));
         ingest.use_flows(&flows);
         let listen = SocketAddr::from(([127, 0, 0, 1], 0));
+        let budget = Arc::clone(&options.budget);
         let server = Server::bind(listen, options, Arc::clone(&ingest))
             .await
             .unwrap();
@@ -114,6 +118,7 @@ impl Front {
             backbone,
             ingest,
             keys,
+            budget,
             server: tokio::spawn(server.run(shutdown.clone())),
             _stop: shutdown.clone().drop_guard(),
             shutdown,

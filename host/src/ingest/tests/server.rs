@@ -8,11 +8,12 @@ use super::*;
 
 /// Impatient, for tests that wait until time is up.
 fn impatient() -> Options {
-    Options {
-        header_timeout: Duration::from_millis(200),
+    let mut options = Options {
         body_timeout: Duration::from_millis(200),
         ..Options::default()
-    }
+    };
+    options.limits.head_timeout = Duration::from_millis(200);
+    options
 }
 
 impl Front {
@@ -175,11 +176,9 @@ async fn shutdown_waits_for_a_request_in_flight_and_takes_no_new_ones() {
 
 #[tokio::test]
 async fn shutdown_cuts_off_what_outlasts_its_deadline() {
-    let front = Front::with(Options {
-        drain_timeout: Duration::from_millis(50),
-        ..Options::default()
-    })
-    .await;
+    let mut options = Options::default();
+    options.limits.drain_timeout = Duration::from_millis(50);
+    let front = Front::with(options).await;
     front.backbone.hold();
     let mut client = front.client().await;
     let in_flight = tokio::spawn(async move { client.requests.send_request(post(body(1))).await });
@@ -191,11 +190,9 @@ async fn shutdown_cuts_off_what_outlasts_its_deadline() {
 
 #[tokio::test]
 async fn a_client_beyond_the_limit_waits_until_another_leaves() {
-    let front = Front::with(Options {
-        max_connections: 1,
-        ..Options::default()
-    })
-    .await;
+    let mut options = Options::default();
+    options.limits.connections = 1;
+    let front = Front::with(options).await;
     let mut first = front.client().await;
     assert_eq!(first.send(post(body(1))).await.status, 202);
     let mut second = front.client().await;

@@ -1,0 +1,380 @@
+//! Accepts connections and serves HTTP on them, within limits of number and
+//! time: of all connections, of those of one peer, of a head, of an answer that
+//! is not taken.
+
+mod next;
+mod open;
+mod stream;
+
+use std::convert::Infallible;
+use std::error::Error;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::body::{Body, Incoming};
+use hyper::header::DATE;
+use hyper::service::service_fn;
+use hyper::{Request, Response, Version};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error, info, warn};
+
+use self::next::accept;
+use self::open::{Meter, Open};
+use self::stream::Watched;
+use super::budget::WINDOWS;
+use super::{Activity, Answer, Peer, Peers, Proxies, Visit, date, proxies};
+
+/// How long a connection that does nothing keeps its place while others wait.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// How often connections that do nothing are looked for while others wait.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Limits that keep slow or many clients from using up a server.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Connections at a time. Beyond it, those that do nothing are closed, and
+    /// clients wait in the listening socket's queue.
+    pub connections: usize,
+    /// Of these, how many one peer may have. Beyond it, those of that peer that
+    /// do nothing are closed, or else the new one is.
+    pub of_one_peer: usize,
+    /// How long a request's head may take; also how long a kept-alive
+    /// HTTP/1.1 connection may be idle.
+    pub head_timeout: Duration,
+    /// How long a client may take nothing of its answer.
+    pub stalled: Duration,
+    /// How long requests in flight may take once a stop has begun.
+    pub drain_timeout: Duration,
+    /// Whether HTTP/2 is spoken with clients that begin with it.
+    pub http2: bool,
+    /// Proxies that are believed when they say for whom they speak.
+    pub proxies: Proxies,
+}
+
+/// A listening socket, and what serves its connections.
+pub struct Listener {
+    tcp: TcpListener,
+    address: SocketAddr,
+    limits: Limits,
+    name: &'static str,
+}
+
+impl Listener {
+    /// Listens at the address; `name` is what its metrics are labelled with.
+    ///
+    /// # Errors
+    /// Where the system does not let it, such as for a port that is taken.
+    pub async fn bind(name: &'static str, address: SocketAddr, limits: Limits) -> io::Result<Self> {
+        let tcp = TcpListener::bind(address).await?;
+        Ok(Self {
+            address: tcp.local_addr()?,
+            tcp,
+            limits,
+            name,
+        })
+    }
+
+    /// Returns where it listens; the port is the one the system chose for port 0.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `stop`; then accepts nothing more, finishes the requests in
+    /// flight and cuts off those that outlast the drain timeout. `service` makes
+    /// for each connection what answers its requests.
+    pub async fn run<M, S, F, B>(self, stop: CancellationToken, service: M)
+    where
+        M: Fn(&Arc<Visit>) -> S + Send + Sync + 'static,
+        S: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = Response<B>> + Send + 'static,
+        B: Body<Data = Bytes> + Unpin + Send + 'static,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        let shared = Arc::new(Shared::new(self.name, self.limits));
+        let service = Arc::new(service);
+        let mut open = JoinSet::new();
+        // Accepted, and waiting for room.
+        let mut next = None;
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                Some(ended) = open.join_next(), if !open.is_empty() => {
+                    if let Err(error) = ended {
+                        error!(%error, "connection task died");
+                    }
+                }
+                accepted = accept(&self.tcp), if next.is_none() => {
+                    next = shared.knock(accepted);
+                }
+                permit = shared.room(), if next.is_some() => {
+                    let Some(knocking) = next.take() else { continue };
+                    let serve = Arc::clone(&shared).serve(knocking, &service, &stop);
+                    open.spawn(async move {
+                        serve.await;
+                        drop(permit);
+                    });
+                }
+            }
+        }
+        drop(self.tcp);
+        finish(open, shared.limits.drain_timeout).await;
+    }
+}
+
+async fn finish(mut open: JoinSet<()>, drain_timeout: Duration) {
+    if !drain_timeout.is_zero() {
+        info!(connections = open.len(), "finishing requests in flight");
+        let drained = async { while open.join_next().await.is_some() {} };
+        if tokio::time::timeout(drain_timeout, drained).await.is_err() {
+            warn!(
+                connections = open.len(),
+                "cutting off requests that did not finish"
+            );
+        }
+    }
+    open.shutdown().await;
+}
+
+/// What all connections share.
+struct Shared {
+    http: auto::Builder<TokioExecutor>,
+    limits: Limits,
+    peers: Arc<Peers>,
+    open: Open,
+    permits: Arc<Semaphore>,
+    meter: Meter,
+}
+
+/// A client that was accepted.
+struct Knocking {
+    stream: TcpStream,
+    visit: Arc<Visit>,
+}
+
+impl Shared {
+    fn new(name: &'static str, limits: Limits) -> Self {
+        let mut http = auto::Builder::new(TokioExecutor::new());
+        if !limits.http2 {
+            http = http.http1_only();
+        }
+        http.http1()
+            .timer(TokioTimer::new())
+            .header_read_timeout(limits.head_timeout)
+            // Whoever shuts down its writing side waits for the answer.
+            .half_close(true)
+            .max_buf_size(64 << 10);
+        // Pings tell an idle client from one that is gone. The windows are what
+        // a connection makes this process hold before anybody reads it.
+        http.http2()
+            .timer(TokioTimer::new())
+            .initial_stream_window_size(64 << 10)
+            .initial_connection_window_size(WINDOWS as u32)
+            .max_concurrent_streams(100)
+            .max_send_buf_size(64 << 10)
+            .keep_alive_interval(Duration::from_secs(20))
+            .keep_alive_timeout(Duration::from_secs(20));
+        Self {
+            permits: Arc::new(Semaphore::new(limits.connections)),
+            http,
+            limits,
+            peers: Arc::default(),
+            open: Open::default(),
+            meter: Meter::of(name),
+        }
+    }
+
+    /// Lets a client in to wait for room, if its peer may have one more
+    /// connection.
+    fn knock(&self, (stream, address): (TcpStream, SocketAddr)) -> Option<Knocking> {
+        let address = address.ip().to_canonical();
+        let visit = self.visit(address)?;
+        Some(Knocking { stream, visit })
+    }
+
+    /// `None` where its peer has too many connections already.
+    fn visit(&self, address: IpAddr) -> Option<Arc<Visit>> {
+        let proxies = self.limits.proxies.clone();
+        if proxies.trust(address) {
+            return Some(Arc::new(Visit {
+                address,
+                peer: Peer::proxy(),
+                through: Some(Arc::clone(&self.peers)),
+                proxies,
+            }));
+        }
+        let peer = self.peers.of(address);
+        if peer.connections() >= self.limits.of_one_peer && !self.make_room(Some(&peer)) {
+            self.meter.refused();
+            return None;
+        }
+        Some(Arc::new(Visit {
+            address,
+            peer,
+            through: None,
+            proxies,
+        }))
+    }
+
+    /// Hears from a trusted proxy for whom it connects, if it says so. `None`
+    /// where the connection is not served.
+    async fn introduced(&self, mut knocking: Knocking) -> Option<Knocking> {
+        if knocking.visit.through.is_none() {
+            return Some(knocking);
+        }
+        let source = proxies::source(&mut knocking.stream);
+        match tokio::time::timeout(self.limits.head_timeout, source).await {
+            Ok(Ok(None)) => {}
+            Ok(Ok(Some(client))) => knocking.visit = self.visit(client)?,
+            Ok(Err(error)) => {
+                debug!(%error, "proxy did not say for whom it connects");
+                return None;
+            }
+            Err(_) => return None,
+        }
+        Some(knocking)
+    }
+
+    /// Waits until there may be one more connection. Cancel-safe.
+    async fn room(&self) -> Option<OwnedSemaphorePermit> {
+        loop {
+            if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
+                return Some(permit);
+            }
+            self.make_room(None);
+            let permit = Arc::clone(&self.permits).acquire_owned();
+            if let Ok(permit) = tokio::time::timeout(LOOK, permit).await {
+                // The semaphore is never closed.
+                return permit.ok();
+            }
+        }
+    }
+
+    /// Closes the connection that has done nothing for the longest time; of one
+    /// peer, where that one has too many. Returns whether there was one.
+    fn make_room(&self, of: Option<&Arc<Peer>>) -> bool {
+        let longest = self.open.longest_idle(of, GRACE);
+        if let Some(idle) = &longest {
+            idle.cut();
+            self.meter.made_room();
+        }
+        longest.is_some()
+    }
+
+    fn serve<M, S, F, B>(
+        self: Arc<Self>,
+        knocking: Knocking,
+        service: &Arc<M>,
+        stop: &CancellationToken,
+    ) -> impl Future<Output = ()> + Send + 'static
+    where
+        M: Fn(&Arc<Visit>) -> S + Send + Sync + 'static,
+        S: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = Response<B>> + Send + 'static,
+        B: Body<Data = Bytes> + Unpin + Send + 'static,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        let (service, stop) = (Arc::clone(service), stop.child_token());
+        async move {
+            let Some(Knocking { stream, visit }) = self.introduced(knocking).await else {
+                return;
+            };
+            if let Err(error) = stream.set_nodelay(true) {
+                debug!(%error, "client left at once");
+                return;
+            }
+            let activity = Arc::new(Activity::of(Arc::clone(&visit.peer)));
+            let _entered = self.open.enter(&activity, &self.meter);
+            let stream = Watched::new(stream, self.limits.stalled, Arc::clone(&activity));
+            tokio::select! {
+                biased;
+                () = activity.is_cut() => {}
+                () = self.drive(stream, service(&visit), &activity, stop) => {}
+            }
+        }
+    }
+
+    async fn drive<S, F, B>(
+        &self,
+        stream: Watched,
+        service: S,
+        activity: &Arc<Activity>,
+        stop: CancellationToken,
+    ) where
+        S: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = Response<B>> + Send + 'static,
+        B: Body<Data = Bytes> + Unpin + Send + 'static,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        let answering = service_fn(|request| answered(service.clone(), request, activity));
+        let stream = TokioIo::new(stream);
+        let mut connection = pin!(self.http.serve_connection(stream, answering));
+        // hyper's own timeout starts only when it knows the protocol, and
+        // HTTP/2 has none; nor does it tell a client that takes no answer.
+        let mut look = pin!(tokio::time::sleep(self.limits.head_timeout));
+        let mut looking = true;
+        loop {
+            tokio::select! {
+                biased;
+                ended = connection.as_mut() => {
+                    if let Err(error) = ended {
+                        debug!(%error, "connection broke off");
+                    }
+                    return;
+                }
+                () = stop.cancelled() => break,
+                () = look.as_mut(), if looking => {
+                    if !activity.has_asked() {
+                        return;
+                    }
+                    if activity.is_stuck(self.limits.stalled) {
+                        self.meter.stalled();
+                        return;
+                    }
+                    looking = activity.speaks_http2();
+                    look.as_mut().reset(Instant::now() + self.limits.stalled / 2);
+                }
+            }
+        }
+        connection.as_mut().graceful_shutdown();
+        if let Err(error) = connection.await {
+            debug!(%error, "connection broke off");
+        }
+    }
+}
+
+/// Answers one request; what is awaited is made in its place, and not copied.
+fn answered<S, F, B>(
+    service: S,
+    request: Request<Incoming>,
+    activity: &Arc<Activity>,
+) -> impl Future<Output = Result<Response<Answer<B>>, Infallible>> + Send + 'static
+where
+    S: Fn(Request<Incoming>) -> F + Send + Sync + 'static,
+    F: Future<Output = Response<B>> + Send + 'static,
+    B: Body<Data = Bytes> + Unpin + Send + 'static,
+{
+    let activity = Arc::clone(activity);
+    async move {
+        let http2 = request.version() == Version::HTTP_2;
+        let serving = activity.begin(http2);
+        let mut response = service(request).await;
+        drop(serving);
+        if let Some(date) = date::now() {
+            response.headers_mut().insert(DATE, date);
+        }
+        let untaken = http2.then(|| activity.offer());
+        Ok(response.map(|body| Answer::new(body, untaken)))
+    }
+}

@@ -1,0 +1,121 @@
+//! Counts what each peer holds: connections and bytes.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Peers that are remembered before those that hold nothing are forgotten.
+const FEW: usize = 64;
+
+/// All peers that hold something, by their networks.
+#[derive(Debug, Default)]
+pub struct Peers {
+    known: Mutex<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    by_network: HashMap<IpAddr, Arc<Peer>>,
+    /// How many there were after the last look for those that hold nothing.
+    held: usize,
+}
+
+/// One client by its address, and what it holds.
+#[derive(Debug)]
+pub struct Peer {
+    /// `None` for a trusted proxy, which speaks for many clients.
+    network: Option<IpAddr>,
+    pub(super) connections: AtomicUsize,
+    pub(super) bytes: AtomicUsize,
+}
+
+impl Peer {
+    fn new(network: Option<IpAddr>) -> Self {
+        Self {
+            network,
+            connections: AtomicUsize::new(0),
+            bytes: AtomicUsize::new(0),
+        }
+    }
+
+    /// Returns what limits for each peer are counted by: its IPv4 address, or
+    /// its IPv6 network of 64 bits. `None` where no such limit applies.
+    pub fn network(&self) -> Option<IpAddr> {
+        self.network
+    }
+
+    /// Returns the connections that it has open.
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
+    }
+}
+
+impl Peers {
+    /// Returns the peer of an address; all addresses of one network are one peer.
+    pub fn of(&self, address: IpAddr) -> Arc<Peer> {
+        let network = network_of(address);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(peer) = known.by_network.get(&network) {
+            return Arc::clone(peer);
+        }
+        if known.by_network.len() >= FEW.max(2 * known.held) {
+            let holds = |peer: &Arc<Peer>| Arc::strong_count(peer) > 1;
+            known.by_network.retain(|_, peer| holds(peer));
+            known.held = known.by_network.len();
+        }
+        let peer = Arc::new(Peer::new(Some(network)));
+        known.by_network.insert(network, Arc::clone(&peer));
+        peer
+    }
+}
+
+impl Peer {
+    /// Makes the peer of a trusted proxy, to which no limit for each peer
+    /// applies.
+    pub(super) fn proxy() -> Arc<Self> {
+        Arc::new(Self::new(None))
+    }
+}
+
+/// Whoever has one IPv6 address has 2^64 of them.
+fn network_of(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            let mut segments = address.segments();
+            segments[4..].fill(0);
+            IpAddr::from(segments)
+        }
+        v4 @ IpAddr::V4(_) => v4,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ipv6_client_is_its_network() {
+        let peers = Peers::default();
+        for (address, network) in [
+            ("192.0.2.7", "192.0.2.7"),
+            ("::ffff:192.0.2.7", "192.0.2.7"),
+            ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
+        ] {
+            let peer = peers.of(address.parse().unwrap());
+            assert_eq!(peer.network(), Some(network.parse().unwrap()));
+        }
+    }
+
+    #[test]
+    fn peers_that_hold_nothing_are_forgotten() {
+        let peers = Peers::default();
+        let held = peers.of(IpAddr::from([10, 0, 0, 1]));
+        for number in 0..100_000_u32 {
+            peers.of(IpAddr::from((1 << 28 | number).to_be_bytes()));
+        }
+        let known = peers.known.lock().unwrap().by_network.len();
+        assert!(known <= FEW + 1, "{known} are remembered");
+        assert!(Arc::ptr_eq(&held, &peers.of(IpAddr::from([10, 0, 0, 1]))));
+    }
+}
