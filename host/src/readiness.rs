@@ -1,5 +1,6 @@
 //! Whether new work is welcome here: what a load balancer asks.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -7,10 +8,12 @@ use hyper::StatusCode;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
+use crate::admin::types as admin;
 use crate::backbone::{self, Backbone, MemoryUse, Partition, partitions};
 use crate::flow::{Flow, Flows};
 use crate::fresh::{Fresh, Unknown, within};
 use crate::ledger::Ledger;
+use crate::oracle::{InFlow, Standing};
 
 /// Says whether this process is ready, and why it is not.
 pub struct Readiness {
@@ -29,7 +32,14 @@ pub struct Readiness {
 #[derive(Default)]
 pub struct Asked {
     ever: AtomicBool,
-    last: Fresh<Vec<Reason>>,
+    last: Fresh<Found>,
+}
+
+/// What was found.
+#[derive(Clone, Default)]
+struct Found {
+    reasons: Vec<Reason>,
+    held: Vec<String>,
 }
 
 /// Why nothing more should be sent here.
@@ -61,21 +71,29 @@ impl Reason {
     ];
 }
 
-/// `{"status":"ready"}`, or `{"status":"unready","reasons":["draining"]}`
+/// `{"status":"ready"}`, or `{"status":"unready","reasons":["draining"]}`; with
+/// `"held":["transactions"]` where flows are held, which takes no process out
+/// of a load balancer.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub struct Report {
     status: &'static str,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     reasons: Vec<Reason>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    held: Vec<String>,
 }
 
 impl Report {
-    fn of(reasons: Vec<Reason>) -> Self {
+    fn of(reasons: Vec<Reason>, held: Vec<String>) -> Self {
         let status = match reasons.is_empty() {
             true => "ready",
             false => "unready",
         };
-        Self { status, reasons }
+        Self {
+            status,
+            reasons,
+            held,
+        }
     }
 
     /// 200 or 503.
@@ -93,12 +111,17 @@ impl Readiness {
         self.asked.ever.store(true, Ordering::Relaxed);
         let draining = || self.draining.is_cancelled();
         if draining() {
-            return Report::of(vec![Reason::Draining]);
+            return Report::of(vec![Reason::Draining], Vec::new());
         }
-        let reasons = self.asked.last.or(self.look()).await;
+        let look = async {
+            let (reasons, held) = tokio::join!(self.look(), within(self.held()));
+            let held = held.unwrap_or_default();
+            Found { reasons, held }
+        };
+        let found = self.asked.last.or(look).await;
         match draining() {
-            true => Report::of(vec![Reason::Draining]),
-            false => Report::of(reasons),
+            true => Report::of(vec![Reason::Draining], Vec::new()),
+            false => Report::of(found.reasons, found.held),
         }
     }
 
@@ -106,6 +129,22 @@ impl Readiness {
     /// it stops.
     pub fn is_asked(&self) -> bool {
         self.asked.ever.load(Ordering::Relaxed)
+    }
+
+    /// The flows that any worker holds.
+    async fn held(&self) -> Result<Vec<String>, backbone::Error> {
+        let mut held = BTreeSet::new();
+        for (_, report) in self.backbone.reports().await? {
+            // One of another version is none of this one's business.
+            let report: admin::Report = serde_json::from_str(&report).unwrap_or_default();
+            let in_flows = report
+                .oracles
+                .into_iter()
+                .flat_map(|oracle| oracle.in_flows);
+            let is_held = |stands: &InFlow| stands.standing == Standing::Held;
+            held.extend(in_flows.filter(is_held).map(|stands| stands.flow));
+        }
+        Ok(held.into_iter().collect())
     }
 
     /// A server that does not say within two seconds is away.

@@ -67,6 +67,8 @@ table! {
     Restarted ORACLE_FILES "oracle-files";
     /// Follows what was chosen of the oracles elsewhere.
     Restarted ORACLE_CHOICES "oracle-choices";
+    /// Tries again the oracles that hold a flow.
+    Restarted ORACLE_TRIALS "oracle-trials";
     /// Reads changed flow files.
     Restarted FLOW_FILES "flow-files";
     /// Reads a changed key file.

@@ -10,6 +10,7 @@ use super::types::{Chosen, Pin, Report, WorkerOracle};
 use super::{Admin, Error};
 use crate::flow::{Digest, Flow, NotADigest};
 use crate::ledger::Choice;
+use crate::oracle::{InFlow, Standing};
 
 /// Hex digits of a digest that a person means: fewer are a slip of the hand.
 const SHORTEST_PIN: usize = 4;
@@ -67,6 +68,23 @@ pub(super) fn missing_of<'a>(
     names.filter(move |name| {
         let mut oracles = reports.iter().flat_map(|(_, report)| &report.oracles);
         !oracles.any(|oracle| oracle.name == *name && oracle.digest.is_some())
+    })
+}
+
+/// Why the flow is held, as each worker that holds it says.
+pub(super) fn held_of<'r>(
+    flow: &'r str,
+    reports: &'r [(String, Report)],
+) -> impl Iterator<Item = String> + 'r {
+    let oracles = reports.iter().flat_map(|(_, report)| &report.oracles);
+    oracles.flat_map(move |oracle| {
+        let held = move |stands: &&InFlow| stands.standing == Standing::Held && stands.flow == flow;
+        let held = oracle.in_flows.iter().filter(held);
+        held.map(move |stands| {
+            let digest = stands.digest.map(|digest| format!(" {digest:.12}"));
+            let reason = stands.reason.as_deref().unwrap_or_default();
+            format!("{}{}: {reason}", oracle.name, digest.unwrap_or_default())
+        })
     })
 }
 

@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use super::api::Query;
-use super::oracles::reports;
+use super::oracles::{held_of, reports};
 use super::types::{FlowStatus, KeptSince, PendingEntry, Report};
 use super::{Admin, Error};
 use crate::backbone::{Depth, Pending, depth_of, partitions};
@@ -31,6 +31,11 @@ pub(super) async fn flows(admin: &Admin) -> Result<Vec<FlowStatus>, Error> {
         if state != "running" && depth.open == 0 && stuck.is_empty() {
             continue;
         }
+        let reason = held_of(flow.name.as_str(), &reports).next();
+        let state = match (&reason, state) {
+            (Some(_), "running") => "held",
+            _ => state,
+        };
         all.push(FlowStatus {
             name: flow.name.to_string(),
             state: match stuck.is_empty() {
@@ -38,6 +43,7 @@ pub(super) async fn flows(admin: &Admin) -> Result<Vec<FlowStatus>, Error> {
                 false => "stuck".to_owned(),
             },
             stuck,
+            reason,
             paths: flow
                 .paths()
                 .map(|(method, path)| format!("{method} {path}"))
@@ -122,6 +128,7 @@ pub(super) fn pending_entry(flow: &FlowName, pending: Pending) -> PendingEntry {
         next_attempt: pending.next_attempt.and_then(timestamp),
         fault: faults.as_ref().map(|f| f.last.kind.as_str().to_owned()),
         last_error: faults.map(|faults| masked::text(&faults.last.error)),
+        held: None,
     }
 }
 

@@ -14,12 +14,17 @@ use crate::worker::{LatencyCounts, StuckCall};
 #[derive(Debug, Serialize, Deserialize)]
 pub struct FlowStatus {
     pub name: String,
-    /// `running`; `draining`: its file was removed, and what is open of it is
-    /// worked off; or `stuck`: the backbone refuses calls that it never will take.
+    /// `running`; `held`: an oracle of it fails its control entries, nothing is
+    /// read and nothing admitted; `draining`: its file was removed, and what is
+    /// open of it is worked off; or `stuck`: the backbone refuses calls that it
+    /// never will take.
     pub state: String,
-    /// Those calls with the partition and the error, one for each.
+    /// The calls that are refused, with the partition and the error, one for each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stuck: Vec<String>,
+    /// Why it is held.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// With their methods, such as `POST /transactions`.
     pub paths: Vec<String>,
     pub oracles: Vec<String>,
@@ -53,7 +58,7 @@ pub struct WorkerOracle {
 }
 
 /// What a worker publishes about itself.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Report {
     pub oracles: Vec<OracleStatus>,
     /// From received to settled, of the last seconds.
@@ -100,6 +105,9 @@ pub struct PendingEntry {
     pub next_attempt: Option<Timestamp>,
     pub fault: Option<String>,
     pub last_error: Option<String>,
+    /// Why the flow is held; only where the fate of this entry was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<String>,
 }
 
 /// `GET /why/{flow}/{id}`: what became of an entry.
@@ -115,6 +123,9 @@ pub enum Why {
         ahead: u64,
         /// An oracle of the flow that no worker runs.
         missing_oracle: Option<String>,
+        /// Why the flow is held.
+        #[serde(default)]
+        held: Option<String>,
     },
     /// A worker holds it, or it waits for its next attempt.
     Pending(PendingEntry),

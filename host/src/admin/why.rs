@@ -1,6 +1,6 @@
 use super::decisions::{decided_by, request_id};
 use super::pending::{pending_entry, timestamp};
-use super::types::{Delivery, Why};
+use super::types::{Delivery, PendingEntry, Why};
 use super::{Admin, Error, oracles};
 use crate::archive::Found;
 use crate::backbone::{Partition, Trace};
@@ -65,8 +65,12 @@ pub(super) async fn why(admin: &Admin, flow: &str, id: &str) -> Result<Why, Erro
             since: timestamp(stream_id.ms),
             ahead,
             missing_oracle: oracles::missing(admin, &flow).await?,
+            held: held(admin, &flow).await?,
         },
-        Trace::Held(pending) => Why::Pending(pending_entry(&flow.name, *pending)),
+        Trace::Held(pending) => Why::Pending(PendingEntry {
+            held: held(admin, &flow).await?,
+            ..pending_entry(&flow.name, *pending)
+        }),
         // Not in the ledger: the flow did not keep it, or somebody removed its row.
         Trace::Dead { stream_id } | Trace::Settled { stream_id } => Why::NotKept {
             received_at: timestamp(stream_id.ms),
@@ -96,4 +100,9 @@ fn delivery(kept: KeptDelivery) -> Delivery {
         // An older version may have stored it with its URL.
         error: kept.error.map(|error| masked::text(&error)),
     }
+}
+
+async fn held(admin: &Admin, flow: &Flow) -> Result<Option<String>, Error> {
+    let reports = oracles::reports(admin).await?;
+    Ok(oracles::held_of(flow.name.as_str(), &reports).next())
 }

@@ -5,7 +5,8 @@ use anyhow::anyhow;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::table::{or_dash, print};
+use super::flows_tried::{self, Tried};
+use super::table::{or_dash, print, short};
 use super::{CallOptions, JsonOption};
 use crate::admin::types::FlowStatus;
 use crate::flow::{Flow, Problem};
@@ -22,9 +23,15 @@ pub(super) struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Check flow files without starting anything
+    ///
+    /// Oracles that are there judge the control entries of the flows that use
+    /// them: the examples of their schemas, and the lines of `controls`.
     Check {
         /// Directory of the flow files
         directory: PathBuf,
+        /// Directory of the oracles (<name>.wasm)
+        #[arg(long, env = "FLOODGATE_ORACLES", default_value = "plugins/dist")]
+        oracles: PathBuf,
         #[command(flatten)]
         json: JsonOption,
     },
@@ -33,7 +40,11 @@ enum Command {
 pub(super) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     match arguments.command {
         None => list(&arguments.call).await,
-        Some(Command::Check { directory, json }) => check(&directory, json),
+        Some(Command::Check {
+            directory,
+            oracles,
+            json,
+        }) => check(&directory, &oracles, json),
     }
 }
 
@@ -45,9 +56,7 @@ async fn list(call: &CallOptions) -> anyhow::Result<()> {
     print(&rows, call.json, &header, "no flows", |row| {
         vec![
             row.name.clone(),
-            [std::slice::from_ref(&row.state), &row.stuck[..]]
-                .concat()
-                .join("\n"),
+            state(row),
             row.paths.join("\n"),
             row.oracles.join("\n"),
             row.open.to_string(),
@@ -61,11 +70,12 @@ async fn list(call: &CallOptions) -> anyhow::Result<()> {
     })
 }
 
-/// What `flows check` found; one of both is empty.
+/// What `flows check` found.
 #[derive(Serialize)]
 struct Checked {
     flows: Vec<Sound>,
     problems: Vec<Problem>,
+    trials: Vec<Tried>,
 }
 
 #[derive(Serialize)]
@@ -75,13 +85,16 @@ struct Sound {
     paths: Vec<String>,
 }
 
-fn check(directory: &Path, json: JsonOption) -> anyhow::Result<()> {
+fn check(directory: &Path, oracles: &Path, json: JsonOption) -> anyhow::Result<()> {
     let flows = match Flow::load_dir(directory) {
         Ok(flows) => flows,
         Err(problems) => {
             let error = faulty(&problems);
-            let flows = Vec::new();
-            json.say_in_json(&Checked { flows, problems })?;
+            json.say_in_json(&Checked {
+                flows: Vec::new(),
+                problems,
+                trials: Vec::new(),
+            })?;
             return Err(error);
         }
     };
@@ -97,12 +110,23 @@ fn check(directory: &Path, json: JsonOption) -> anyhow::Result<()> {
     let checked = Checked {
         flows: flows.iter().map(sound).collect(),
         problems: Vec::new(),
+        trials: flows_tried::try_all(&flows, oracles)?,
     };
     json.say(&checked, || {
-        let lines = checked.flows.iter();
-        let lines = lines.map(|flow| format!("{}: ok, {}", flow.name, flow.paths.join(", ")));
-        lines.collect::<Vec<_>>().join("\n")
-    })
+        let flows = checked.flows.iter();
+        let flows = flows.map(|flow| format!("{}: ok, {}", flow.name, flow.paths.join(", ")));
+        let trials = checked.trials.iter().filter(|tried| !tried.is_well());
+        flows
+            .chain(trials.map(ToString::to_string))
+            .collect::<Vec<_>>()
+            .join("\n")
+    })?;
+    match checked.trials.iter().filter(|tried| tried.fails()).count() {
+        0 => Ok(()),
+        failing => Err(anyhow!(
+            "{failing} oracles fail the controls of their flows"
+        )),
+    }
 }
 
 /// # Errors
@@ -114,4 +138,13 @@ pub(super) fn load(directory: &Path) -> anyhow::Result<Vec<Flow>> {
 fn faulty(problems: &[Problem]) -> anyhow::Error {
     let lines: Vec<String> = problems.iter().map(|p| format!("\n  {p}")).collect();
     anyhow!("the flow files have problems:{}", lines.concat())
+}
+
+/// Says the state of a flow, with why it is held and what is stuck of it.
+fn state(row: &FlowStatus) -> String {
+    let state = match &row.reason {
+        Some(reason) => format!("{}: {}", row.state, short(reason, 60)),
+        None => row.state.clone(),
+    };
+    [&[state][..], &row.stuck[..]].concat().join("\n")
 }

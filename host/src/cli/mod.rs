@@ -11,6 +11,7 @@ mod examples;
 #[cfg(test)]
 mod flags_tests;
 mod flows;
+mod flows_tried;
 mod health;
 mod host;
 mod import;

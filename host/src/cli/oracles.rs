@@ -4,7 +4,7 @@ use super::client::segment;
 use super::table::{or_dash, print, short};
 use super::{CallOptions, JsonOption};
 use crate::admin::types::{Chosen, Nothing, Pin, WorkerOracle};
-use crate::oracle::OracleStatus;
+use crate::oracle::{OracleStatus, Standing};
 
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -104,7 +104,7 @@ async fn list(call: &CallOptions) -> anyhow::Result<()> {
 }
 
 fn state(oracle: &OracleStatus) -> String {
-    match oracle {
+    let of_all = match oracle {
         OracleStatus {
             digest: None,
             loading: true,
@@ -125,6 +125,19 @@ fn state(oracle: &OracleStatus) -> String {
             ..
         } => "rolled back",
         _ => "running",
-    }
-    .to_owned()
+    };
+    let of_flows = oracle.in_flows.iter().filter_map(|stands| {
+        let flow = &stands.flow;
+        Some(match stands.standing {
+            Standing::Judges => return None,
+            Standing::Suspected => format!("suspected in {flow}"),
+            Standing::PassedOver => format!(
+                "passed over in {flow} for {}",
+                or_dash(stands.digest.map(|digest| format!("{digest:.12}")))
+            ),
+            Standing::Held => format!("holds {flow}"),
+        })
+    });
+    let all = std::iter::once(of_all.to_owned()).chain(of_flows);
+    all.collect::<Vec<_>>().join("\n")
 }

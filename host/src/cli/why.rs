@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::OneEntry;
-use super::table::or_dash;
+use super::table::{or_dash, short};
 use crate::admin::types::{Delivery, PendingEntry, Why};
 
 pub(super) async fn run(entry: OneEntry) -> anyhow::Result<()> {
@@ -18,13 +18,16 @@ fn tell(why: &Why) -> String {
             since,
             ahead,
             missing_oracle,
+            held,
         } => {
-            let held = missing_oracle.as_ref();
-            let held = held.map(|name| format!("; no worker runs its oracle {name}, drop it"));
+            let missing = missing_oracle.as_ref();
+            let missing =
+                missing.map(|name| format!("; no worker runs its oracle {name}, drop it"));
             format!(
-                "waiting since {}: no worker has read it yet, {ahead} are before it{}",
+                "waiting since {}: no worker has read it yet, {ahead} are before it{}{}",
                 or_dash(since.as_ref()),
-                held.unwrap_or_default()
+                missing.unwrap_or_default(),
+                self::held(held.as_deref())
             )
         }
         Why::Pending(entry) => pending(entry),
@@ -111,5 +114,14 @@ fn pending(entry: &PendingEntry) -> String {
         }
         _ => String::new(),
     };
-    format!("{held}; delivered {} times{failed}", entry.deliveries)
+    format!(
+        "{held}; delivered {} times{failed}{}",
+        entry.deliveries,
+        self::held(entry.held.as_deref())
+    )
+}
+
+fn held(why: Option<&str>) -> String {
+    let held = why.map(|why| format!("; its flow is held: {}", short(why, 200)));
+    held.unwrap_or_default()
 }

@@ -87,6 +87,22 @@ impl FaultKind {
         }
     }
 
+    /// Whether the oracle broke on the entry instead of answering for it. What
+    /// an oracle answers, however wrong, is about that entry alone; an oracle
+    /// that breaks may be broken itself, which a trial settles.
+    pub fn breaks_oracle(self) -> bool {
+        match self {
+            Self::Trap | Self::Timeout | Self::Memory | Self::WrongCount => true,
+            Self::Refused
+            | Self::BadScore
+            | Self::Ledger
+            | Self::Malformed
+            | Self::Conflict
+            | Self::Delivery
+            | Self::Crash => false,
+        }
+    }
+
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Trap => "trap",

@@ -11,6 +11,7 @@ mod bounds;
 #[cfg(test)]
 mod bounds_tests;
 mod columns;
+mod controls;
 mod decision;
 mod deliver_table;
 mod digest;
@@ -50,6 +51,7 @@ mod track;
 mod track_table;
 mod typed;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -58,6 +60,7 @@ pub use self::authorities::{Authorities, NotAuthorities};
 pub use self::batch::Batch;
 pub use self::body::{NotJson, check as check_body, parse as parse_body};
 pub use self::columns::{Column, ColumnKind, Table};
+pub use self::controls::{MAX_CONTROLS, OperatorControls};
 pub use self::decision::{Decision, Judged, Outcome, Verdict};
 pub use self::digest::{Digest, NotADigest};
 pub use self::downstream::{DeliverWhen, Downstream, EntryUrl, NotASegment, NotAUrl};
@@ -89,6 +92,8 @@ pub struct Flow {
     /// Its SHA-256.
     pub digest: Digest,
     pub admit: Admit,
+    /// Entries that its oracles are known to judge.
+    pub controls: OperatorControls,
     /// In the order in which they judge.
     pub oracles: Vec<OracleUse>,
     pub decide: Decide,
@@ -110,7 +115,8 @@ impl Flow {
             flow.queries.iter().map(|query| query.digest).collect()
         };
         let authorities = self.deliver == other.deliver;
-        let same_files = schemas && authorities && queries(self) == queries(other);
+        let controls = self.controls.digest == other.controls.digest;
+        let same_files = schemas && authorities && controls && queries(self) == queries(other);
         same_files && self.digest == other.digest && self.name == other.name
     }
 
@@ -145,6 +151,66 @@ pub struct OracleUse {
     /// Whether each entry gets an instance of its own; `None`: where the
     /// component imports `wasi:random`.
     pub alone: Option<bool>,
+    /// Tells this `[[oracle]]` table from another: what an oracle is found to
+    /// be under one table says nothing about it under another.
+    pub table: Digest,
+}
+
+impl OracleUse {
+    pub fn new(component: Arc<str>, settings: OracleSettings, limits: OracleLimits) -> Self {
+        let OracleLimits { memory, timeout } = limits;
+        let settings_digest = settings.digest.map(|digest| digest.to_string());
+        let settings_digest = settings_digest.unwrap_or_default();
+        let table = format!("{settings_digest} {memory} {}", timeout.as_nanos());
+        Self {
+            component,
+            settings: Arc::new(settings),
+            limits,
+            alone: None,
+            table: Digest::of(table.as_bytes()),
+        }
+    }
+}
+
+impl OracleUse {
+    /// Whether both have the same component judge in the same way.
+    pub fn is_like(&self, other: &Self) -> bool {
+        self.component == other.component && self.table == other.table
+    }
+
+    /// The keys and values that are not those of `before`, for a person; all of
+    /// them where there is none before.
+    pub fn differs_from(&self, before: Option<&Self>) -> String {
+        let values = |usage: &'_ Self| {
+            let settings = usage.settings.values.iter();
+            let settings = settings.map(|(key, value)| (format!("settings.{key}"), value.clone()));
+            let OracleLimits { memory, timeout } = usage.limits;
+            let memory = bytesize::ByteSize(memory as u64)
+                .display()
+                .iec()
+                .to_string();
+            let timeout = humantime::format_duration(timeout).to_string();
+            let limits = [
+                ("memory".to_owned(), memory),
+                ("timeout".to_owned(), timeout),
+            ];
+            limits
+                .into_iter()
+                .chain(settings)
+                .collect::<BTreeMap<_, _>>()
+        };
+        let (now, then) = (values(self), before.map(values).unwrap_or_default());
+        let new = now
+            .iter()
+            .filter(|(key, value)| then.get(*key) != Some(value));
+        let new = new.map(|(key, value)| match then.get(key) {
+            Some(then) => format!("{key} = {value:?} (before: {then:?})"),
+            None => format!("{key} = {value:?}"),
+        });
+        let gone = then.iter().filter(|(key, _)| !now.contains_key(*key));
+        let gone = gone.map(|(key, then)| format!("no {key} (before: {then:?})"));
+        new.chain(gone).collect::<Vec<_>>().join(", ")
+    }
 }
 
 /// `[oracle.settings]`: what the guest reads through `settings.get`.

@@ -1,7 +1,5 @@
 //! `[[oracle]]` as written, and what becomes of it.
 
-use std::sync::Arc;
-
 use super::file::{Found, Section};
 use super::resolve::is_name;
 use super::{Digest, OracleLimits, OracleSettings, OracleUse, bounds};
@@ -29,14 +27,13 @@ fn oracle(mut table: Section) -> Option<OracleUse> {
     let alone = table.optional("alone");
     let alone = alone.and_then(|found| found.read("write true or false"));
     table.finish();
+    let limits = OracleLimits {
+        memory: memory.unwrap_or(64 << 20),
+        timeout: timeout.unwrap_or(std::time::Duration::from_millis(100)),
+    };
     Some(OracleUse {
         alone,
-        component: component?.into(),
-        settings: Arc::new(settings),
-        limits: OracleLimits {
-            memory: memory.unwrap_or(64 << 20),
-            timeout: timeout.unwrap_or(std::time::Duration::from_millis(100)),
-        },
+        ..OracleUse::new(component?.into(), settings, limits)
     })
 }
 

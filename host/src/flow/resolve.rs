@@ -8,7 +8,7 @@ use super::file::{File, Section};
 use super::load::Claim;
 use super::{
     Combine, Decide, Digest, Flow, FlowName, Retry, StreamSettings, Unjudged, admit_table, bounds,
-    deliver_table, keep_table, oracle_table, query_table, track_table,
+    controls, deliver_table, keep_table, oracle_table, query_table, track_table,
 };
 
 /// Names end up in Redis keys, file names and metrics.
@@ -29,6 +29,8 @@ pub(super) fn resolve(
 ) -> Option<Flow> {
     let mut root = file.root();
     let admit = admit_table::read(root.section("admit"), dir, claim);
+    let written = root.optional("controls");
+    let controls = controls::read(written.as_ref(), admit.as_ref(), dir);
     let oracles = oracle_table::read(&mut root);
     let decide = decide(root.section("decide"));
     let deliver = deliver_table::read(&mut root, &oracles, dir);
@@ -46,6 +48,7 @@ pub(super) fn resolve(
         name,
         digest,
         admit,
+        controls,
         oracles,
         decide,
         keep,

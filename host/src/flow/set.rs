@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::Flow;
+use super::{Flow, FlowName};
 
 /// The flows of a process, at one time.
 #[derive(Clone, Default)]
@@ -20,6 +20,11 @@ impl FlowSet {
     /// Those that are worked on.
     pub fn all(&self) -> impl Iterator<Item = &Arc<Flow>> {
         self.live.iter().chain(self.draining.iter())
+    }
+
+    /// One that is admitted to.
+    pub fn find_live(&self, name: &FlowName) -> Option<&Arc<Flow>> {
+        self.live.iter().find(|flow| flow.name == *name)
     }
 
     pub fn find(&self, name: &str) -> Option<&Arc<Flow>> {

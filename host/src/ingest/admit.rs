@@ -36,6 +36,15 @@ const LARGE: usize = 64 << 10;
 
 static IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
+/// Why nobody can judge for a flow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Hindered {
+    /// For a component that is not there.
+    Waiting(String),
+    /// Its oracle fails its control entries.
+    Held,
+}
+
 /// The way into one flow.
 pub(super) struct Admission {
     pub flow: Arc<Flow>,
@@ -47,8 +56,8 @@ pub(super) struct Admission {
     /// Large bodies that are checked at a time, of all flows.
     checking: Arc<Semaphore>,
     pub(super) keys: Arc<ArcSwap<KeyRing>>,
-    /// The component without which the flow takes nothing.
-    pub waits_for: ArcSwapOption<String>,
+    /// Why the flow takes nothing.
+    pub hindered: ArcSwapOption<Hindered>,
     pub(super) meter: RequestMeter,
 }
 
@@ -76,7 +85,7 @@ impl Admission {
             ids: Ids::of(&flow, ledger),
             checking: Arc::clone(checking),
             keys: Arc::clone(keys),
-            waits_for: ArcSwapOption::empty(),
+            hindered: ArcSwapOption::empty(),
             meter: RequestMeter::of(&flow.name),
             flow,
         }
@@ -149,8 +158,11 @@ impl Admission {
         from: &Visitor,
     ) -> Result<Response, Refusal> {
         check_media_type(headers)?;
-        if let Some(component) = &*self.waits_for.load() {
-            return Err(Refusal::Waiting(component.to_string()));
+        if let Some(by) = &*self.hindered.load() {
+            return Err(match &**by {
+                Hindered::Waiting(component) => Refusal::Waiting(component.clone()),
+                Hindered::Held => Refusal::Held,
+            });
         }
         let generates = !matches!(self.flow.admit.id, Identity::Field(_));
         let idempotency_key = IdempotencyKey::of(headers, origin.owner.as_deref(), generates)?;

@@ -27,6 +27,7 @@ mod tests;
 mod track;
 mod visitor;
 
+pub use self::admit::Hindered;
 pub use self::health::{Health, HealthReport, Part};
 pub use self::refusal::Refusal;
 pub use self::router::Ingest;

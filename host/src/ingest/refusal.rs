@@ -94,6 +94,10 @@ pub enum Refusal {
         "nothing can be stored in the ledger until somebody mends it; nothing was queued, sending it again is safe"
     )]
     LedgerUnusable,
+    #[error(
+        "the flow is held, because its oracle cannot judge at present; nothing was queued, sending it again is safe"
+    )]
+    Held,
     #[error("the backlog is full; nothing was queued, sending it again is safe")]
     BacklogFull { retry_after: Duration },
     #[error("the backbone's memory is nearly full; nothing was queued, sending it again is safe")]
@@ -221,6 +225,7 @@ impl Refusal {
             | Self::QueryMemory(_)
             | Self::Waiting(_)
             | Self::LedgerUnusable
+            | Self::Held
             | Self::BacklogFull { .. }
             | Self::LedgerAway
             | Self::BackboneSilent
@@ -265,6 +270,7 @@ impl Refusal {
             Self::Items { of, .. } => of.kind(),
             Self::Waiting(_) => ("waiting", "Flow waits for its oracle"),
             Self::LedgerUnusable => ("ledger-unusable", "Ledger cannot be used"),
+            Self::Held => ("held", "Flow is held"),
             Self::BacklogFull { .. } => ("backlog-full", "Backlog full"),
             Self::MemoryScarce => ("memory-scarce", "Backbone nearly full"),
             Self::RememberFull => ("remember-full", "Too many ids remembered"),
@@ -307,7 +313,11 @@ impl Refusal {
             Self::Items { of, .. } => of.retry_after(),
             Self::ArchiveAway | Self::ArchiveSilent => Some(Duration::from_secs(5)),
             // A person has to do something first.
-            Self::Waiting(_) | Self::LedgerUnusable | Self::MemoryScarce | Self::RememberFull => {
+            Self::Waiting(_)
+            | Self::Held
+            | Self::LedgerUnusable
+            | Self::MemoryScarce
+            | Self::RememberFull => {
                 Some(Duration::from_secs(30))
             }
             _ => None,

@@ -11,7 +11,7 @@ use percent_encoding::percent_decode_str;
 use tokio::sync::Semaphore;
 use tracing::error;
 
-use super::admit::Admission;
+use super::admit::{Admission, Hindered};
 use super::gate::Asked;
 use super::keys::KeyRing;
 use super::openapi::Document;
@@ -168,13 +168,13 @@ impl Ingest {
         }
     }
 
-    /// From now on the flow answers 503, because `component` is not there; or
-    /// with `None`, admits again.
-    pub fn wait_for(&self, flow: &FlowName, component: Option<String>) {
-        let component = component.map(Arc::new);
+    /// From now on the flow answers 503, for this reason; or with `None`,
+    /// admits again.
+    pub fn hinder(&self, flow: &FlowName, by: Option<Hindered>) {
+        let by = by.map(Arc::new);
         for admission in &self.routes.load().admissions {
             if admission.flow.name == *flow {
-                admission.waits_for.store(component.clone());
+                admission.hindered.store(by.clone());
             }
         }
     }

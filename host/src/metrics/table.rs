@@ -52,11 +52,19 @@ table! {
     Histogram JUDGE_DURATION "floodgate_judge_duration_seconds" ["flow", "oracle", "digest"] Seconds
         "One call of the oracle with a batch, or with a part of one that failed; making its instance is in it.";
     Counter ORACLE_FAULTS "floodgate_oracle_faults_total" ["flow", "oracle", "digest", "fault"] Count
-        "Entries that the oracle failed, whether it or the entry was to blame.";
+        "Entries on which the oracle trapped, ran out of time or memory, or lost count, whether it or the entry was to blame.";
     Counter ORACLE_RECHECKS "floodgate_oracle_rechecks_total" ["flow", "oracle", "digest"] Count
         "Entries that were judged again, alone, to see whether the verdict is the same: one of 10,000, where not each is judged alone anyway.";
     Counter ORACLE_DIFFERENCES "floodgate_oracle_differences_total" ["flow", "oracle", "digest"] Count
         "Of those, the ones whose verdict was another one: what the oracle says of an entry depends on the batch that it is in. The first verdict counts.";
+    Counter ORACLE_REFUSALS "floodgate_oracle_refusals_total" ["flow", "oracle", "digest", "fault"] Count
+        "Entries that the oracle refused to judge, or answered with what is no verdict: it is about that entry, and uses up an attempt of it.";
+    Counter ORACLE_TRIALS "floodgate_oracle_trials_total" ["flow", "oracle", "finding"] Count
+        "Trials of an oracle by control entries: `convicted`, `cleared`, `unclear` where it fails some of them, or `unknown` where there are none. A finding appears when it is first made. Only workers have it.";
+    Gauge FLOW_FILES_REFUSED "floodgate_flow_files_refused" [] Count
+        "1 while the flow files in the directory are not those in force, because something is wrong with them.";
+    Gauge FLOW_HELD "floodgate_flow_held" ["flow", "oracle"] Count
+        "1 while the flow reads nothing and admits nothing, because the oracle fails its controls and no earlier version judges them. Only workers have it.";
     Counter ENTRY_FAULTS "floodgate_entry_faults_total" ["flow", "fault"] Count
         "Faults recorded of entries: each used up an attempt.";
     Counter DECISIONS "floodgate_decisions_total" ["flow", "label"] Count

@@ -1,12 +1,14 @@
 //! What an instance sees of the host, and what it may take from it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use rustix::time::{ClockId, clock_gettime};
 use tracing::{debug, info, warn};
 use wasmtime::component::{HasSelf, Linker};
-use wasmtime::{ResourceLimiter, Store};
+use wasmtime::{ResourceLimiter, Store, Trap, UpdateDeadline};
 
-use super::engine::{CORE_INSTANCES, MEMORIES, TABLE_ELEMENTS, TABLES};
+use super::engine::{CORE_INSTANCES, MEMORIES, TABLE_ELEMENTS, TABLES, TICK};
 use super::wasi::{self, Wasi};
 use super::words::{LastWords, cut};
 use crate::flow::OracleSettings;
@@ -68,6 +70,24 @@ pub(super) fn store(
     store.set_hostcall_fuel(HANDED_OVER);
     store.set_epoch_deadline(ticks);
     store
+}
+
+/// Ends the instance once its thread has used this much processor time and a
+/// tick, instead of after so many ticks.
+pub(super) fn count_processor_time(store: &mut Store<Guest>, timeout: Duration) {
+    let ends = processor_time() + timeout + 2 * TICK;
+    store.epoch_deadline_callback(move |_| match processor_time() < ends {
+        true => Ok(UpdateDeadline::Continue(1)),
+        false => Err(Trap::Interrupt.into()),
+    });
+}
+
+/// The processor time that this thread has used since it began.
+fn processor_time() -> Duration {
+    let used = clock_gettime(ClockId::ThreadCPUTime);
+    let seconds = u64::try_from(used.tv_sec).unwrap_or_default();
+    let nanoseconds = u64::try_from(used.tv_nsec).unwrap_or_default();
+    Duration::from_secs(seconds) + Duration::from_nanos(nanoseconds)
 }
 
 impl Guest {

@@ -49,6 +49,16 @@ pub(crate) fn misbehaving() -> Vec<u8> {
     )
 }
 
+/// Traps on every entry. Two of another `version` are not the same component.
+pub(crate) fn breaks(version: u32) -> Vec<u8> {
+    judging(&format!("(drop (i32.const {version})) (unreachable)"))
+}
+
+/// Answers every entry with an error.
+pub(crate) fn refuses() -> Vec<u8> {
+    judging("(local.set $err (i32.const 1))")
+}
+
 /// Traps before anybody asks it anything.
 pub(crate) fn traps_at_start() -> Vec<u8> {
     component(WIT, &module("", "(func $boom unreachable) (start $boom)"))

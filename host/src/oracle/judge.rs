@@ -39,6 +39,14 @@ pub struct BatchFault {
     pub error: String,
 }
 
+/// What a deadline is counted by.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Clock {
+    Wall,
+    /// The processor time of the thread that judges.
+    Processor,
+}
+
 impl Oracle {
     /// Judges one entry in an instance of its own.
     ///
@@ -50,15 +58,22 @@ impl Oracle {
         settings: &Arc<OracleSettings>,
         limits: OracleLimits,
     ) -> Result<Verdict, Refusal> {
-        let answers = self.judge(&[entry], settings, limits);
-        let answers = answers.map_err(|BatchFault { kind, error }| Refusal { kind, error })?;
-        // `judge` answers for every entry.
-        answers.into_iter().next().unwrap_or_else(|| {
-            Err(Refusal {
-                kind: FaultKind::WrongCount,
-                error: "no result".to_owned(),
-            })
-        })
+        only(self.judge(&[entry], settings, limits))
+    }
+
+    /// Judges one entry in an instance of its own, by the processor time that
+    /// it takes and not by the clock: on a busy machine nothing is found to be
+    /// slow that is not.
+    ///
+    /// # Errors
+    /// Whatever is wrong with it.
+    pub(super) fn judge_on_trial(
+        &self,
+        entry: &Entry,
+        settings: &Arc<OracleSettings>,
+        limits: OracleLimits,
+    ) -> Result<Verdict, Refusal> {
+        only(self.judge_by(Clock::Processor, &[entry], settings, limits))
     }
 
     /// Judges a batch in a fresh instance: one result per entry, in order.
@@ -69,6 +84,16 @@ impl Oracle {
     /// answer for every entry.
     pub fn judge(
         &self,
+        batch: &[&Entry],
+        settings: &Arc<OracleSettings>,
+        limits: OracleLimits,
+    ) -> Result<Vec<Result<Verdict, Refusal>>, BatchFault> {
+        self.judge_by(Clock::Wall, batch, settings, limits)
+    }
+
+    fn judge_by(
+        &self,
+        clock: Clock,
         batch: &[&Entry],
         settings: &Arc<OracleSettings>,
         limits: OracleLimits,
@@ -89,7 +114,7 @@ impl Oracle {
         if shown.is_empty() {
             return Ok(batch.iter().map(|_| Err(not_text())).collect());
         }
-        let mut answers = self.call(&shown, settings, limits)?.into_iter();
+        let mut answers = self.call(clock, &shown, settings, limits)?.into_iter();
         Ok(bodies
             .iter()
             .map(|body| match body.and_then(|_| answers.next()) {
@@ -101,6 +126,7 @@ impl Oracle {
 
     fn call(
         &self,
+        clock: Clock,
         entries: &[guest::Entry<'_>],
         settings: &Arc<OracleSettings>,
         limits: OracleLimits,
@@ -113,6 +139,9 @@ impl Oracle {
             limits.memory,
             ticks(limits.timeout, entries.len()),
         );
+        if clock == Clock::Processor {
+            guest::count_processor_time(&mut store, limits.timeout);
+        }
         let answers = self
             .pre
             .instantiate(&mut store)
@@ -127,6 +156,18 @@ impl Oracle {
         }
         Ok(answers)
     }
+}
+
+/// The answer for a batch of one entry.
+fn only(answers: Result<Vec<Result<Verdict, Refusal>>, BatchFault>) -> Result<Verdict, Refusal> {
+    let answers = answers.map_err(|BatchFault { kind, error }| Refusal { kind, error })?;
+    // `judge` answers for every entry.
+    answers.into_iter().next().unwrap_or_else(|| {
+        Err(Refusal {
+            kind: FaultKind::WrongCount,
+            error: "no result".to_owned(),
+        })
+    })
 }
 
 /// The timeout, 1 ms per entry, and one tick because the next may come at once.

@@ -5,13 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use jiff::Timestamp;
+use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use super::seat::Seat;
 use crate::flow::Digest;
-use crate::ledger::{self, Ledger};
+use crate::ledger::{self, Change, Ledger};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
@@ -24,6 +26,30 @@ pub(super) enum Note {
     },
     /// The seat's choice of the moment it is written.
     Chosen { seat: Arc<Seat> },
+    /// Something that nobody asked the admin API for, for the audit log.
+    Event {
+        change: Box<Change>,
+        outcome: Value,
+        at: Timestamp,
+    },
+}
+
+impl Note {
+    /// `who` is `file` or `host`.
+    pub fn event(host: &Arc<str>, who: &str, action: &str, target: Value, outcome: Value) -> Self {
+        let change = Change {
+            who: who.to_owned(),
+            peer: host.to_string(),
+            action: action.to_owned(),
+            target,
+            request_id: None,
+        };
+        Self::Event {
+            change: Box::new(change),
+            outcome,
+            at: Timestamp::now(),
+        }
+    }
 }
 
 /// Writes notes down in order, each until it is there or refused for good.
@@ -76,6 +102,17 @@ async fn write(note: &Note, ledger: &dyn Ledger) -> Result<(), ledger::Error> {
             seat.choice_saved(number);
             Ok(())
         }
+        Note::Event {
+            change,
+            outcome,
+            at,
+        } => {
+            let row = ledger.change_begins(change).await?;
+            let mut outcome = outcome.clone();
+            // Written late where the ledger was away.
+            outcome["at"] = json!(at.to_string());
+            ledger.change_ended(row, &outcome).await
+        }
     }
 }
 
@@ -84,6 +121,7 @@ impl Note {
         match self {
             Self::Taken { name, .. } => name,
             Self::Chosen { seat } => &seat.name,
+            Self::Event { change, .. } => &change.action,
         }
     }
 }

@@ -1,27 +1,28 @@
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use futures_util::future::join_all;
+use serde_json::json;
 use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, warn};
+use tracing::warn;
 
 use super::component::{LoadError, Oracle};
 use super::engine::Engine;
-use super::health::Condition;
 use super::loader::Loader;
 use super::notebook::{self, Note};
 use super::seat::{Seat, Seated};
-use super::status::{Observation, OracleStatus};
+use super::standing::Standing;
+use super::status::OracleStatus;
 use super::watch::{self as files, Dropped, Look};
-use crate::flow::Digest;
+use crate::flow::{Digest, Flow, FlowName, OracleUse};
 use crate::ledger::{self, Ledger};
-use crate::tasks::{LEDGER_WRITER, ORACLE_CHOICES, ORACLE_FILES};
+use crate::tasks::{LEDGER_WRITER, ORACLE_CHOICES, ORACLE_FILES, ORACLE_TRIALS};
 use crate::watch::stirs;
 
 /// An interval of nothing is none.
@@ -42,18 +43,23 @@ pub struct RegistryOptions {
     pub poll: Duration,
     pub engine: Arc<Engine>,
     pub ledger: Arc<dyn Ledger>,
-    /// The components that flows use; other files are left alone.
-    pub names: Vec<Arc<str>>,
+    /// The flows to judge for; files that none of them uses are left alone.
+    pub flows: Vec<Arc<Flow>>,
+    /// This process, in the audit log.
+    pub host: Arc<str>,
 }
 
-/// Which oracle is in force under each name. It changes when a file is
-/// dropped, when a person chooses, and when an oracle turns out broken;
-/// whoever holds an [`Oracle`] finishes with it.
+/// Which oracle is in force under each name, and which one judges for each
+/// flow. The first changes when a file is dropped and when a person chooses;
+/// the second, too, when a trial finds an oracle broken under a flow's own
+/// settings. Whoever holds an [`Oracle`] finishes with it.
 pub struct Registry {
     dir: PathBuf,
-    loader: Loader,
-    ledger: Arc<dyn Ledger>,
+    pub(super) loader: Loader,
+    pub(super) ledger: Arc<dyn Ledger>,
     seats: ArcSwap<Seats>,
+    standings: ArcSwap<Vec<Arc<Standing>>>,
+    pub(super) host: Arc<str>,
     changes: watch::Sender<u64>,
     notes: mpsc::UnboundedSender<Note>,
     poll: Duration,
@@ -68,14 +74,6 @@ type Seats = BTreeMap<Arc<str>, Arc<Seat>>;
 pub enum RegistryError {
     #[error("oracle directory {dir}: {error}; create it, or name another one with --oracles")]
     Directory { dir: PathBuf, error: std::io::Error },
-}
-
-/// What the host did about an oracle that fails everything.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Blamed {
-    WentBackTo(Digest),
-    /// Nothing else to run: the flow has to wait for another file.
-    NoPrevious,
 }
 
 impl Registry {
@@ -104,6 +102,8 @@ impl Registry {
             },
             ledger: options.ledger,
             seats: ArcSwap::default(),
+            standings: ArcSwap::default(),
+            host: options.host,
             changes: watch::Sender::new(0),
             notes,
             poll: options.poll.max(SHORTEST_POLL),
@@ -113,20 +113,65 @@ impl Registry {
         let writing =
             notebook::write_down(unwritten, Arc::clone(&registry.ledger), shutdown.clone());
         tokio::spawn(LEDGER_WRITER.run(writing));
-        registry.use_components(options.names).await;
+        registry.use_flows(&options.flows).await;
         let following = Arc::clone(&registry);
         tokio::spawn(async move {
             let _watcher = watcher;
             let followed = ORACLE_CHOICES.run(|| following.follow_choices());
+            let tried = ORACLE_TRIALS.run(|| following.try_again());
+            let followed = async { tokio::join!(followed, tried) };
             shutdown.run_until_cancelled(followed).await;
         });
         Ok(registry)
     }
 
-    /// From now on looks for these components, too. Those that are there are
-    /// in force when this returns, but for those that take long to compile:
-    /// nobody waits for them but the flows that use them.
-    pub async fn use_components(self: &Arc<Self>, names: impl IntoIterator<Item = Arc<str>>) {
+    /// Judges for these flows from now on, and for no others: looks for their
+    /// components, and tries those that are there. What is there is in force
+    /// when this returns, but for what takes long to compile.
+    pub async fn use_flows(self: &Arc<Self>, flows: impl IntoIterator<Item = &Arc<Flow>>) {
+        let before = self.standings.load_full();
+        let uses = flows.into_iter().flat_map(|flow| {
+            let uses = flow.oracles.iter();
+            uses.map(move |usage| (flow, usage))
+        });
+        let mut new = Vec::new();
+        let standings = uses.map(|(flow, usage)| {
+            let mut known = before.iter();
+            let known = known.find(|known| known.is_of(usage) && known.flow.is_same_as(flow));
+            known.cloned().unwrap_or_else(|| {
+                let standing = Arc::new(Standing::new(flow, usage));
+                new.push(Arc::clone(&standing));
+                standing
+            })
+        });
+        let standings: Arc<Vec<Arc<Standing>>> = Arc::new(standings.collect());
+        let is_gone = |known: &&Arc<Standing>| !standings.iter().any(|now| Arc::ptr_eq(known, now));
+        let gone: Vec<_> = before.iter().filter(is_gone).cloned().collect();
+        self.standings.store(Arc::clone(&standings));
+        for standing in gone {
+            if let Some(held) = standing.release() {
+                standing.measure();
+                self.released(&standing.flow, &held, "the flow file changed");
+            }
+        }
+        let names = standings.iter().map(|standing| &standing.usage.component);
+        self.use_components(names.cloned().collect::<BTreeSet<_>>())
+            .await;
+        for standing in &new {
+            if let Some(seat) = self.seat_of(&standing.usage.component)
+                && seat.refuses_file()
+            {
+                seat.look_again().await;
+            }
+        }
+        self.try_in_force(&new).await;
+        self.changed();
+    }
+
+    /// Looks for these components, too. Those that are there are in force when
+    /// this returns, but for those that take long to compile: nobody waits for
+    /// them but the flows that use them.
+    async fn use_components(self: &Arc<Self>, names: impl IntoIterator<Item = Arc<str>>) {
         let mut seats = Seats::clone(&self.seats.load());
         let new: Vec<Arc<str>> = names
             .into_iter()
@@ -143,7 +188,7 @@ impl Registry {
         }
         self.seats.store(Arc::new(seats));
         let choices = tokio::time::timeout(PATIENCE, self.read_ledger()).await;
-        if !matches!(choices, Ok(Ok(()))) {
+        if !matches!(choices, Ok(Ok(_))) {
             warn!("ledger did not answer, oracles start as if nothing was pinned or rolled back");
         }
         let first_looks = new.into_iter().map(|name| {
@@ -161,7 +206,7 @@ impl Registry {
         self.changes.send_modify(|changes| *changes += 1);
     }
 
-    fn seat_of(&self, name: &str) -> Option<Arc<Seat>> {
+    pub(super) fn seat_of(&self, name: &str) -> Option<Arc<Seat>> {
         self.seats.load().get(name).cloned()
     }
 
@@ -177,77 +222,40 @@ impl Registry {
 
     pub fn status(&self) -> Vec<OracleStatus> {
         let seats = self.seats.load();
-        seats.values().map(|seat| seat.status()).collect()
-    }
-
-    /// Notes what became of a batch, and says whether the oracle is to blame.
-    pub fn observe(&self, name: &str, oracle: &Arc<Oracle>, judged: Observation<'_>) -> Condition {
-        match self.seat_of(name) {
-            Some(seat) => seat.observe(oracle.digest(), judged),
-            None => Condition::Fine,
-        }
-    }
-
-    /// Takes a broken oracle out of force and goes back to the newest digest
-    /// before it that loads. May be called by several workers at once.
-    pub async fn blame(&self, name: &str, broken: Digest, error: &str) -> Blamed {
-        let Some(seat) = &self.seat_of(name) else {
-            return Blamed::NoPrevious;
+        let status = |seat: &Arc<Seat>| {
+            let mut status = seat.status();
+            let standings = self.standings_of(&seat.name);
+            let shown = standings
+                .iter()
+                .map(|standing| standing.shown(status.digest));
+            status.in_flows = shown.collect();
+            status
         };
-        if let Some(current) = seat.current().filter(|current| current.digest() != broken) {
-            return Blamed::WentBackTo(current.digest());
-        }
-        // Not in the log: a guest that refuses an entry may quote its body.
-        seat.found_broken(broken, error);
-        if seat.pinned() {
-            error!(
-                name,
-                digest = format!("{broken:.12}"),
-                "oracle is broken and pinned: unpin it or pin another one"
-            );
-            return Blamed::NoPrevious;
-        }
-        let Some(to) = self.first_that_loads(seat, broken).await else {
-            error!(
-                name,
-                digest = format!("{broken:.12}"),
-                "oracle is broken and there is none to go back to: drop another file"
-            );
-            return Blamed::NoPrevious;
-        };
-        if seat.go_back(to, broken) {
-            error!(
-                name,
-                digest = format!("{broken:.12}"),
-                to = format!("{to:.12}"),
-                "oracle is broken, going back"
-            );
-            self.note(Note::Chosen {
-                seat: Arc::clone(seat),
-            });
-            self.seat(seat);
-        }
-        match seat.current() {
-            Some(current) if current.digest() != broken => Blamed::WentBackTo(current.digest()),
-            _ => Blamed::NoPrevious,
-        }
+        seats.values().map(status).collect()
     }
 
-    async fn first_that_loads(&self, seat: &Arc<Seat>, broken: Digest) -> Option<Digest> {
-        let before = seat.before(broken);
-        if let Some(digest) = before.iter().find(|digest| seat.kept(**digest).is_some()) {
-            return Some(*digest);
+    pub(super) fn standing(&self, flow: &FlowName, usage: &OracleUse) -> Option<Arc<Standing>> {
+        let standings = self.standings.load();
+        let mut of_flow = standings.iter().filter(|known| known.flow.name == *flow);
+        of_flow.find(|known| known.is_of(usage)).cloned()
+    }
+
+    pub(super) fn standings(&self) -> Vec<Arc<Standing>> {
+        self.standings.load().to_vec()
+    }
+
+    pub(super) fn standings_of(&self, component: &str) -> Vec<Arc<Standing>> {
+        let mut standings = self.standings();
+        standings.retain(|standing| *standing.usage.component == *component);
+        standings
+    }
+
+    /// Tells whoever waits for an oracle that another one may judge now.
+    pub(super) fn changed(&self) {
+        for standing in self.standings.load().iter() {
+            standing.measure();
         }
-        self.read_history(seat).await.ok();
-        for digest in seat.before(broken) {
-            match self.loader.fetched(seat, digest).await {
-                Ok(()) => return Some(digest),
-                Err(error) => {
-                    warn!(name = &*seat.name, digest = format!("{digest:.12}"), %error, "cannot go back to it")
-                }
-            }
-        }
-        None
+        self.changes.send_modify(|changes| *changes += 1);
     }
 
     /// Looks at one file, for ever. `looked` is told of the first time.
@@ -280,11 +288,14 @@ impl Registry {
         loop {
             polls.tick().await;
             // Whoever writes to the ledger says that it is away.
-            self.read_ledger().await.ok();
+            let chosen = self.read_ledger().await.unwrap_or_default();
             for seat in self.seats.load_full().values() {
                 // Whoever attends to it loads it: others do not wait for that.
-                if self.seat(seat).is_some() {
+                if self.seat(seat).await.is_some() {
                     seat.missing.notify_one();
+                }
+                if chosen.contains(&seat.name) {
+                    self.try_in_force(&self.standings_of(&seat.name)).await;
                 }
             }
         }
@@ -319,6 +330,9 @@ impl Registry {
     async fn take(&self, seat: &Arc<Seat>, dropped: Dropped) {
         let Dropped { digest, bytes, at } = dropped;
         if seat.file_is(digest) {
+            // Dropped again on purpose: it gets another chance.
+            seat.happened();
+            self.try_in_force(&self.standings_of(&seat.name)).await;
             return;
         }
         let oracle = match seat.kept(digest) {
@@ -333,6 +347,18 @@ impl Registry {
                 }
             },
         };
+        if let Err((flow, why)) = self.try_file(seat, &oracle).await
+            && seat.current().is_some()
+        {
+            let (name, flow, how) = (&seat.name, &flow.name, why.how_and_why());
+            let error = format!("{name}.wasm ({digest:.12}): in flow {flow} {how}");
+            seat.file_refused(Some(digest), error, None);
+            seat.failed_a_trial(why.error);
+            let target = json!({ "oracle": &**name, "digest": digest, "flow": flow.as_str() });
+            let outcome = json!({ "error": format!("not taken: {how}") });
+            self.note(Note::event(&self.host, "file", "swap", target, outcome));
+            return;
+        }
         self.note(Note::Taken {
             name: Arc::clone(&seat.name),
             digest,
@@ -347,50 +373,68 @@ impl Registry {
 
     /// Brings into force what should be, from the ledger if need be.
     async fn fill(&self, seat: &Arc<Seat>) {
-        if let Some(missing) = self.seat(seat) {
+        if let Some(missing) = self.seat(seat).await {
             match self.loader.fetched(seat, missing).await {
-                Ok(()) => _ = self.seat(seat),
+                Ok(()) => _ = self.seat(seat).await,
                 Err(error) => seat.fetch_failed(&error),
             }
         }
     }
 
     /// Brings into force what should be, and returns what is missing for it.
-    fn seat(&self, seat: &Seat) -> Option<Digest> {
+    async fn seat(&self, seat: &Seat) -> Option<Digest> {
         match seat.seat() {
-            Seated::Unchanged => None,
-            Seated::Missing(digest) => Some(digest),
-            Seated::Swapped => {
-                self.changes.send_modify(|changes| *changes += 1);
-                None
-            }
+            Seated::Unchanged => return None,
+            Seated::Missing(digest) => return Some(digest),
+            Seated::Swapped { from, to } => self.swapped(seat, from, to),
         }
+        self.try_in_force(&self.standings_of(&seat.name)).await;
+        self.changed();
+        None
     }
 
-    async fn read_history(&self, seat: &Seat) -> Result<(), ledger::Error> {
+    /// Writes down that a file came into force. A person's choice stands in
+    /// the audit log by itself.
+    fn swapped(&self, seat: &Seat, from: Option<Digest>, to: Digest) {
+        let (Some(from), false) = (from, seat.is_chosen()) else {
+            return;
+        };
+        let standings = self.standings_of(&seat.name);
+        let flows: BTreeSet<&str> = (standings.iter())
+            .map(|standing| standing.flow.name.as_str())
+            .collect();
+        let target = json!({ "oracle": &*seat.name, "flows": flows, "from": from, "to": to });
+        let outcome = json!({ "why": "a file was dropped" });
+        self.note(Note::event(&self.host, "file", "swap", target, outcome));
+    }
+
+    pub(super) async fn read_history(&self, seat: &Seat) -> Result<(), ledger::Error> {
         seat.history_read(&self.ledger.component_history(&seat.name).await?);
         Ok(())
     }
 
-    /// Follows choices made elsewhere. An error changes nothing: what is
-    /// known stays.
-    async fn read_ledger(&self) -> Result<(), ledger::Error> {
+    /// Follows choices made elsewhere; the names of those that are new. An
+    /// error changes nothing: what is known stays.
+    async fn read_ledger(&self) -> Result<Vec<Arc<str>>, ledger::Error> {
         let seats = self.seats.load_full();
         let tokens: Vec<_> = (seats.values())
             .filter_map(|seat| Some((seat, seat.choice_token()?)))
             .collect();
         let choices = self.ledger.choices().await?;
+        let mut chosen = Vec::new();
         for (seat, token) in tokens {
             let choice = choices.iter().find(|(name, _)| **name == *seat.name);
-            seat.choice_read(token, choice.map(|(_, choice)| choice.clone()));
+            if seat.choice_read(token, choice.map(|(_, choice)| choice.clone())) {
+                chosen.push(Arc::clone(&seat.name));
+            }
             if !seat.history_is_known() {
-                self.read_history(seat).await?;
+                self.read_history(seat).await.ok();
             }
         }
-        Ok(())
+        Ok(chosen)
     }
 
-    fn note(&self, note: Note) {
+    pub(super) fn note(&self, note: Note) {
         // Only fails after shutdown, when nobody writes any more.
         self.notes.send(note).ok();
     }

@@ -1,8 +1,7 @@
 //! One name and the oracle in force under it: what the file, a person's
 //! choice and the oracle's own record come to. No I/O.
 
-use std::collections::HashSet;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -14,7 +13,6 @@ use tracing::{info, warn};
 
 use super::complaints::Complaints;
 use super::component::Oracle;
-use super::health::{Condition, Health};
 use super::loader::FetchError;
 use super::status::{Observation, OracleStatus};
 use super::tally::Tally;
@@ -36,6 +34,8 @@ pub(super) struct Seat {
     /// Components that are being compiled, or read from the cache.
     loading: AtomicUsize,
     current: ArcSwapOption<Oracle>,
+    /// Raised by whatever happens to the file or to the choice.
+    events: AtomicU64,
     state: Mutex<State>,
     tally: Tally,
     swaps: Counter,
@@ -62,9 +62,6 @@ struct State {
     history: Vec<Digest>,
     /// Whether the ledger was asked for it.
     history_known: bool,
-    /// Found to be broken in this process.
-    broken: HashSet<Digest>,
-    health: Health,
     since: Option<Timestamp>,
     complaints: Complaints,
 }
@@ -73,7 +70,10 @@ struct State {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Seated {
     Unchanged,
-    Swapped,
+    Swapped {
+        from: Option<Digest>,
+        to: Digest,
+    },
     /// This one should be in force and is not in memory.
     Missing(Digest),
 }
@@ -99,6 +99,7 @@ impl Seat {
             missing: Notify::new(),
             loading: AtomicUsize::new(0),
             current: ArcSwapOption::empty(),
+            events: AtomicU64::default(),
             state: Mutex::default(),
             tally: Tally::default(),
         }
@@ -127,19 +128,28 @@ impl Seat {
         };
         self.current.store(Some(next));
         self.tally.begin_again();
-        state.health = Health::default();
         state.since = Some(Timestamp::now());
         if from.is_some() {
             self.swaps.increment(1);
         }
-        let from = from.map_or("none".to_owned(), |from| format!("{from:.12}"));
+        let before = from.map_or("none".to_owned(), |from| format!("{from:.12}"));
         info!(
             name = &*self.name,
-            from,
+            from = before,
             to = format!("{to:.12}"),
             "oracle swapped"
         );
-        Seated::Swapped
+        Seated::Swapped { from, to }
+    }
+
+    /// How much has happened to the file or to the choice: what was found out
+    /// about the oracle before the last of it is open again.
+    pub(super) fn events(&self) -> u64 {
+        self.events.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn happened(&self) {
+        self.events.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(super) fn keep(&self, oracle: Arc<Oracle>) {
@@ -177,8 +187,6 @@ impl Seat {
         state.complaints = Complaints::default();
         state.history.retain(|known| *known != digest);
         state.history.insert(0, digest);
-        // Dropped again on purpose: it gets another chance.
-        state.broken.remove(&digest);
         if let Some(Choice::Pinned { digest: pinned }) = state.choice
             && pinned != digest
         {
@@ -266,13 +274,17 @@ impl Seat {
         (state.choices == state.choices_saved).then_some(state.choices)
     }
 
-    /// What the ledger says, unless a choice was made here meanwhile.
-    pub(super) fn choice_read(&self, token: u64, choice: Option<Choice>) {
+    /// Takes over what the ledger says, unless a choice was made here
+    /// meanwhile. True: it is another choice than before.
+    pub(super) fn choice_read(&self, token: u64, choice: Option<Choice>) -> bool {
         let mut state = self.state();
-        if state.choices == token && state.choice != choice {
+        let is_news = state.choices == token && state.choice != choice;
+        if is_news {
             info!(name = &*self.name, ?choice, "choice changed");
             state.choice = choice;
+            self.happened();
         }
+        is_news
     }
 
     pub(super) fn choice(&self) -> (u64, Option<Choice>) {
@@ -300,50 +312,50 @@ impl Seat {
         self.state().history_known
     }
 
-    /// Digests before this one, the newest first, without those found broken.
+    /// Digests before this one, the newest first.
     pub(super) fn before(&self, digest: Digest) -> Vec<Digest> {
         self.state().before(digest)
-    }
-
-    /// Chooses `to` instead of a broken `from`. False: `from` is not in force
-    /// any more, and whatever came instead is not to be rejected.
-    pub(super) fn go_back(&self, to: Digest, from: Digest) -> bool {
-        let mut state = self.state();
-        if self
-            .current()
-            .is_some_and(|current| current.digest() != from)
-        {
-            return false;
-        }
-        state.choice = Some(state.going_back(to, from));
-        state.choices += 1;
-        true
     }
 
     pub(super) fn pinned(&self) -> bool {
         matches!(self.state().choice, Some(Choice::Pinned { .. }))
     }
 
-    pub(super) fn found_broken(&self, digest: Digest, error: &str) {
-        let mut state = self.state();
-        state.broken.insert(digest);
-        state.complaints.last_error = Some(error.to_owned());
+    /// A trial spoke against a file that was taken before: it is looked at
+    /// again, since what it is tried on changed.
+    pub(super) async fn look_again(&self) {
+        *self.seen.lock().await = None;
+        self.state().refused = None;
     }
 
-    pub(super) fn observe(&self, digest: Digest, judged: Observation<'_>) -> Condition {
+    /// Keeps for a person what a guest said at a trial.
+    pub(super) fn failed_a_trial(&self, error: String) {
+        self.state().complaints.last_error = Some(error);
+    }
+
+    /// Whether the last content of the file was refused.
+    pub(super) fn refuses_file(&self) -> bool {
+        self.state().refused.is_some()
+    }
+
+    /// Whether a choice, and not the file, says what is in force.
+    pub(super) fn is_chosen(&self) -> bool {
+        self.state().choice.is_some()
+    }
+
+    /// Counts what became of a batch, if the oracle in force judged it.
+    pub(super) fn observe(&self, digest: Digest, judged: &Observation<'_>) {
         let mut state = self.state();
-        // A batch that was in flight during a swap says nothing of the new one.
         if self
             .current()
             .is_none_or(|current| current.digest() != digest)
         {
-            return Condition::Fine;
+            return;
         }
-        self.tally.add(&judged);
+        self.tally.add(judged);
         if let Some(error) = judged.error {
             state.complaints.last_error = Some(error.to_owned());
         }
-        state.health.observe(judged.succeeded, judged.failed)
     }
 
     pub(super) fn status(&self) -> OracleStatus {
@@ -377,6 +389,7 @@ impl Seat {
                 Some(state.going_back(to, digest))
             }),
             refused: state.complaints.refusal.clone(),
+            in_flows: Vec::new(),
         }
     }
 }
@@ -420,10 +433,6 @@ impl State {
 
     fn before(&self, digest: Digest) -> Vec<Digest> {
         let from = self.history.iter().position(|known| *known == digest);
-        self.history[from.map_or(0, |at| at + 1)..]
-            .iter()
-            .copied()
-            .filter(|known| !self.broken.contains(known))
-            .collect()
+        self.history[from.map_or(0, |at| at + 1)..].to_vec()
     }
 }

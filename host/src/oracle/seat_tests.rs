@@ -1,3 +1,8 @@
+use std::sync::Arc;
+
+use super::component::Oracle;
+use super::engine::{Engine, EngineOptions};
+use super::guests;
 use super::seat::{Seat, wanted};
 use crate::flow::Digest;
 use crate::ledger::Choice;
@@ -33,15 +38,24 @@ fn a_rollback_counts_until_another_file_is_dropped() {
 }
 
 #[test]
-fn an_old_answer_of_the_ledger_does_not_undo_a_choice_made_meanwhile() {
+fn an_old_answer_of_the_ledger_does_not_undo_what_a_dropped_file_ended() {
+    let engine = Engine::new(&EngineOptions::default()).unwrap();
+    let dropped = Oracle::load(&engine, &guests::constant(0.1)).unwrap();
     let seat = Seat::new("a".into());
+    let rolled_back = || {
+        Some(Choice::RolledBack {
+            to: digest("old"),
+            rejected: digest("bad"),
+        })
+    };
+    seat.choice_read(seat.choice_token().unwrap(), rolled_back());
     let token = seat.choice_token().unwrap();
-    assert!(seat.go_back(digest("old"), digest("bad")));
-    seat.choice_read(token, None);
+    assert!(seat.file_taken(Arc::new(dropped)), "that ends the rollback");
+    seat.choice_read(token, rolled_back());
     let (number, choice) = seat.choice();
-    assert!(choice.is_some());
+    assert_eq!(choice, None);
     assert_eq!(seat.choice_token(), None, "the ledger does not have it yet");
     seat.choice_saved(number);
-    seat.choice_read(seat.choice_token().unwrap(), None);
-    assert_eq!(seat.choice().1, None);
+    seat.choice_read(seat.choice_token().unwrap(), rolled_back());
+    assert_eq!(seat.choice().1, rolled_back());
 }

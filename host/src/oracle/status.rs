@@ -3,7 +3,6 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::backbone::StreamId;
 use crate::flow::Digest;
 use crate::ledger::Choice;
 
@@ -40,6 +39,35 @@ pub struct OracleStatus {
     /// What should have come into force last and did not, until another does.
     #[serde(default)]
     pub refused: Option<RefusedSwap>,
+    /// How it stands in each flow that uses it.
+    #[serde(default)]
+    pub in_flows: Vec<InFlow>,
+}
+
+/// How an oracle stands in one flow.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InFlow {
+    pub flow: String,
+    pub standing: Standing,
+    /// The one that judges there, or holds the flow up.
+    pub digest: Option<Digest>,
+    /// Why it is not simply the one in force that judges; its end is a guest's
+    /// text, and may quote a control.
+    pub reason: Option<String>,
+    pub since: Option<Timestamp>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Standing {
+    /// The one in force judges.
+    Judges,
+    /// The one in force fails some of its controls, and judges.
+    Suspected,
+    /// The one in force is broken here, and a version before it judges.
+    PassedOver,
+    /// It fails its controls: the flow reads nothing and admits nothing.
+    Held,
 }
 
 /// A component that was not taken: what was in force stays.
@@ -59,7 +87,10 @@ pub struct Observation<'a> {
     /// The time that they took.
     pub took: Duration,
     pub succeeded: usize,
-    pub failed: &'a [StreamId],
+    /// Entries that it broke on; without those that failed before.
+    pub broke: usize,
+    /// Entries that it refused; without those that failed before.
+    pub refused: usize,
     /// One of their errors.
     pub error: Option<&'a str>,
 }

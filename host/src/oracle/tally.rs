@@ -14,7 +14,7 @@ pub(super) struct Tally {
 
 impl Tally {
     pub fn add(&self, judged: &Observation<'_>) {
-        let faults = judged.failed.len() as u64;
+        let faults = (judged.broke + judged.refused) as u64;
         for (count, more) in [
             (&self.calls, judged.calls),
             (&self.entries, judged.succeeded as u64 + faults),

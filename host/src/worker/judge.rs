@@ -2,7 +2,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tracing::{Span, error, warn};
+use tracing::{Span, warn};
 
 use super::blame::{self, Found};
 use super::insist::Stopped;
@@ -10,15 +10,14 @@ use super::partition::PartitionWorker;
 use super::recheck;
 use crate::backbone::StreamId;
 use crate::flow::{Entry, EntryFault, Judged, OracleUse, Verdict};
-use crate::oracle::{BatchFault, Blamed, Condition, Observation, Oracle, Refusal};
+use crate::oracle::{BatchFault, Condition, Judge, Observation, Oracle, Refusal, Settled};
 
 /// An entry as the oracles are shown it.
 pub(super) struct Shown {
     pub stream_id: StreamId,
     pub entry: Entry,
-    /// It has a fault recorded already: when it fails again, that is its own
-    /// fault and says nothing of the oracle. Such entries come due together,
-    /// and a batch of them would condemn any oracle.
+    /// It has a fault recorded already: when it fails again, that is no reason
+    /// to suspect the oracle once more.
     pub failed_before: bool,
 }
 
@@ -48,18 +47,10 @@ struct Round {
     calls: u64,
 }
 
-/// What a round says of the oracle's own health.
-struct Failures {
-    succeeded: usize,
-    /// Without those that failed before.
-    failed: Vec<StreamId>,
-    last_error: Option<String>,
-}
-
 impl PartitionWorker {
     /// Asks all oracles of the flow; entries that one of them fails are not
-    /// shown to the next. An oracle that is at fault itself is replaced by its
-    /// predecessor, or waited for.
+    /// shown to the next. An oracle that is broken itself is replaced by an
+    /// earlier version, or waited for.
     ///
     /// # Errors
     /// [`Stopped`] when the worker is to stop while it waits for an oracle.
@@ -100,7 +91,9 @@ impl PartitionWorker {
         Ok(outcomes)
     }
 
-    /// Asks one oracle until it, and not its version, is what failed.
+    /// Asks one oracle. What breaks it, or a crowd that it refuses, has it put
+    /// on trial first: an answer of an oracle that is broken itself does not
+    /// count.
     async fn ask(
         &self,
         usage: &OracleUse,
@@ -109,38 +102,23 @@ impl PartitionWorker {
         alone: bool,
     ) -> Result<Round, Stopped> {
         let registry = &self.worker.registry;
+        let flow = &self.flow.name;
         let mut changes = registry.changes();
         loop {
             changes.mark_unchanged();
-            let Some(oracle) = registry.current(&usage.component) else {
+            let Judge::Is(oracle) = registry.judge_of(flow, usage) else {
                 self.until_changed(&mut changes).await?;
                 continue;
             };
             let round = self.ask_once(&oracle, usage, entries, &live, alone).await?;
-            let failures = failures(&round, entries, &live);
-            let last_error = failures.last_error.as_deref();
-            let observation = Observation {
-                calls: round.calls,
-                took: round.took,
-                succeeded: failures.succeeded,
-                failed: &failures.failed,
-                error: last_error,
-            };
-            if registry.observe(&usage.component, &oracle, observation) == Condition::Fine {
+            let observed = observed(&round, entries, &live);
+            if registry.observe(flow, usage, &oracle, &observed) == Condition::Fine {
                 return Ok(round);
             }
-            let last_error = last_error.unwrap_or_default();
-            let blamed = registry
-                .blame(&usage.component, oracle.digest(), last_error)
-                .await;
-            if let Blamed::NoPrevious = blamed {
-                error!(
-                    flow = %self.flow.name,
-                    component = %usage.component,
-                    digest = %oracle.digest(),
-                    "oracle fails everything and has no predecessor, the flow is held until another is dropped; floodgate oracles shows its error"
-                );
-                self.until_changed(&mut changes).await?;
+            let trial = registry.put_on_trial(flow, usage, &oracle);
+            let settled = self.stop.run_until_cancelled(trial).await;
+            if settled.ok_or(Stopped)? == Settled::ItStays {
+                return Ok(round);
             }
         }
     }
@@ -292,27 +270,31 @@ fn take_in(
     }
 }
 
-fn failures(round: &Round, entries: &[Shown], live: &[usize]) -> Failures {
-    let mut failures = Failures {
-        succeeded: 0,
-        failed: Vec::new(),
-        last_error: None,
+/// What a round says about the oracle.
+fn observed<'r>(round: &'r Round, entries: &[Shown], live: &[usize]) -> Observation<'r> {
+    let mut observed = Observation {
+        calls: round.calls,
+        took: round.took,
+        ..Observation::default()
     };
     for (at, answer) in live.iter().zip(&round.answers) {
-        let error = match answer {
+        let (kind, error) = match answer {
             Found::Result(Ok(_)) => {
-                failures.succeeded += 1;
+                observed.succeeded += 1;
                 continue;
             }
-            Found::Result(Err(refusal)) => &refusal.error,
-            Found::Guilty(fault) => &fault.error,
+            Found::Result(Err(refusal)) => (refusal.kind, &refusal.error),
+            Found::Guilty(fault) => (fault.kind, &fault.error),
             Found::Unknown => continue,
         };
-        let shown = &entries[*at];
-        if !shown.failed_before {
-            failures.failed.push(shown.stream_id);
-            failures.last_error = Some(error.clone());
+        if entries[*at].failed_before {
+            continue;
         }
+        match kind.breaks_oracle() {
+            true => observed.broke += 1,
+            false => observed.refused += 1,
+        }
+        observed.error = Some(error);
     }
-    failures
+    observed
 }

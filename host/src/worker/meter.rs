@@ -107,9 +107,13 @@ impl OracleMeter {
             rechecks: table::ORACLE_RECHECKS.of(labels),
             differences: table::ORACLE_DIFFERENCES.of(labels),
             due: Due::default(),
-            faults: ByFault::of(|kind| match kind.is_of_oracle() {
-                true => table::ORACLE_FAULTS.of([flow, oracle, short, kind.as_str()]),
-                false => Counter::noop(),
+            faults: ByFault::of(|kind| {
+                let labels = [flow, oracle, short, kind.as_str()];
+                match (kind.is_of_oracle(), kind.breaks_oracle()) {
+                    (true, true) => table::ORACLE_FAULTS.of(labels),
+                    (true, false) => table::ORACLE_REFUSALS.of(labels),
+                    (false, _) => Counter::noop(),
+                }
             }),
         }
     }

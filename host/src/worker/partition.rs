@@ -16,6 +16,7 @@ use crate::backbone::{Backbone, Delivery, Error, Partition, StreamId};
 use crate::boot_time::BootTime;
 use crate::flow::Flow;
 use crate::ledger::{self, Ledger};
+use crate::oracle::Hindrance;
 use crate::tasks::{LANE, READER, RECLAIMER, ROUNDS};
 
 /// Batches worked on at a time: while one is stored the next is judged. A third
@@ -302,6 +303,7 @@ impl PartitionWorker {
         self.until_oracles_are_there().await
     }
 
+    /// While an oracle is missing or holds the flow, nothing is read.
     async fn until_oracles_are_there(&self) -> bool {
         let mut changes = self.worker.registry.changes();
         let mut flow_changes = self.live.changed.subscribe();
@@ -310,11 +312,11 @@ impl PartitionWorker {
             if self.stop.is_cancelled() {
                 return false;
             }
-            let missing = self.missing_oracle();
-            let Some(missing) = missing else {
+            let Some(hindrance) = self.worker.registry.hindrance(&self.live.flow.load()) else {
                 return true;
             };
-            if !said {
+            // Whoever holds a flow says so.
+            if let (Hindrance::Missing(missing), false) = (hindrance, said) {
                 info!(flow = %self.flow.name, component = %missing, "flow waits for its oracle");
                 said = true;
             }
@@ -324,14 +326,6 @@ impl PartitionWorker {
                 _ = flow_changes.changed() => {}
             }
         }
-    }
-
-    fn missing_oracle(&self) -> Option<Arc<str>> {
-        let registry = &self.worker.registry;
-        let flow = self.live.flow.load();
-        let mut uses = flow.oracles.iter();
-        uses.find(|usage| registry.current(&usage.component).is_none())
-            .map(|usage| usage.component.clone())
     }
 
     async fn rest(&self, error: &Error) {

@@ -145,6 +145,14 @@ impl Site {
         std::fs::rename(aside, path).unwrap();
     }
 
+    /// Has the schema of `transactions` show these examples, and no others.
+    pub fn examples(&self, examples: &[Value]) {
+        let path = self.flows.path().join("transactions.schema.json");
+        let mut schema: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        schema["examples"] = json!(examples);
+        std::fs::write(&path, schema.to_string()).unwrap();
+    }
+
     /// The text of a flow file, changed.
     pub fn rewrite_flow(&self, name: &str, change: impl FnOnce(String) -> String) {
         let path = self.flows.path().join(format!("{name}.toml"));
@@ -345,6 +353,18 @@ impl Host {
             self.digest().await != before
         })
         .await;
+    }
+
+    /// Waits until the flow is held; why.
+    pub async fn until_held(&self, flow: &str) -> String {
+        let what = format!("{flow} is held");
+        support::eventually_some(DEADLINE, &what, async || {
+            let flows = self.get("/flows").await;
+            let mut flows = flows.as_array().unwrap().iter();
+            let found = flows.find(|found| found["name"] == flow && found["state"] == "held")?;
+            found["reason"].as_str().map(str::to_owned)
+        })
+        .await
     }
 
     /// Waits until everything that was accepted is decided or dead.

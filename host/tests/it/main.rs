@@ -42,6 +42,7 @@ mod erasing;
 mod faults_of_entries;
 mod faults_of_servers;
 mod gate;
+mod guilt;
 mod host;
 mod importing;
 mod languages;

@@ -76,7 +76,8 @@ async fn flows_are_listed_and_checked_without_a_start() {
         "{listed}"
     );
     let flows = host.site.flows.path().to_str().unwrap().to_owned();
-    let said = host.cli(&["flows", "check", &flows]);
+    let oracles = host.site.oracles.path().to_str().unwrap().to_owned();
+    let said = host.cli(&["flows", "check", &flows, "--oracles", &oracles]);
     assert_eq!(
         said,
         "transactions: ok, POST /transactions, GET /stats/transactions/decisions, \

@@ -13,8 +13,8 @@ contract!([servers, embedded] {
     the_same_transaction_is_judged_once_and_another_body_is_a_conflict,
     a_dropped_oracle_judges_from_then_on,
     a_flow_without_its_oracle_answers_503_until_it_is_dropped,
-    an_oracle_that_fails_everything_gives_way_to_the_one_before,
-    an_oracle_that_fails_everything_with_none_before_it_holds_the_flow,
+    an_oracle_that_breaks_on_the_controls_is_not_taken,
+    an_oracle_that_refuses_everything_holds_the_flow,
 });
 
 async fn a_high_transaction_is_kept_with_its_reasons_and_a_low_one_is_settled(ground: Ground) {
@@ -86,37 +86,48 @@ async fn a_front_end_of_its_own_hears_from_the_workers_which_oracles_are_there()
     assert!(site.kept().await >= 1);
 }
 
-async fn an_oracle_that_fails_everything_gives_way_to_the_one_before(ground: Ground) {
-    let host = Host::start_with(ground, MEMPOOL_RISK).await;
+async fn an_oracle_that_breaks_on_the_controls_is_not_taken(ground: Ground) {
+    let site = Site::on(ground).with_oracle(MEMPOOL_RISK);
+    site.examples(&[told_to(1, "trap")]);
+    let host = Host::start_on(site).await;
     let before = host.digest().await;
-    host.post(&drainer(1)).await;
-    host.until_kept(1).await;
-    host.drop(ALWAYS_FAILING);
-    host.until_digest_is_not(&before).await;
-    for number in 2..10 {
-        host.post(&drainer(number)).await;
-    }
-    host.until_kept(9).await;
-    host.settled().await;
-    assert_eq!(host.get("/dead").await.as_array().unwrap().len(), 0);
-    support::eventually(DEADLINE, "the one before is reported", async || {
-        host.digest().await == before
+    host.drop(MISBEHAVING);
+    let refused = support::eventually_some(DEADLINE, "it is refused", async || {
+        let refused = host.get("/oracles").await[0]["refused"].clone();
+        refused.is_object().then_some(refused)
     })
     .await;
+    assert!(
+        refused["error"]
+            .as_str()
+            .unwrap()
+            .contains("1 of 1 controls"),
+        "{refused}"
+    );
+    host.accepted(&drainer(2)).await;
+    host.until_kept(1).await;
+    assert_eq!(host.digest().await, before);
 }
 
-async fn an_oracle_that_fails_everything_with_none_before_it_holds_the_flow(ground: Ground) {
-    let host = Host::start_with(ground, ALWAYS_FAILING).await;
-    for number in 1..=20 {
-        host.accepted(&drainer(number)).await;
-    }
-    support::eventually(DEADLINE, "the log says so", async || {
-        host.floodgate.stderr().contains("none to go back to")
-    })
-    .await;
-    assert_eq!(host.get("/flows").await[0]["open"], 20);
+/// Nothing is rolled back: what it refuses waits for a person.
+async fn an_oracle_that_refuses_everything_holds_the_flow(ground: Ground) {
+    let host = Host::start_with(ground, MEMPOOL_RISK).await;
+    host.accepted(&drainer(1)).await;
+    host.until_kept(1).await;
+    host.drop(ALWAYS_FAILING);
+    host.until_held("transactions").await;
+    let (status, problem) = host.post(&drainer(2)).await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(problem["type"], "urn:floodgate:problem:held");
     assert_eq!(host.get("/dead").await.as_array().unwrap().len(), 0);
     host.drop(MEMPOOL_RISK);
-    host.until_kept(20).await;
+    for number in 2..=10 {
+        host.accepted(&drainer(number)).await;
+    }
+    host.until_kept(10).await;
     host.settled().await;
+    support::eventually(DEADLINE, "it is running", async || {
+        host.get("/flows").await[0]["state"] == "running"
+    })
+    .await;
 }

@@ -72,6 +72,7 @@ mod tests {
         FlowStatus {
             stuck: Vec::new(),
             name: "transactions".to_owned(),
+            reason: None,
             state: "running".to_owned(),
             paths: Vec::new(),
             oracles: Vec::new(),

@@ -314,13 +314,14 @@ async fn start_worker(
         max_memory,
         compile: CompileOptions::default(),
     })?;
-    let names = component_names(parts.flows.borrow().all());
+    let flows = parts.flows.borrow().all().cloned().collect();
     let registry = RegistryOptions {
         dir: settings.oracles.clone(),
         poll: settings.oracle_poll,
         engine: Arc::new(engine),
         ledger: ledger.clone(),
-        names,
+        flows,
+        host: name.clone(),
     };
     let registry = Registry::start(registry, stop.clone()).await?;
     let (deliverer, outbox) = (name.clone(), parts.ledger.clone());
@@ -352,16 +353,6 @@ fn max_memory(flows: &FlowSet) -> usize {
     let oracles = flows.all().flat_map(|flow| &flow.oracles);
     let memory = oracles.map(|usage| usage.limits.memory);
     memory.fold(EngineOptions::default().max_memory, usize::max)
-}
-
-fn component_names<'f>(flows: impl IntoIterator<Item = &'f Arc<Flow>>) -> Vec<Arc<str>> {
-    let mut names: Vec<Arc<str>> = flows
-        .into_iter()
-        .flat_map(|flow| flow.oracles.iter().map(|usage| usage.component.clone()))
-        .collect();
-    names.sort();
-    names.dedup();
-    names
 }
 
 /// Unique among all workers that ever were: consumers are never mixed up.

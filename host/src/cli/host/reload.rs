@@ -13,11 +13,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 use walkdir::WalkDir;
 
-use super::component_names;
 use crate::backbone::{self, Backbone};
-use crate::flow::{Flow, FlowSet};
+use crate::flow::{Flow, FlowName, FlowSet};
 use crate::ledger::Ledger;
-use crate::metrics::table::FILES_READ;
+use crate::metrics::table::{FILES_READ, FLOW_FILES_REFUSED};
 use crate::oracle::Registry;
 use crate::watch::{SETTLE, Stamp, stirs};
 
@@ -39,8 +38,16 @@ pub(super) struct Reload {
     pub max_memory: usize,
 }
 
-/// Something that has to be there did not answer.
-struct TryAgain;
+/// Why changed files are not in force.
+enum NotTaken {
+    /// Something that has to be there did not answer.
+    TryAgain,
+    /// Something is wrong with them, which was said.
+    Refused,
+    /// An oracle fails its controls under them. Another component may not.
+    FailsControls(FlowName, String),
+}
+use NotTaken::TryAgain;
 
 type Stamps = BTreeMap<PathBuf, Stamp>;
 
@@ -56,11 +63,21 @@ impl Reload {
         let (_watcher, mut stirred) = stirs(&self.dir);
         let mut polls = tokio::time::interval(POLL);
         polls.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut oracles = self.registry.as_ref().map(|registry| registry.changes());
         let mut seen = None;
+        let mut fails = None;
         loop {
             tokio::select! {
                 _ = polls.tick() => {}
                 Ok(()) = stirred.changed() => {}
+            }
+            let swapped = |oracles: &mut watch::Receiver<u64>| {
+                let swapped = oracles.has_changed().unwrap_or_default();
+                oracles.mark_unchanged();
+                swapped
+            };
+            if oracles.as_mut().is_some_and(swapped) && fails.is_some() {
+                seen = None;
             }
             let found = stamps(&self.dir);
             if seen.as_ref() == Some(&found) {
@@ -71,14 +88,33 @@ impl Reload {
             if stamps(&self.dir) != found {
                 continue;
             }
-            seen = match self.take().await {
-                Ok(()) => Some(found),
+            let taken = self.take().await;
+            FLOW_FILES_REFUSED.of([]).set(match taken {
+                Ok(()) | Err(TryAgain) => 0.0,
+                Err(_) => 1.0,
+            });
+            seen = match taken {
                 Err(TryAgain) => None,
+                _ => Some(found),
+            };
+            fails = match taken {
+                Err(NotTaken::FailsControls(flow, error)) => {
+                    // Said once, however often it is tried.
+                    if fails.as_ref() != Some(&error) {
+                        REFUSED.increment(1);
+                        error!(error, "flow files not taken, the flows stay as they are");
+                        if let Some(registry) = &self.registry {
+                            registry.flow_refused(&flow, &error);
+                        }
+                    }
+                    Some(error)
+                }
+                _ => None,
             };
         }
     }
 
-    async fn take(&self) -> Result<(), TryAgain> {
+    async fn take(&self) -> Result<(), NotTaken> {
         let dir = self.dir.clone();
         let loaded = tokio::task::spawn_blocking(move || Flow::load_dir(&dir)).await;
         match loaded {
@@ -91,16 +127,16 @@ impl Reload {
                     error,
                     "flow files have problems, the flows stay as they are"
                 );
-                Ok(())
+                Err(NotTaken::Refused)
             }
             Err(error) => {
                 error!(%error, "flow files not read");
-                Ok(())
+                Err(NotTaken::Refused)
             }
         }
     }
 
-    async fn swap(&self, loaded: Vec<Flow>) -> Result<(), TryAgain> {
+    async fn swap(&self, loaded: Vec<Flow>) -> Result<(), NotTaken> {
         let before = self.flows.borrow().clone();
         let known = |flow: &Flow| before.live.iter().find(|known| known.is_same_as(flow));
         let (mut live, mut new) = (Vec::new(), Vec::new());
@@ -119,19 +155,45 @@ impl Reload {
         if let Err(error) = self.check(&new).await? {
             REFUSED.increment(1);
             error!(error, "flow files not taken, the flows stay as they are");
-            return Ok(());
+            return Err(NotTaken::Refused);
         }
+        self.try_on_controls(&before, &new).await?;
         self.note(&new).await?;
+        let set = self.put_together(&before, live, &new);
         if let Some(registry) = &self.registry {
-            registry.use_components(component_names(&new)).await;
+            registry.use_flows(set.all()).await;
         }
-        self.put_in_force(&before, live, &new);
+        self.flows.send_replace(set);
+        TAKEN.increment(1);
+        if let Some(registry) = &self.registry {
+            for flow in &new {
+                let known = before.find(flow.name.as_str());
+                registry.flow_changed(flow, known.map(|known| &**known));
+            }
+            let is_gone = |flow: &&Arc<Flow>| self.flows.borrow().find_live(&flow.name).is_none();
+            for flow in before.live.iter().filter(is_gone) {
+                registry.flow_removed(flow);
+            }
+        }
+        Ok(())
+    }
+
+    /// Has the oracles judge the controls under what is new.
+    async fn try_on_controls(&self, before: &FlowSet, new: &[Arc<Flow>]) -> Result<(), NotTaken> {
+        let Some(registry) = &self.registry else {
+            return Ok(());
+        };
+        for flow in new {
+            let known = before.find(flow.name.as_str());
+            let tried = registry.try_flow(flow, known.map(|known| &**known)).await;
+            tried.map_err(|error| NotTaken::FailsControls(flow.name.clone(), error))?;
+        }
         Ok(())
     }
 
     /// Before anything is decided by them: a decision names its flow file by a
     /// digest, and whoever makes it again looks that up in the ledger.
-    async fn note(&self, new: &[Arc<Flow>]) -> Result<(), TryAgain> {
+    async fn note(&self, new: &[Arc<Flow>]) -> Result<(), NotTaken> {
         for flow in new {
             if let Err(error) = self.ledger.accept_flow(&flow.name, &flow.source).await {
                 warn!(flow = %flow.name, %error, "flow file changed and could not be noted, trying again");
@@ -142,7 +204,7 @@ impl Reload {
     }
 
     /// What only running servers can tell.
-    async fn check(&self, new: &[Arc<Flow>]) -> Result<Result<(), String>, TryAgain> {
+    async fn check(&self, new: &[Arc<Flow>]) -> Result<Result<(), String>, NotTaken> {
         for flow in new {
             let mut uses = flow.oracles.iter();
             if let Some(usage) = uses.find(|usage| usage.limits.memory > self.max_memory) {
@@ -166,7 +228,7 @@ impl Reload {
         }
     }
 
-    fn put_in_force(&self, before: &FlowSet, live: Vec<Arc<Flow>>, new: &[Arc<Flow>]) {
+    fn put_together(&self, before: &FlowSet, live: Vec<Arc<Flow>>, new: &[Arc<Flow>]) -> FlowSet {
         for flow in new {
             match before.live.iter().any(|old| old.name == flow.name) {
                 true => info!(flow = %flow.name, digest = %flow.digest, "flow changed"),
@@ -178,11 +240,10 @@ impl Reload {
             info!(flow = %flow.name, "flow removed, what is open of it is worked off");
         }
         let draining = before.all().filter(is_gone).cloned().collect();
-        self.flows.send_replace(FlowSet {
+        FlowSet {
             draining,
             live: live.into(),
-        });
-        TAKEN.increment(1);
+        }
     }
 }
 

@@ -1,6 +1,6 @@
-//! A flow answers 503 for as long as one of its oracles is not there.
+//! A flow answers 503 for as long as one of its oracles is not there, or holds
+//! it.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,9 +8,10 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::Admin;
+use crate::admin::types::WorkerOracle;
 use crate::flow::{Flow, Flows};
-use crate::ingest::Ingest;
-use crate::oracle::Registry;
+use crate::ingest::{Hindered, Ingest};
+use crate::oracle::{Hindrance, InFlow, Registry, Standing};
 
 const PERIOD: Duration = Duration::from_secs(1);
 
@@ -26,7 +27,9 @@ pub(super) fn follow_registry(
     let look = move |flows: &mut Flows| {
         let now = flows.borrow_and_update().clone();
         ingest.use_flows(&now.live);
-        refuse(&ingest, &now.live, |name| registry.current(name).is_none());
+        for flow in now.live.iter() {
+            ingest.hinder(&flow.name, registry.hindrance(flow).map(Hindered::from));
+        }
     };
     look(&mut flows);
     async move {
@@ -59,20 +62,43 @@ pub(super) async fn follow_workers(ingest: Arc<Ingest>, admin: Admin, stop: Canc
         }
         let now = flows.borrow_and_update().clone();
         ingest.use_flows(&now.live);
-        let mut runs: BTreeMap<String, bool> = BTreeMap::new();
-        for row in admin.oracles().await.unwrap_or_default() {
-            *runs.entry(row.oracle.name).or_default() |= row.oracle.digest.is_some();
+        let rows = admin.oracles().await.unwrap_or_default();
+        if rows.is_empty() {
+            continue;
         }
-        if !runs.is_empty() {
-            refuse(&ingest, &now.live, |name| runs.get(name) == Some(&false));
+        for flow in now.live.iter() {
+            ingest.hinder(&flow.name, hindered(flow, &rows));
         }
     }
 }
 
-fn refuse(ingest: &Ingest, flows: &[Arc<Flow>], is_missing: impl Fn(&str) -> bool) {
-    for flow in flows {
-        let mut names = flow.oracles.iter().map(|usage| &*usage.component);
-        let missing = names.find(|name| is_missing(name));
-        ingest.wait_for(&flow.name, missing.map(str::to_owned));
+/// A flow waits for a component that workers name and none of them has, and is
+/// held where all of them hold it.
+fn hindered(flow: &Flow, rows: &[WorkerOracle]) -> Option<Hindered> {
+    let mut uses = flow.oracles.iter().map(|usage| &*usage.component);
+    uses.find_map(|name| {
+        let rows = || {
+            rows.iter()
+                .map(|row| &row.oracle)
+                .filter(|row| row.name == name)
+        };
+        if rows().next().is_some() && rows().all(|row| row.digest.is_none()) {
+            return Some(Hindered::Waiting(name.to_owned()));
+        }
+        let in_flow = || {
+            let all = rows().flat_map(|row| &row.in_flows);
+            all.filter(|stands| stands.flow == flow.name.as_str())
+        };
+        let held = |stands: &InFlow| stands.standing == Standing::Held;
+        (in_flow().next().is_some() && in_flow().all(held)).then_some(Hindered::Held)
+    })
+}
+
+impl From<Hindrance> for Hindered {
+    fn from(hindrance: Hindrance) -> Self {
+        match hindrance {
+            Hindrance::Missing(component) => Self::Waiting(component.to_string()),
+            Hindrance::Held(_) => Self::Held,
+        }
     }
 }

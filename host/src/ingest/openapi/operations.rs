@@ -290,8 +290,9 @@ fn refusals(flow: &Flow) -> Vec<Refusal> {
     }
     if !flow.oracles.is_empty() {
         refusals.push(Refusal::Waiting(String::new()));
-        refusals.push(Refusal::LedgerUnusable);
+        refusals.push(Refusal::Held);
     }
+    refusals.push(Refusal::LedgerUnusable);
     if admit.id == Identity::Sequence {
         refusals.push(Refusal::LedgerAway);
     }

@@ -1,5 +1,6 @@
 use super::*;
 use crate::flow::FlowName;
+use crate::ingest::Hindered;
 
 #[tokio::test]
 async fn an_admitted_transaction_is_answered_as_the_contract_says() {
@@ -225,14 +226,16 @@ async fn a_backbone_that_is_away_is_503_until_it_is_back() {
 async fn a_flow_that_waits_for_its_oracle_is_503_until_it_is_there() {
     let front = Front::start().await;
     let flow = FlowName::new("transactions");
-    front
-        .ingest
-        .wait_for(&flow, Some("mempool-risk".to_owned()));
-    let answer = front.post(body(1)).await;
-    assert_eq!(answer.status, 503);
-    assert!(answer.detail().contains("mempool-risk"));
-    assert!(answer.header("retry-after").is_some());
-    front.ingest.wait_for(&flow, None);
+    let missing = Hindered::Waiting("mempool-risk".to_owned());
+    for (by, code) in [(missing, "waiting"), (Hindered::Held, "held")] {
+        front.ingest.hinder(&flow, Some(by));
+        let answer = front.post(body(1)).await;
+        assert_eq!(answer.status, 503);
+        let problem: Value = serde_json::from_slice(&answer.body).unwrap();
+        assert_eq!(problem["type"], format!("urn:floodgate:problem:{code}"));
+        assert!(answer.header("retry-after").is_some());
+    }
+    front.ingest.hinder(&flow, None);
     assert_eq!(front.post(body(1)).await.status, 202);
 }
 

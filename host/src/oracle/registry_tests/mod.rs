@@ -1,5 +1,6 @@
 mod choosing;
 mod taking;
+mod trying;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,7 +15,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::*;
 use crate::backbone::{Landmark, Partition, StreamId};
-use crate::flow::{BodyHash, Digest, Entry, FlowName, OracleLimits};
+use crate::flow::{BodyHash, Digest, Entry, Flow, FlowName, OracleLimits};
 use crate::ledger::{
     AuditLog, Audited, Buried, Change, Choice, DeadFilter, DeadLetter, Decided, DecidedBy,
     DeliveryCounts, Erased, Error, Kept, KeptDecision, KeptDelivery, LeasedDelivery, Ledger,
@@ -33,6 +34,8 @@ pub(super) struct Shelf {
     pub(super) components: Mutex<BTreeMap<Digest, Bytes>>,
     pub(super) history: Mutex<Vec<Digest>>,
     pub(super) choices: Mutex<BTreeMap<String, Choice>>,
+    /// Of the audit log.
+    pub(super) events: Mutex<Vec<Change>>,
 }
 
 impl Shelf {
@@ -94,12 +97,15 @@ impl Outbox for Shelf {
 
 #[async_trait]
 impl AuditLog for Shelf {
-    async fn change_begins(&self, _: &Change) -> Result<i64, Error> {
-        unimplemented!()
+    async fn change_begins(&self, change: &Change) -> Result<i64, Error> {
+        self.there()?;
+        let mut events = self.events.lock().unwrap();
+        events.push(change.clone());
+        Ok(events.len() as i64)
     }
 
     async fn change_ended(&self, _: i64, _: &serde_json::Value) -> Result<(), Error> {
-        unimplemented!()
+        self.there()
     }
 
     async fn audit(&self, _: u32) -> Result<Vec<Audited>, Error> {
@@ -233,6 +239,25 @@ pub(super) struct Host {
     _running: DropGuard,
 }
 
+/// A flow that `judge` judges, with `oracle` in its table and one control
+/// entry: its id, which is what `guests::misbehaving` goes by.
+pub(super) fn flow_of(name: &str, oracle: &str, control: &str) -> Arc<Flow> {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |file: String, text: String| std::fs::write(dir.path().join(file), text).unwrap();
+    write(
+        format!("{name}.schema.json"),
+        format!(r#"{{"type": "object", "examples": [{{"id": "{control}"}}]}}"#),
+    );
+    write(
+        format!("{name}.toml"),
+        format!(
+            "[admit]\npath = \"/{name}\"\nschema = \"{name}.schema.json\"\nid = {{ field = \"/id\" }}\n\
+             [[oracle]]\ncomponent = \"{NAME}\"\n{oracle}\n[keep]\nwhen = \"always\"\n"
+        ),
+    );
+    Arc::new(Flow::load_dir(dir.path()).unwrap().remove(0))
+}
+
 pub(super) async fn registry(dir: &Path, shelf: &Arc<Shelf>) -> (Arc<Registry>, DropGuard) {
     let shutdown = CancellationToken::new();
     let options = RegistryOptions {
@@ -240,7 +265,8 @@ pub(super) async fn registry(dir: &Path, shelf: &Arc<Shelf>) -> (Arc<Registry>, 
         poll: Duration::from_millis(100),
         engine: Arc::new(Engine::new(&EngineOptions::default()).unwrap()),
         ledger: Arc::clone(shelf) as Arc<dyn Ledger>,
-        names: vec![NAME.into()],
+        flows: vec![flow_of("probe", "", "a")],
+        host: "here".into(),
     };
     let registry = Registry::start(options, shutdown.clone()).await.unwrap();
     (registry, shutdown.drop_guard())
@@ -308,18 +334,6 @@ impl Host {
                 .is_some_and(|error| error.contains(part))
         };
         until(part, said).await;
-    }
-
-    pub(super) fn fails(&self, entries: std::ops::Range<u64>) -> Condition {
-        let failed: Vec<StreamId> = entries.map(|ms| StreamId { ms, seq: 0 }).collect();
-        let oracle = self.registry.current(NAME).unwrap();
-        let judged = Observation {
-            calls: 1,
-            failed: &failed,
-            error: Some("trap: unreachable"),
-            ..Observation::default()
-        };
-        self.registry.observe(NAME, &oracle, judged)
     }
 }
 

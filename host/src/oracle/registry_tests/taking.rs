@@ -118,7 +118,8 @@ async fn a_missing_directory_is_an_error_that_names_it() {
         poll: Duration::from_millis(100),
         engine: Arc::new(Engine::new(&EngineOptions::default()).unwrap()),
         ledger: Arc::new(Shelf::default()),
-        names: Vec::new(),
+        flows: Vec::new(),
+        host: "here".into(),
     };
     let error = match Registry::start(options, CancellationToken::new()).await {
         Ok(_) => panic!("it started"),

@@ -1,5 +1,5 @@
 import { el, lines, say } from "./dom.js";
-import { age, count, milliseconds, rate } from "./format.js";
+import { age, brief, count, milliseconds, rate } from "./format.js";
 import { Spark } from "./spark.js";
 import { makeTable } from "./table.js";
 
@@ -9,6 +9,7 @@ const number = (label, text) => ({ label, number: true, show: (cell, flow) => sa
 export function state(flow, workers) {
   if (flow.lost > 0) return [`✕ lost ${count(flow.lost)}`, "bad"];
   if (workers === 0) return ["▲ no worker lives", "warn"];
+  if (flow.state === "held") return [`✕ held: ${brief(flow.reason)}`, "bad"];
   if (flow.missing.length) return [`▲ waits for ${flow.missing.join(", ")}`, "warn"];
   if (flow.state !== "running") return [`◐ ${flow.state}`, "warn"];
   return ["● running", "good"];

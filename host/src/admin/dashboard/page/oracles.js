@@ -14,6 +14,11 @@ function state(oracle, now) {
   else if (oracle.pinned) told.push(["■ pinned", "warn"]);
   else if (oracle.rolled_back) told.push([`◀ rolled back from ${digest(oracle.rolled_back)}`, "warn"]);
   else if (!oracle.refused) told.push(["● in force", "good"]);
+  for (const { flow, standing, digest: by, reason } of oracle.in_flows ?? []) {
+    if (standing === "held") told.push([`✕ holds ${flow}: ${brief(reason)}`, "bad"]);
+    if (standing === "passed-over") told.push([`◀ passed over in ${flow} for ${digest(by)}`, "bad"]);
+    if (standing === "suspected") told.push([`▲ suspected in ${flow}: ${brief(reason)}`, "warn"]);
+  }
   if (oracle.last_error && oracle.last_error !== oracle.refused?.error) {
     told.push([`last error: ${brief(oracle.last_error)}`, "hint"]);
   }

@@ -14,6 +14,7 @@ const STATES = {
     ["State", "waiting: nobody has read it yet"],
     ["Since", why.since],
     ["Before it", `${count(why.ahead)} entries`],
+    ["Held", why.held],
     ["Waits for", why.missing_oracle && `the oracle ${why.missing_oracle}, which no worker runs`],
   ],
   pending: (why) => [
