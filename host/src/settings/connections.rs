@@ -19,7 +19,7 @@ const KEPT_BACK: usize = 512;
 
 /// What is in flight at a time at least and at most, where it follows the
 /// machine's memory.
-const IN_FLIGHT: [u64; 2] = [64 << 20, 1 << 30];
+const IN_FLIGHT: [u64; 2] = [64 << 20, 256 << 20];
 
 /// What of its clients a front end takes at a time.
 #[derive(Clone, Debug, Default, Args)]
@@ -34,7 +34,7 @@ pub struct ConnectionSettings {
     pub max_connections_per_peer: Option<usize>,
 
     /// Bytes of requests in flight at a time, such as 256MiB, of which one peer holds
-    /// at most a quarter [default: an eighth of the memory, 64MiB to 1GiB]
+    /// at most a quarter [default: an eighth of the memory, 64MiB to 256MiB]
     #[arg(long, env = "FLOODGATE_MAX_IN_FLIGHT")]
     pub max_in_flight: Option<ByteSize>,
 
@@ -187,7 +187,7 @@ mod tests {
     fn what_follows_the_memory_is_within_bounds() {
         let chosen = ConnectionSettings::default().choose(0);
         assert!(
-            (64 << 20..=1 << 30).contains(&chosen.in_flight),
+            (64 << 20..=256 << 20).contains(&chosen.in_flight),
             "{chosen:?}"
         );
     }
