@@ -317,9 +317,7 @@ impl Refusal {
             | Self::Held
             | Self::LedgerUnusable
             | Self::MemoryScarce
-            | Self::RememberFull => {
-                Some(Duration::from_secs(30))
-            }
+            | Self::RememberFull => Some(Duration::from_secs(30)),
             _ => None,
         }
     }
