@@ -26,6 +26,8 @@ fn limits() -> Limits {
         // A call that is cut off can be made again.
         drain_timeout: Duration::ZERO,
         http2: false,
+        // A change whose caller hangs up is cut off, and written down as that.
+        half_close: false,
         // Who calls is written down, and not taken from a header.
         proxies: Proxies::default(),
     }

@@ -44,13 +44,23 @@ const OF_OTHERS: &[(&str, &[&str])] = &[
     ),
     (
         "our scripts",
-        &["--growth", "--keep", "--only", "--recent", "--servers"],
+        &[
+            "--growth",
+            "--hostile",
+            "--keep",
+            "--only",
+            "--recent",
+            "--servers",
+        ],
     ),
     (
         "pg_dump and pg_restore",
         &["--data-only", "--format", "--table"],
     ),
-    ("redis-cli and redis-check-aof", &["--bigkeys", "--fix"]),
+    (
+        "redis-cli and redis-check-aof",
+        &["--bigkeys", "--fix", "--pattern", "--scan"],
+    ),
     ("aws s3 sync", &["--delete"]),
     ("chrt", &["--idle"]),
     ("componentize-js and jco", &["--stub-wasi"]),

@@ -58,6 +58,10 @@ pub struct Limits {
     pub drain_timeout: Duration,
     /// Whether HTTP/2 is spoken with clients that begin with it.
     pub http2: bool,
+    /// Whether a client that shuts down its writing side after a request gets
+    /// its answer. One that is gone looks the same until an answer is written,
+    /// so its request goes on for that long.
+    pub half_close: bool,
     /// Proxies that are believed when they say for whom they speak.
     pub proxies: Proxies,
 }
@@ -173,7 +177,7 @@ impl Shared {
             .timer(TokioTimer::new())
             .header_read_timeout(limits.head_timeout)
             // Whoever shuts down its writing side waits for the answer.
-            .half_close(true)
+            .half_close(limits.half_close)
             .max_buf_size(64 << 10);
         // Pings tell an idle client from one that is gone. The windows are what
         // a connection makes this process hold before anybody reads it.

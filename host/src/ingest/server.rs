@@ -38,6 +38,7 @@ impl Default for Options {
                 stalled: Duration::from_secs(30),
                 drain_timeout: Duration::from_secs(20),
                 http2: true,
+                half_close: true,
                 proxies: Proxies::default(),
             },
             body_timeout: Duration::from_secs(30),
