@@ -53,9 +53,15 @@ fn written(bytes: &[u8], code: ExitCode) -> ExitCode {
 
 fn compile(arguments: &Arguments) -> io::Result<Result<Vec<u8>, String>> {
     // Not for the whole address space: that would count what is only reserved.
-    limit(Resource::Data, arguments.memory)?;
-    limit(Resource::Cpu, arguments.seconds)?;
-    limit(Resource::Core, 0)?;
+    limit(Resource::Data, arguments.memory, arguments.memory)?;
+    // Only SIGXCPU, at the first of the two, says why it ended: at the second
+    // one the kernel sends SIGKILL.
+    limit(
+        Resource::Cpu,
+        arguments.seconds,
+        arguments.seconds.saturating_add(5),
+    )?;
+    limit(Resource::Core, 0, 0)?;
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     let mut bytes = Vec::new();
     io::stdin().take(MAX_COMPONENT).read_to_end(&mut bytes)?;
@@ -65,11 +71,10 @@ fn compile(arguments: &Arguments) -> io::Result<Result<Vec<u8>, String>> {
     Ok(compiled.map_err(|error| refusal(&error)))
 }
 
-fn limit(resource: Resource, most: u64) -> io::Result<()> {
-    let most = Some(most);
+fn limit(resource: Resource, soft: u64, hard: u64) -> io::Result<()> {
     let limit = Rlimit {
-        current: most,
-        maximum: most,
+        current: Some(soft),
+        maximum: Some(hard),
     };
     Ok(rustix::process::setrlimit(resource, limit)?)
 }
