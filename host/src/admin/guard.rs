@@ -66,6 +66,10 @@ pub(super) enum Refusal {
 impl Guard {
     /// `None` where others could reach the address, and there is no token.
     pub fn of(address: SocketAddr, token: Option<Token>) -> Option<Self> {
+        // A counter is told from its first reading on, for what comes after.
+        for refusal in Refusal::ALL {
+            table::ADMIN_CALLS_REFUSED.of([refusal.code()]).increment(0);
+        }
         let apart = address.ip().to_canonical().is_loopback();
         (apart || token.is_some()).then_some(Self {
             token,
@@ -126,6 +130,15 @@ impl Guard {
 }
 
 impl Refusal {
+    const ALL: [Self; 6] = [
+        Self::ForeignHost,
+        Self::NoToken,
+        Self::WrongToken,
+        Self::NoHost(NoHost),
+        Self::ForeignOrigin,
+        Self::NotJson,
+    ];
+
     /// What it is counted as.
     fn code(&self) -> &'static str {
         match self {
