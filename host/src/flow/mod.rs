@@ -157,22 +157,26 @@ pub struct OracleUse {
 }
 
 impl OracleUse {
-    pub fn new(component: Arc<str>, settings: OracleSettings, limits: OracleLimits) -> Self {
+    pub fn new(
+        component: Arc<str>,
+        settings: OracleSettings,
+        limits: OracleLimits,
+        alone: Option<bool>,
+    ) -> Self {
         let OracleLimits { memory, timeout } = limits;
         let settings_digest = settings.digest.map(|digest| digest.to_string());
         let settings_digest = settings_digest.unwrap_or_default();
-        let table = format!("{settings_digest} {memory} {}", timeout.as_nanos());
+        let timeout = timeout.as_nanos();
+        let table = format!("{settings_digest} {memory} {timeout} {alone:?}");
         Self {
             component,
             settings: Arc::new(settings),
             limits,
-            alone: None,
+            alone,
             table: Digest::of(table.as_bytes()),
         }
     }
-}
 
-impl OracleUse {
     /// Whether both have the same component judge in the same way.
     pub fn is_like(&self, other: &Self) -> bool {
         self.component == other.component && self.table == other.table
@@ -194,8 +198,12 @@ impl OracleUse {
                 ("memory".to_owned(), memory),
                 ("timeout".to_owned(), timeout),
             ];
+            let alone = usage
+                .alone
+                .map(|alone| ("alone".to_owned(), alone.to_string()));
             limits
                 .into_iter()
+                .chain(alone)
                 .chain(settings)
                 .collect::<BTreeMap<_, _>>()
         };

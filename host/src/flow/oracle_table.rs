@@ -31,10 +31,7 @@ fn oracle(mut table: Section) -> Option<OracleUse> {
         memory: memory.unwrap_or(64 << 20),
         timeout: timeout.unwrap_or(std::time::Duration::from_millis(100)),
     };
-    Some(OracleUse {
-        alone,
-        ..OracleUse::new(component?.into(), settings, limits)
-    })
+    Some(OracleUse::new(component?.into(), settings, limits, alone))
 }
 
 fn oracle_settings(table: Section) -> OracleSettings {
