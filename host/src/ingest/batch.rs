@@ -33,10 +33,10 @@ impl Admission {
     ) -> Result<Response, Refusal> {
         let mut entries = self.checked(body, &origin).await?;
         let count = entries.len();
+        grant.try_more(count * size_of::<u64>())?;
         if let Some(allowance) = allowance {
             allowance.charge(count).await?;
         }
-        grant.try_more(count * size_of::<u64>())?;
         let grant = Arc::new(grant);
         let mut outcome = Outcome::default();
         loop {
