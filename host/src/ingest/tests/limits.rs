@@ -25,7 +25,7 @@ impl Front {
         socket.connect(self.address).await.unwrap()
     }
 
-    async fn from_with(&self, host: u8, begun: &str) -> TcpStream {
+    async fn begun_from(&self, host: u8, begun: &str) -> TcpStream {
         let mut stream = self.from(host).await;
         stream.write_all(begun.as_bytes()).await.unwrap();
         stream
@@ -82,7 +82,7 @@ async fn half_heads_make_room_for_requests_of_the_same_peer_and_of_others() {
         for _ in 0..4 {
             held.push(
                 front
-                    .from_with(host, "POST /transactions HTTP/1.1\r\n")
+                    .begun_from(host, "POST /transactions HTTP/1.1\r\n")
                     .await,
             );
         }
@@ -102,13 +102,13 @@ async fn a_peer_has_no_more_connections_at_work_than_its_limit_and_others_have_t
     };
     let mut at_work = Vec::new();
     for number in 0..2 {
-        at_work.push(front.from_with(1, &request(number)).await);
+        at_work.push(front.begun_from(1, &request(number)).await);
     }
     front.backbone.until_calls_began(1).await;
     let mut refused = front.from(1).await;
     assert_eq!(status(&mut refused).await, "", "it is closed");
     let health = "GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n";
-    let mut other = front.from_with(2, health).await;
+    let mut other = front.begun_from(2, health).await;
     assert_eq!(status(&mut other).await, "HTTP/1.1 200");
     front.backbone.release();
     for mut stream in at_work {
@@ -156,7 +156,7 @@ async fn whoever_shuts_down_its_writing_side_gets_its_answer() {
     let body = body(1);
     let head = "POST /transactions HTTP/1.1\r\nhost: x\r\nconnection: close\r\n";
     let request = format!("{head}content-length: {}\r\n\r\n{body}", body.len());
-    let mut stream = front.from_with(1, &request).await;
+    let mut stream = front.begun_from(1, &request).await;
     stream.shutdown().await.unwrap();
     front.backbone.until_calls_began(1).await;
     // The end of its writing side arrives while the request is at work.
@@ -178,7 +178,7 @@ async fn a_body_that_trickles_makes_room_for_one_that_comes() {
     let begun = format!("{head}{}", " ".repeat(50_000));
     let mut trickling = Vec::new();
     for host in 2..5 {
-        trickling.push(front.from_with(host, &begun).await);
+        trickling.push(front.begun_from(host, &begun).await);
     }
     front.until_held(3 * 60_000).await;
     let large = body(1) + &" ".repeat(60_000);
@@ -260,10 +260,10 @@ async fn limits_of_a_peer_are_none_of_a_trusted_proxy_but_of_its_clients() {
         let length = body.len();
         let head = "POST /transactions HTTP/1.1\r\nhost: x\r\n";
         let request = format!("{head}content-length: {length}\r\n\r\n{body}");
-        at_work.push(front.from_with(9, &request).await);
+        at_work.push(front.begun_from(9, &request).await);
     }
     front.backbone.until_calls_began(1).await;
-    let mut one_more = front.from_with(9, &health("")).await;
+    let mut one_more = front.begun_from(9, &health("")).await;
     assert_eq!(status(&mut one_more).await, "HTTP/1.1 200");
     front.backbone.release();
     for mut stream in at_work {
@@ -277,7 +277,7 @@ async fn only_a_trusted_proxy_may_say_for_whom_it_speaks() {
     let two = "forwarded: for=192.0.2.1\r\nx-forwarded-for: 192.0.2.2\r\n";
     let same = "forwarded: for=192.0.2.1\r\nx-forwarded-for: 192.0.2.1\r\n";
     for (host, headers, expected) in [(9, two, "400"), (9, same, "200"), (1, two, "200")] {
-        let mut stream = front.from_with(host, &health(headers)).await;
+        let mut stream = front.begun_from(host, &health(headers)).await;
         let said = status(&mut stream).await;
         assert_eq!(said, format!("HTTP/1.1 {expected}"), "{host}: {headers}");
     }
