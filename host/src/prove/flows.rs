@@ -115,6 +115,12 @@ impl ProvenFlow {
             Self::KeepHigh | Self::Batch => "high",
             Self::Flood => "never",
         };
+        // A limit of memory that comes while it runs leaves each flow a small share
+        // for ids: those that good clients sent before would not fit into it.
+        let remember = match self {
+            Self::Flood => "",
+            _ => "remember_memory = \"32MiB\"\n",
+        };
         // A short backoff, so that the dead are dead when the load ends.
         format!(
             "[admit]\n\
@@ -122,6 +128,7 @@ impl ProvenFlow {
              schema = \"prove.schema.json\"\n\
              id = {{ field = \"/id\" }}\n\
              {batch}\
+             {remember}\
              {oracles}\
              [decide]\n\
              threshold = {THRESHOLD}\n\
