@@ -12,7 +12,7 @@ use crate::flow::{Digest, Flow, NotADigest};
 use crate::ledger::Choice;
 use crate::oracle::{InFlow, Standing};
 
-/// Hex digits of a digest that a person means: fewer are a slip of the hand.
+/// The fewest hex digits that name a digest: with fewer, a person mistyped.
 const SHORTEST_PIN: usize = 4;
 
 /// What every living worker says: (worker, report).

@@ -89,7 +89,8 @@ impl Listener {
         })
     }
 
-    /// Returns where it listens; the port is the one the system chose for port 0.
+    /// Returns the address on which this server listens. For port 0 the port is
+    /// the one that the system chose.
     pub fn local_addr(&self) -> SocketAddr {
         self.address
     }

@@ -230,7 +230,7 @@ impl Error {
 /// partition, stream id).
 #[async_trait]
 pub trait Ledger: Outbox + AuditLog {
-    /// Brings its tables up to date: all that is missing, or nothing.
+    /// Applies the migrations that this ledger lacks: either all of them, or none.
     async fn migrate(&self) -> Result<Migrated, Error>;
 
     /// Stores what is to be kept, in one transaction, and proves the batch.

@@ -12,7 +12,8 @@ use super::partition::PartitionWorker;
 use crate::backbone::Error;
 use crate::boot_time::BootTime;
 
-/// Rounds of renewing in the time of a lease: one may be late, or lost.
+/// How often a lease is renewed before it would run out, so that one renewal may
+/// be late or lost.
 const ROUNDS_OF_A_LEASE: u32 = 3;
 const TRIM: Duration = Duration::from_secs(1);
 const LANDMARK: Duration = Duration::from_secs(10);

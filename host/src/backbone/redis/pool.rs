@@ -41,8 +41,8 @@ impl Manager {
         *doubted = Some(Instant::now());
     }
 
-    /// Has every call from now on connect anew, and the server's name resolved
-    /// again: the one that answers is not the one that takes writes.
+    /// Makes every later call open a new connection, and resolve the server's name
+    /// again, because the server that answers is not the one that takes writes.
     pub fn retire(&self) {
         let mut retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner);
         *retired = Some(Instant::now());

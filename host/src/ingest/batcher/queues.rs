@@ -4,7 +4,8 @@ use tokio::sync::mpsc;
 
 use super::Queued;
 
-/// The queue of requests, and that of the groups of large batches.
+/// Holds the queue of single requests and the queue of the groups of large
+/// batches.
 pub(super) struct Queues {
     pub queued: mpsc::Receiver<Queued>,
     pub large: mpsc::Receiver<Queued>,

@@ -18,7 +18,8 @@ use crate::oracle::words::cut;
 /// Wall time for each unit of processor time: so busy a machine may be. Only
 /// a process that hangs comes to the end of it.
 const PATIENCE: u32 = 10;
-/// What takes longer is no small component.
+/// A small component compiles in less; a process that takes longer gets a lower
+/// priority.
 const QUICK: Duration = Duration::from_secs(2);
 const NICENESS: i32 = 10;
 /// Bytes of its last words that are kept.

@@ -116,7 +116,7 @@ pub(in super::super) async fn giant_batch(stage: &Stage, load: &Load) -> anyhow:
     Done::of(what)
 }
 
-/// Returns whether it was taken in time.
+/// Posts a batch, and returns whether the front end took it in time.
 async fn post_batch(
     client: &HttpClient,
     port: u16,
