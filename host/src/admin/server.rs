@@ -62,14 +62,14 @@ struct Calls {
 impl Server {
     /// # Errors
     /// Also where others could reach it without a token.
-    pub async fn bind(
+    pub fn bind(
         address: SocketAddr,
         token: Option<Token>,
         admin: Admin,
     ) -> Result<Self, BindError> {
         let guard = Guard::of(address, token).ok_or(BindError::NoToken(address))?;
         let failed = |cause| BindError::Listen { address, cause };
-        let listener = Listener::bind("admin", address, limits()).await;
+        let listener = Listener::bind("admin", address, limits());
         Ok(Self {
             listener: listener.map_err(failed)?,
             calls: Arc::new(Calls { admin, guard }),

@@ -28,7 +28,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
-use self::next::accept;
+use self::next::{accept, listen};
 use self::open::{Meter, Open};
 use self::stream::Watched;
 use super::budget::WINDOWS;
@@ -79,8 +79,8 @@ impl Listener {
     ///
     /// # Errors
     /// Where the system does not let it, such as for a port that is taken.
-    pub async fn bind(name: &'static str, address: SocketAddr, limits: Limits) -> io::Result<Self> {
-        let tcp = TcpListener::bind(address).await?;
+    pub fn bind(name: &'static str, address: SocketAddr, limits: Limits) -> io::Result<Self> {
+        let tcp = listen(address)?;
         Ok(Self {
             address: tcp.local_addr()?,
             tcp,

@@ -65,7 +65,7 @@ pub struct Server {
 }
 
 impl Server {
-    pub async fn bind(
+    pub fn bind(
         listen: SocketAddr,
         options: Options,
         ingest: Arc<Ingest>,
@@ -76,7 +76,7 @@ impl Server {
             budget,
             cors,
         } = options;
-        let listener = Listener::bind("front-end", listen, limits).await;
+        let listener = Listener::bind("front-end", listen, limits);
         let listener = listener.map_err(|cause| BindError {
             address: listen,
             cause,

@@ -80,7 +80,7 @@ pub(super) async fn run(
     };
     parts.front_end = front_end.as_ref().map(|(server, _)| server.local_addr());
     let token = admin::Token::named(&settings.admin_token)?;
-    let admin = admin::Server::bind(settings.admin, token, parts.clone()).await?;
+    let admin = admin::Server::bind(settings.admin, token, parts.clone())?;
     let flows = parts.flows.borrow().live.clone();
     let tried = CancellationToken::new();
     if let Some((_, ingest)) = &front_end {
@@ -296,7 +296,7 @@ async fn bind_front_end(
     // The whole stop is cut off before, and says so by its exit code.
     options.limits.drain_timeout = settings.drain.saturating_mul(2);
     options.limits.proxies = Proxies::new(&settings.connections.trusted_proxies);
-    let server = ingest::Server::bind(settings.listen, options, ingest.clone()).await?;
+    let server = ingest::Server::bind(settings.listen, options, ingest.clone())?;
     Ok((server, ingest))
 }
 

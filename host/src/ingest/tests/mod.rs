@@ -109,9 +109,7 @@ impl Front {
         ingest.use_flows(&flows);
         let listen = SocketAddr::from(([127, 0, 0, 1], 0));
         let budget = Arc::clone(&options.budget);
-        let server = Server::bind(listen, options, Arc::clone(&ingest))
-            .await
-            .unwrap();
+        let server = Server::bind(listen, options, Arc::clone(&ingest)).unwrap();
         let address = server.local_addr();
         Self {
             address,

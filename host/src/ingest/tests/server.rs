@@ -226,7 +226,7 @@ async fn the_entry_of_a_client_that_hangs_up_stays_in_its_group() {
 #[tokio::test]
 async fn a_taken_address_is_named_with_the_remedy() {
     let front = Front::start().await;
-    let taken = Server::bind(front.address, Options::default(), Arc::clone(&front.ingest)).await;
+    let taken = Server::bind(front.address, Options::default(), Arc::clone(&front.ingest));
     let error = taken.err().unwrap().to_string();
     assert!(
         error.starts_with(&format!("listen on {}: ", front.address)),
