@@ -14,6 +14,12 @@ use crate::telemetry::Seldom;
 /// second, so it takes in a burst of one client without shutting out the others.
 const BACKLOG: u32 = 4096;
 
+/// What the system takes in of answers before their client takes them, in
+/// bytes. Without it, whoever pipelines requests and reads nothing has this
+/// process work on some hundred of them, and the system keep up to 4 MiB of
+/// answers for each connection.
+const UNSENT: u32 = 64 << 10;
+
 /// Listens at the address.
 ///
 /// # Errors
@@ -26,6 +32,8 @@ pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     // Connections of the process before, which the system still remembers,
     // do not keep this one from its address.
     socket.set_reuseaddr(true)?;
+    // Those that it accepts have it from their listener.
+    socket.set_send_buffer_size(UNSENT)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
 }

@@ -1,6 +1,7 @@
 //! What one client may hold: connections, bytes, and for how long.
 
 use std::net::Ipv4Addr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use hyper::client::conn::http2;
 use hyper_util::rt::TokioExecutor;
@@ -8,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpSocket;
 
 use super::*;
-use crate::http::{Limits, Proxies};
+use crate::http::{Limits, Listener, Proxies};
 
 async fn with_limits(change: impl FnOnce(&mut Limits)) -> Front {
     let mut options = Options::default();
@@ -235,6 +236,38 @@ async fn an_http2_connection_holds_what_its_windows_may() {
         }
     };
     within_deadline(given_back).await;
+}
+
+#[tokio::test]
+async fn whoever_reads_nothing_has_few_answers_made() {
+    const ASKED: usize = 1_000;
+    let limits = Limits {
+        stalled: Duration::from_millis(200),
+        ..Options::default().limits
+    };
+    let listener = Listener::bind("test", ([127, 0, 0, 1], 0).into(), limits).unwrap();
+    let address = listener.local_addr();
+    let made = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&made);
+    let stop = CancellationToken::new();
+    let serving = tokio::spawn(listener.run(stop.clone(), move |_| {
+        let made = Arc::clone(&counted);
+        move |_| {
+            made.fetch_add(1, Ordering::Relaxed);
+            let answer = Full::new(Bytes::from_static(&[b' '; 16 << 10]));
+            std::future::ready(hyper::Response::new(answer))
+        }
+    }));
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let mut stream = socket.connect(address).await.unwrap();
+    let requests = "GET / HTTP/1.1\r\nhost: x\r\n\r\n".repeat(ASKED);
+    let broken_off = async { while stream.write_all(requests.as_bytes()).await.is_ok() {} };
+    within_deadline(broken_off).await;
+    let made = made.load(Ordering::Relaxed);
+    assert!((1..50).contains(&made), "{made} answers were made");
+    stop.cancel();
+    within_deadline(serving).await.unwrap();
 }
 
 /// A front end behind a proxy on 127.0.0.9, with these limits.
