@@ -2,16 +2,18 @@
 //!
 //! A task that is gone while its process looks healthy is worse than a process
 //! that ends: somebody starts that one again. So every task is either started
-//! again after a pause, or it takes the process with it. A task that returns
-//! has done what it was for.
+//! again after a pause, or it takes the process with it, or its end is counted
+//! and nobody needs it. A task that returns has done what it was for.
 
 use std::any::Any;
 use std::backtrace::{Backtrace, BacktraceStatus};
-use std::panic::{AssertUnwindSafe, PanicHookInfo};
+use std::io;
+use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
 use std::sync::{LazyLock, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use backon::{BackoffBuilder, ExponentialBuilder};
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use futures_util::FutureExt;
 use metrics::Counter;
 use tokio::sync::watch;
@@ -19,12 +21,16 @@ use tracing::{error, info};
 
 use crate::metrics::table::TASK_PANICS;
 
-/// A task that is started again, after a pause, when it panics.
+/// A task or a thread that is started again, after a pause, when it panics.
 pub(crate) struct Restarted(&'static str);
 
 /// A task without which the process is of no use: when it panics, the process
 /// drains as if it had been told to stop, and ends with exit code 1.
 pub(crate) struct Vital(&'static str);
+
+/// A task that is not started again, because nobody here can make it anew, and
+/// without which the process does its work all the same.
+pub(crate) struct Expendable(&'static str);
 
 macro_rules! table {
     ($($(#[doc = $does:literal])* $kind:ident $task:ident $name:literal;)*) => {
@@ -89,6 +95,15 @@ table! {
     Restarted DASHBOARD "dashboard";
     /// Keeps what histograms took in small.
     Restarted METRICS "metrics";
+    /// Counts the time of oracles, on a thread of its own: without it none
+    /// would ever be cut off.
+    Restarted ORACLE_EPOCH "oracle-epoch";
+    /// Writes the database file, on a thread of its own.
+    Restarted FILE_WRITER "file-writer";
+    /// Keeps the floodgate-archive running that `floodgate dev` started.
+    Restarted ARCHIVE_PROCESS "archive-process";
+    /// Hands spans to a collector. A panic over some of them costs these.
+    Expendable TRACES "traces";
 }
 
 /// How long a task is left alone after its first panic, and after the latest
@@ -120,21 +135,49 @@ impl Restarted {
         let first = make();
         async move {
             let mut next = Some(first);
-            let mut pauses = pauses();
+            let mut pauses = Pauses::default();
             loop {
                 let began = Instant::now();
                 let task = next.take().unwrap_or_else(&mut make);
                 if survive(named(name, task), &panics).await.is_some() {
                     return;
                 }
-                if began.elapsed() > SOUND {
-                    pauses = self::pauses();
-                }
-                let pause = pauses.next().unwrap_or(LONGEST_PAUSE);
-                error!(task = name, ?pause, "task panicked, it is started again");
-                tokio::time::sleep(pause).await;
+                tokio::time::sleep(pauses.after(name, began)).await;
             }
         }
+    }
+
+    /// Runs `work` on a thread of its own until it returns, and again after
+    /// each panic.
+    ///
+    /// # Errors
+    /// Where the machine has no thread left.
+    pub fn on_a_thread(
+        &'static self,
+        mut work: impl FnMut() + Send + 'static,
+    ) -> io::Result<JoinHandle<()>> {
+        let name = self.0;
+        let thread = move || {
+            let mut pauses = Pauses::default();
+            loop {
+                let began = Instant::now();
+                let ran = catch_unwind(AssertUnwindSafe(|| {
+                    panic_if_told(name);
+                    work();
+                }));
+                if ran.is_ok() {
+                    return;
+                }
+                self.panicked();
+                thread::sleep(pauses.after(name, began));
+            }
+        };
+        thread::Builder::new().name(name.to_owned()).spawn(thread)
+    }
+
+    /// Counts a panic of it that was survived on the spot.
+    pub fn panicked(&self) {
+        TASK_PANICS.of([self.0]).increment(1);
     }
 }
 
@@ -149,6 +192,24 @@ impl Vital {
                 ENDED.send_if_modified(|ended| ended.replace(name).is_none());
             }
         }
+    }
+}
+
+impl Expendable {
+    /// Runs `task`, whose panic is counted and told.
+    pub fn run(&'static self, task: impl Future<Output = ()>) -> impl Future<Output = ()> {
+        let name = self.0;
+        async move {
+            if survive(task, &TASK_PANICS.of([name])).await.is_none() {
+                error!(task = name, "task panicked, the process goes on without it");
+            }
+        }
+    }
+
+    /// Runs a part of it to its end; `None` where that was a panic, which is
+    /// counted.
+    pub async fn survive<T>(&self, part: impl Future<Output = T>) -> Option<T> {
+        survive(named(self.0, part), &TASK_PANICS.of([self.0])).await
     }
 }
 
@@ -182,8 +243,13 @@ pub(crate) fn panic_once_in(task: &str) {
     *PANICKING.lock().unwrap_or_else(PoisonError::into_inner) = Some(task.to_owned());
 }
 
-#[allow(clippy::panic, reason = "this is what it is for")]
 async fn named<T>(name: &str, task: impl Future<Output = T>) -> T {
+    panic_if_told(name);
+    task.await
+}
+
+#[allow(clippy::panic, reason = "this is what it is for")]
+fn panic_if_told(name: &str) {
     let is_to_panic = {
         let mut panicking = PANICKING.lock().unwrap_or_else(PoisonError::into_inner);
         panicking.take_if(|task| task == name).is_some()
@@ -191,15 +257,30 @@ async fn named<T>(name: &str, task: impl Future<Output = T>) -> T {
     if is_to_panic {
         panic!("this task was to panic");
     }
-    task.await
 }
 
-fn pauses() -> impl Iterator<Item = Duration> {
-    ExponentialBuilder::default()
-        .with_min_delay(FIRST_PAUSE)
-        .with_max_delay(LONGEST_PAUSE)
-        .without_max_times()
-        .build()
+/// How long a task is left alone after each of its panics.
+#[derive(Default)]
+struct Pauses(Option<ExponentialBackoff>);
+
+impl Pauses {
+    /// Returns the pause after a panic of `task`, which was started at `began`,
+    /// and tells of both.
+    fn after(&mut self, task: &str, began: Instant) -> Duration {
+        if began.elapsed() > SOUND {
+            self.0 = None;
+        }
+        let pauses = self.0.get_or_insert_with(|| {
+            ExponentialBuilder::default()
+                .with_min_delay(FIRST_PAUSE)
+                .with_max_delay(LONGEST_PAUSE)
+                .without_max_times()
+                .build()
+        });
+        let pause = pauses.next().unwrap_or(LONGEST_PAUSE);
+        error!(task, ?pause, "task panicked, it is started again");
+        pause
+    }
 }
 
 /// From now on a panic is logged by its place. Its message is not, unless the
@@ -239,7 +320,7 @@ mod tests {
             let counted = counted.clone();
             async move {
                 let run = counted.fetch_add(1, Ordering::Relaxed);
-                assert!(run == 3, "not yet");
+                assert_eq!(run, 3, "not yet");
             }
         });
         task.await;
@@ -253,6 +334,27 @@ mod tests {
         assert_eq!(*ENDED.borrow(), None);
         TASK.run(async { panic!("on purpose") }).await;
         assert_eq!(vital_one_panicked().await, "of-a-test");
+    }
+
+    #[test]
+    fn a_thread_that_panics_is_started_again_until_it_returns() {
+        static TASK: Restarted = Restarted("thread");
+        let runs = Arc::new(AtomicU32::new(0));
+        let counted = runs.clone();
+        let thread = TASK.on_a_thread(move || {
+            let run = counted.fetch_add(1, Ordering::Relaxed);
+            assert_eq!(run, 2, "not yet");
+        });
+        thread.unwrap().join().unwrap();
+        assert_eq!(runs.load(Ordering::Relaxed), 3);
+    }
+
+    #[tokio::test]
+    async fn an_expendable_task_that_panics_ends_nothing() {
+        static TASK: Expendable = Expendable("expendable");
+        TASK.run(async { panic!("on purpose") }).await;
+        assert_eq!(TASK.survive(async { 1 }).await, Some(1));
+        assert_ne!(*ENDED.borrow(), Some("expendable"));
     }
 
     #[test]

@@ -75,9 +75,13 @@ impl Database {
         let dir = dir.as_path();
         let lock = Lock::take(dir)?;
         let connection = open::open(dir)?;
+        let writer = Writer::start(connection, Watched::new(open::file(dir)));
         let shared = Shared {
             readers: Readers::new(open::file(dir)),
-            writer: Writer::start(connection, Watched::new(open::file(dir))),
+            writer: writer.map_err(|cause| OpenError::Unusable {
+                dir: dir.to_owned(),
+                cause,
+            })?,
             dir: dir.to_owned(),
             name: format!("the data directory {}", dir.display()),
             _lock: lock,

@@ -1,3 +1,4 @@
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::JoinHandle;
@@ -6,6 +7,7 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::{Failed, Watched};
+use crate::tasks::FILE_WRITER;
 
 /// Calls that are committed together at most: the first of them waits for the
 /// last.
@@ -24,13 +26,15 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub fn start(connection: Connection, watched: Watched) -> Self {
+    /// # Errors
+    /// Where the machine has no thread left.
+    pub fn start(connection: Connection, mut watched: Watched) -> io::Result<Self> {
         let (jobs, waiting) = mpsc::channel();
-        let run = move || run(&connection, &waiting, watched);
-        Self {
+        let run = move || run(&connection, &waiting, &mut watched);
+        Ok(Self {
             jobs: Some(jobs),
-            thread: Some(std::thread::spawn(run)),
-        }
+            thread: Some(FILE_WRITER.on_a_thread(run)?),
+        })
     }
 
     pub async fn write<T: Send + 'static>(
@@ -61,13 +65,17 @@ impl Drop for Writer {
     }
 }
 
-fn run(connection: &Connection, waiting: &Receiver<Job>, mut watched: Watched) {
+fn run(connection: &Connection, waiting: &Receiver<Job>, watched: &mut Watched) {
+    // Of a run that panicked.
+    roll_back(connection);
     while let Ok(first) = waiting.recv() {
         let others = waiting.try_iter().take(GROUP - 1);
         let jobs = std::iter::once(first).chain(others);
-        // Whoever waits hears that nobody answers; the next are written again.
-        let group = AssertUnwindSafe(|| commit(connection, &mut watched, jobs));
+        // Whoever waits hears that nobody answers; the next are written again,
+        // without the pause after a panic of the thread.
+        let group = AssertUnwindSafe(|| commit(connection, watched, jobs));
         if catch_unwind(group).is_err() {
+            FILE_WRITER.panicked();
             roll_back(connection);
         }
     }

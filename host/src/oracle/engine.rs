@@ -10,6 +10,7 @@ use wasmtime::{Config, Enabled, EngineWeak, InstanceAllocationStrategy, PoolingA
 use super::cache::Cache;
 use super::compiler::{CompileOptions, Compiler, Failures};
 use super::guest::{self, Guest};
+use crate::tasks::ORACLE_EPOCH;
 
 /// One tick of the epoch: what deadlines are counted in.
 pub(super) const TICK: Duration = Duration::from_millis(1);
@@ -157,17 +158,15 @@ pub(super) fn compiling(without_pool: Option<u64>) -> Config {
 /// Raises the epoch every millisecond, from a thread of its own: a runtime
 /// whose threads are all busy judging would never come to it. Ends with the engine.
 fn tick(engine: EngineWeak) -> wasmtime::Result<()> {
-    thread::Builder::new()
-        .name("oracle-epoch".to_owned())
-        .spawn(move || {
-            loop {
-                thread::sleep(TICK);
-                match engine.upgrade() {
-                    Some(engine) => engine.increment_epoch(),
-                    None => return,
-                }
+    ORACLE_EPOCH.on_a_thread(move || {
+        loop {
+            thread::sleep(TICK);
+            match engine.upgrade() {
+                Some(engine) => engine.increment_epoch(),
+                None => return,
             }
-        })?;
+        }
+    })?;
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! Hands spans to an OpenTelemetry collector, over OTLP (HTTP, protobuf). What
 //! is not said here, the SDK reads from the standard variables `OTEL_...`.
 
+use std::fmt::Debug;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -9,14 +10,15 @@ use opentelemetry::Key;
 use opentelemetry_http::hyper::HyperClient;
 use opentelemetry_otlp::{Protocol, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::error::OTelSdkResult;
-use opentelemetry_sdk::runtime::Tokio;
+use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
+use opentelemetry_sdk::runtime::{Runtime, RuntimeChannel, Tokio};
 use opentelemetry_sdk::trace::span_processor_with_async_runtime::BatchSpanProcessor;
 use opentelemetry_sdk::trace::{SdkTracerProvider, SpanData, SpanExporter};
 use tracing::{info, warn};
 
 use crate::http::client::{connector, with_causes};
 use crate::masked;
+use crate::tasks::TRACES;
 
 /// One of them names the collector; an empty one is as if it were not set.
 const ENDPOINTS: [&str; 2] = [
@@ -59,7 +61,7 @@ pub(super) fn provider() -> anyhow::Result<Option<SdkTracerProvider>> {
     };
     let provider = SdkTracerProvider::builder()
         .with_resource(resource())
-        .with_span_processor(BatchSpanProcessor::builder(collector, Tokio).build());
+        .with_span_processor(BatchSpanProcessor::builder(collector, Supervised).build());
     Ok(Some(provider.build()))
 }
 
@@ -90,6 +92,32 @@ fn resource() -> Resource {
     }
 }
 
+/// Starts the task of the SDK as one of the table of this process.
+#[derive(Clone, Debug)]
+struct Supervised;
+
+impl Runtime for Supervised {
+    fn spawn<F: Future<Output = ()> + Send + 'static>(&self, task: F) {
+        tokio::spawn(TRACES.run(task));
+    }
+
+    fn delay(&self, duration: Duration) -> impl Future<Output = ()> + Send + 'static {
+        tokio::time::sleep(duration)
+    }
+}
+
+impl RuntimeChannel for Supervised {
+    type Receiver<T: Debug + Send> = <Tokio as RuntimeChannel>::Receiver<T>;
+    type Sender<T: Debug + Send> = <Tokio as RuntimeChannel>::Sender<T>;
+
+    fn batch_message_channel<T: Debug + Send>(
+        &self,
+        capacity: usize,
+    ) -> (Self::Sender<T>, Self::Receiver<T>) {
+        Tokio.batch_message_channel(capacity)
+    }
+}
+
 /// Says once that the collector is away, and once that it is back: the SDK
 /// keeps to itself what becomes of its spans.
 #[derive(Debug)]
@@ -100,7 +128,10 @@ struct Collector {
 
 impl SpanExporter for Collector {
     async fn export(&self, spans: Vec<SpanData>) -> OTelSdkResult {
-        let taken = self.exporter.export(spans).await;
+        // A panic over some spans does not cost those that come after them.
+        let taken = TRACES.survive(self.exporter.export(spans)).await;
+        let panicked = || Err(OTelSdkError::InternalFailure("it panicked".to_owned()));
+        let taken = taken.unwrap_or_else(panicked);
         match (&taken, self.away.swap(taken.is_err(), Ordering::Relaxed)) {
             (Err(error), false) => warn!(
                 error = masked::text(&error.to_string()),

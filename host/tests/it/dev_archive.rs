@@ -8,6 +8,7 @@ use tempfile::TempDir;
 
 use crate::archive::{Archive, QUERY, get, site};
 use crate::host::{DEADLINE, Ground, Host};
+use crate::metrics::told::until_told;
 use crate::support::{Floodgate, eventually, eventually_some};
 
 /// A program in place of floodgate-archive that says where `archive` listens,
@@ -86,6 +87,19 @@ async fn dev_starts_the_archive_it_finds_and_ends_it_however_it_ends_itself() {
     floodgate.sigterm();
     assert_eq!(floodgate.wait_exit().await, 0);
     assert!(!runs(third), "it is waited for");
+}
+
+#[tokio::test]
+async fn the_archive_is_kept_running_though_that_panicked() {
+    let archive = Archive::start().await;
+    let dir = program(&archive);
+    let path = path_with(&dir);
+    let site = site(Ground::embedded().await, QUERY);
+    let panic_on = ("FLOODGATE_PANIC_ON", "task:archive-process");
+    let host = Host::start_in(site, &[("PATH", &*path), panic_on]).await;
+    let panics = "floodgate_task_panics_total{task=\"archive-process\"}";
+    until_told(&host.admin, &[(panics, 1.0)]).await;
+    started(dir.path(), 0).await;
 }
 
 /// Whoever has the variables of a production in their shell tries nothing out on it.

@@ -13,6 +13,7 @@ use crate::backbone;
 use crate::embedded::{Database, OpenError};
 use crate::ledger;
 use crate::settings::{DevSettings, Role};
+use crate::tasks::ARCHIVE_PROCESS;
 use crate::telemetry::Telemetry;
 
 use self::archive::Statistics;
@@ -46,7 +47,8 @@ async fn serve(settings: DevSettings) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     let child = async {
         if let Statistics::Child(child) = &statistics {
-            child.keep_running(archive, stop.clone()).await;
+            let keep_running = || child.keep_running(archive.clone(), stop.clone());
+            ARCHIVE_PROCESS.run(keep_running).await;
         }
     };
     let welcome = Welcome {
