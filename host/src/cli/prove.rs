@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use clap::{Args, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -11,7 +11,7 @@ use crate::prove::{Fault, Options, Reconciliation, Report, prove};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// How long faults are injected; all that was accepted is waited for after that
+    /// How long faults are injected, and until each came once; all that was accepted is waited for after that
     #[arg(long = "for", value_name = "DURATION", default_value = "60s", value_parser = humantime::parse_duration)]
     lasts: Duration,
     /// Makes the same schedule again; without it a new one, which is told
@@ -93,6 +93,13 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     arguments.json.say(&report, || in_words(&report))?;
     if !report.is_proven() {
         let logs = logs.keep();
+        let missing = report.missing();
+        ensure!(
+            missing.is_empty(),
+            "nothing is proven: of the faults these never came: {}; seed {seed}, logs: {}",
+            missing.join(", "),
+            logs.display()
+        );
         bail!(
             "the promise is broken; seed {seed}, logs: {}",
             logs.display()
@@ -156,10 +163,10 @@ fn in_words(report: &Report) -> String {
     });
     let header = ["flow", "accepted", "decided", "dead", "not kept", "wrong"];
     let flows = lined(&header, flows);
-    let verdict = if report.is_proven() {
-        "nothing lost, nothing twice, nothing left, nobody held up by others"
-    } else {
-        "BROKEN"
+    let verdict = match (report.is_proven(), report.missing().is_empty()) {
+        (true, _) => "nothing lost, nothing twice, nothing left, nobody held up by others",
+        (false, true) => "BROKEN",
+        (false, false) => "NOT PROVEN",
     };
     format!(
         "{faults}\n\n{flows}\n\nbefore any fault the p99 was {:.0} ms\n{verdict}: {:.0} s with seed {}; at most {} decisions were made again and not stored again",

@@ -21,7 +21,6 @@ pub mod servers;
 mod stage;
 mod waits;
 
-use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
@@ -143,27 +142,19 @@ impl Proof {
         self.report(calm, &recoveries).await
     }
 
-    /// Injects what is planned until the time is over. One fault at a time,
-    /// but for those that take long: others come on top of them.
+    /// Injects what is planned until the time is over and each fault came. One
+    /// at a time, but for those that take long: others come on top of them.
     async fn inject(&mut self) -> anyhow::Result<()> {
         let end = Instant::now() + self.options.lasts;
-        let mut seen = BTreeSet::new();
         let mut long: Option<oneshot::Receiver<()>> = None;
-        for planned in Schedule::new(self.options.seed, self.options.faults.clone()) {
+        let mut schedule = Schedule::new(self.options.seed, self.options.faults.clone());
+        while let Some(planned) = schedule.next(end.saturating_duration_since(Instant::now())) {
             sleep(planned.pause).await;
-            if Instant::now() >= end {
-                break;
-            }
-            let in_time = Instant::now() + planned.fault.lasts() <= end;
             let is_long = planned.fault.is_long();
-            let one_lasts = long.as_mut().is_some_and(|undone| {
-                matches!(undone.try_recv(), Err(oneshot::error::TryRecvError::Empty))
-            });
-            // Each once at least, however short the time is.
-            if (seen.contains(&planned.fault) && !in_time) || (is_long && one_lasts) {
-                continue;
+            if is_long && let Some(lasting) = long.take() {
+                // Where it failed, the injection itself tells why.
+                let _ = lasting.await;
             }
-            seen.insert(planned.fault);
             self.stage.nobody_died().await?;
             let (undone, is_undone) = oneshot::channel();
             let (stage, load) = (self.stage.clone(), self.load.clone());

@@ -43,8 +43,14 @@ pub struct FaultRow {
 }
 
 impl Report {
-    /// Nothing lost, nothing twice, nothing left, and nobody held up by what
-    /// somebody else did.
+    /// The chosen faults that never came, by name.
+    pub fn missing(&self) -> Vec<String> {
+        let missing = self.faults.iter().filter(|row| row.injected == 0);
+        missing.map(|row| row.fault.name()).collect()
+    }
+
+    /// Each fault came, and nothing is lost, twice or left, and nobody was held
+    /// up by what somebody else did.
     pub fn is_proven(&self) -> bool {
         self.flows.iter().all(Reconciliation::is_right) && self.faults.iter().all(FaultRow::is_over)
     }
@@ -54,7 +60,8 @@ impl FaultRow {
     fn is_over(&self) -> bool {
         let most = HELD.as_secs_f64() * 1000.0;
         let others_go_on = !self.fault.is_hostile() || self.longest_wait_ms <= most;
-        self.not_recovered == 0 && others_go_on
+        // Nothing is proven of what never came.
+        self.injected > 0 && self.not_recovered == 0 && others_go_on
     }
 }
 
@@ -146,6 +153,16 @@ mod tests {
         };
         assert_eq!(report.faults, [expected]);
         assert!(!report.is_proven());
+    }
+
+    #[test]
+    fn a_fault_that_never_came_is_named_and_nothing_is_proven() {
+        let recoveries = [recovery(Fault::KillApi, Some(7), 5)];
+        let came = report(Fault::KillApi, &recoveries);
+        assert!(came.is_proven() && came.missing().is_empty());
+        let missing = report(Fault::PanicLane, &recoveries);
+        assert!(!missing.is_proven());
+        assert_eq!(missing.missing(), ["panic-lane"]);
     }
 
     #[test]

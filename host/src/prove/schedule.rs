@@ -1,5 +1,6 @@
 //! Which fault comes when: the same for the same seed.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use rand::rngs::StdRng;
@@ -18,11 +19,13 @@ pub(super) struct Planned {
     pub seed: u64,
 }
 
-/// Injections without end. Every fault comes once before any comes again.
+/// Plans injections until the time is over. Every fault comes once before any
+/// comes again, and once at least, however short the time is.
 pub(super) struct Schedule {
     chance: StdRng,
     faults: Vec<Fault>,
     round: Vec<Fault>,
+    came: BTreeSet<Fault>,
 }
 
 impl Schedule {
@@ -31,14 +34,25 @@ impl Schedule {
             chance: StdRng::seed_from_u64(seed),
             faults,
             round: Vec::new(),
+            came: BTreeSet::new(),
         }
     }
-}
 
-impl Iterator for Schedule {
-    type Item = Planned;
+    /// Returns what comes next, with this much of the time left: a fault that
+    /// is over in time, or one that did not come yet.
+    pub fn next(&mut self, left: Duration) -> Option<Planned> {
+        // The rest of this round, and a whole one.
+        for _ in 0..self.round.len() + self.faults.len() {
+            let planned = self.plan()?;
+            let in_time = planned.pause + planned.fault.lasts() <= left;
+            if self.came.insert(planned.fault) || in_time {
+                return Some(planned);
+            }
+        }
+        None
+    }
 
-    fn next(&mut self) -> Option<Planned> {
+    fn plan(&mut self) -> Option<Planned> {
         if self.round.is_empty() {
             self.round.clone_from(&self.faults);
             self.round.shuffle(&mut self.chance);
@@ -62,9 +76,12 @@ mod tests {
 
     use super::*;
 
+    const ENDLESS: Duration = Duration::MAX;
+
     fn planned(seed: u64, count: usize) -> Vec<Planned> {
-        let faults = Fault::value_variants().to_vec();
-        Schedule::new(seed, faults).take(count).collect()
+        let mut schedule = Schedule::new(seed, Fault::value_variants().to_vec());
+        let planned = std::iter::from_fn(|| schedule.next(ENDLESS));
+        planned.take(count).collect()
     }
 
     #[test]
@@ -80,6 +97,32 @@ mod tests {
             let names: BTreeSet<_> = round.iter().map(|planned| planned.fault).collect();
             assert_eq!(names.len(), all);
         }
+    }
+
+    #[test]
+    fn every_fault_comes_once_however_short_the_time_is_and_none_comes_again() {
+        let all = Fault::value_variants();
+        for seconds in [0, 1, 3] {
+            let mut schedule = Schedule::new(5, all.to_vec());
+            let left = Duration::from_secs(seconds);
+            let planned = std::iter::from_fn(|| schedule.next(left));
+            let came: Vec<_> = planned.map(|planned| planned.fault).collect();
+            assert_eq!(came.len(), all.len(), "{seconds} s: {came:?}");
+            assert_eq!(came.iter().collect::<BTreeSet<_>>().len(), all.len());
+        }
+    }
+
+    #[test]
+    fn what_came_comes_again_if_it_is_over_in_time() {
+        let mut schedule = Schedule::new(6, vec![Fault::StopWorker, Fault::KillApi]);
+        for _ in 0..2 {
+            schedule.next(Duration::ZERO).unwrap();
+        }
+        let short = Duration::from_secs(10);
+        for _ in 0..5 {
+            assert_eq!(schedule.next(short).unwrap().fault, Fault::KillApi);
+        }
+        assert_eq!(schedule.next(Duration::from_secs(1)), None);
     }
 
     #[test]

@@ -46,13 +46,18 @@ async fn ended(process: Child) -> Output {
 async fn a_proof_accounts_for_every_entry_and_leaves_nothing_behind() {
     let directory = open_directory();
     let faults = ["--faults", "kill-api,kill-redis,trap-oracle"];
-    let arguments = [&["--for", "3s", "--seed", "1", "--json"][..], &faults].concat();
+    let arguments = [&["--for", "1s", "--seed", "1", "--json"][..], &faults].concat();
     let output = ended(prove(directory.path(), &arguments)).await;
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(report["seed"], 1);
-    assert_eq!(report["faults"].as_array().unwrap().len(), 3);
+    // Each of them came, though the time was too short for that.
+    let faults = report["faults"].as_array().unwrap();
+    assert_eq!(faults.len(), 3);
+    for row in faults {
+        assert_eq!(row["injected"], 1, "{row}");
+    }
     let always = &report["flows"][0];
     assert!(always["accepted"].as_u64().unwrap() > 0, "{report:#}");
     let fates = ["decided", "dead"].map(|fate| always[fate].as_u64().unwrap());
