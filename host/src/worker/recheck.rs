@@ -60,6 +60,7 @@ mod tests {
             let taken = (0..batches).filter_map(|_| due.of_batch(len));
             let taken: Vec<usize> = taken.collect();
             assert_eq!(taken.len(), batches * len / 10_000, "{len}");
+            assert!(!taken.is_empty());
             assert!(taken.iter().all(|at| *at < len && (*at > 0 || len == 1)));
         }
     }

@@ -138,7 +138,8 @@ async fn a_refused_swap_is_told_with_its_reason_until_the_file_is_good_again() {
         })
         .await;
     assert_eq!(oracle(&swapped)["refused"], Value::Null);
-    assert_ne!(oracle(&swapped)["since"], oracle(&before)["since"]);
+    let since = |snapshot: &Value| oracle(snapshot)["since"].as_str().unwrap().to_owned();
+    assert_ne!(since(&swapped), since(&before));
 }
 
 #[tokio::test]
@@ -149,9 +150,10 @@ async fn many_pages_are_told_the_same() {
     // A page that is slow to read misses one, and sees the next.
     let same = async {
         let (mut of_first, mut of_second) = (Vec::new(), Vec::new());
+        let at = |snapshot: Option<Value>| snapshot.unwrap()["at"].as_str().unwrap().to_owned();
         while !of_first.iter().any(|at| of_second.contains(at)) {
-            of_first.push(first.next().await.unwrap()["at"].clone());
-            of_second.push(second.next().await.unwrap()["at"].clone());
+            of_first.push(at(first.next().await));
+            of_second.push(at(second.next().await));
         }
     };
     tokio::time::timeout(DEADLINE, same).await.unwrap();

@@ -127,6 +127,7 @@ fn only_metrics_that_exist_are_named() {
             assert!(metric(series).is_some(), "{path}: there is no {series}");
         }
     }
+    assert!(metrics_named_in(&read(ALERTS)).count() > 20);
 }
 
 #[test]
@@ -146,6 +147,7 @@ fn what_is_grouped_by_is_a_label_of_each_metric_in_the_expression() {
     let dashboard: Value = serde_json::from_str(&read(DASHBOARD)).unwrap();
     let mut expressions: Vec<&str> = alerts.split("- alert:").collect();
     expressions.extend(targets(&dashboard).map(|target| target["expr"].as_str().unwrap()));
+    let mut looked_at = 0;
     for expression in expressions {
         let grouped = expression.split("by (").skip(1);
         let labels: BTreeSet<&str> = grouped
@@ -155,6 +157,7 @@ fn what_is_grouped_by_is_a_label_of_each_metric_in_the_expression() {
             .filter(|label| !["le", "instance"].contains(label))
             .collect();
         for metric in metrics_named_in(expression).filter_map(metric) {
+            looked_at += labels.len();
             for label in &labels {
                 let name = &metric.name;
                 assert!(
@@ -164,6 +167,7 @@ fn what_is_grouped_by_is_a_label_of_each_metric_in_the_expression() {
             }
         }
     }
+    assert!(looked_at > 20, "{looked_at}");
 }
 
 #[test]
@@ -243,6 +247,7 @@ fn the_runbook_says_of_each_fault_whose_it_is() {
 fn links_within_the_docs_of_operators_lead_somewhere() {
     for page in [RUNBOOK, "docs/OPERATING.md"] {
         let text = read(page);
+        assert!(text.contains("]("), "{page} has links");
         for link in text.split("](").skip(1).map(|rest| rest.split(')').next()) {
             let (file, anchor) = link.unwrap().split_once('#').unwrap_or((link.unwrap(), ""));
             let target = if file.is_empty() {

@@ -42,7 +42,9 @@ async fn counted(host: &Host, metric: &str, labels: &[&str]) -> f64 {
     let of_metric = page.lines().filter(|line| line.starts_with(metric));
     let series = of_metric.filter(|line| labels.iter().all(|label| line.contains(label)));
     let values = series.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap());
-    values.sum()
+    let values: Vec<f64> = values.collect();
+    assert!(!values.is_empty(), "there is a {metric} with {labels:?}");
+    values.iter().sum()
 }
 
 async fn until_dead(host: &Host, count: usize) -> Vec<Value> {
@@ -114,7 +116,7 @@ async fn two_entries_that_break_a_new_oracle_do_not_undo_the_swap() {
         host.site.query("SELECT count(*) FROM oracle_choices").await[0][0],
         "0"
     );
-    let cleared = counted(&host, "floodgate_oracle_trials_total", &["cleared"]).await;
+    let cleared = counted(&host, "floodgate_oracle_trials_total", &["\"cleared\""]).await;
     assert!(cleared >= 1.0, "{cleared}");
 }
 

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::downstream::posting_on;
 use crate::host::{DEADLINE, Ground, Host, MISBEHAVING, Site, repository, told_to};
+use crate::metrics::told::Told;
 use crate::support::{Floodgate, eventually, eventually_some, request};
 
 /// In bodies, as text and as a number: a rule that cannot read an entry quotes
@@ -57,9 +58,8 @@ async fn what_is_said_of_a_batch_says_of_which() {
     host.post(&told_to(2, "trap")).await;
     let said = eventually_some(DEADLINE, "the log says that it died", async || {
         let log = host.floodgate.stderr();
-        let mut died = log.lines().filter(|line| line.contains("a dead letter"));
-        died.next()
-            .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        let mut lines = log.lines().map(|line| serde_json::from_str(line).unwrap());
+        lines.find(|line: &Value| line["fault"] == "trap" && line["level"] == "WARN")
     })
     .await;
     let batch = &said["spans"][0];
@@ -96,8 +96,7 @@ async fn the_log_of_entries_that_are_refused_kept_and_dead_holds_no_body() {
         assert!(status.is_client_error(), "{status}");
         eventually(DEADLINE, "the log names the request", async || {
             let log = host.floodgate.stderr();
-            let refused = |line: &str| line.contains("request refused") && line.contains(id);
-            log.lines().any(refused)
+            log.contains(&format!("\"request_id\":\"{id}\""))
         })
         .await;
     }
@@ -136,7 +135,8 @@ async fn an_oracle_that_fails_everything_is_not_quoted() {
 async fn the_log_of_a_delivery_that_fails_holds_no_body() {
     let site = posting_on(Ground::servers().await, "http://127.0.0.1:1", 1);
     let mut floodgate = site.serve_in("all", &[], &[EVERYTHING]);
-    let url = format!("{}/api/transactions", floodgate.url().await);
+    let (url, admin) = (floodgate.url().await, floodgate.admin_url().await);
+    let url = format!("{url}/api/transactions");
     let body = json!({
         "id": "00000000-0000-4000-8000-000000000001", "amount": 100.5, "currency": "usd",
         "description": SECRET, "timestamp": "2026-01-02T03:04:05Z", "metadata": {},
@@ -144,7 +144,9 @@ async fn the_log_of_a_delivery_that_fails_holds_no_body() {
     let (status, ..) = request("POST", &url, &[], body.to_string()).await;
     assert_eq!(status, StatusCode::OK);
     eventually(DEADLINE, "it was tried", async || {
-        floodgate.stderr().contains("not delivered, trying again")
+        let told = Told::by(&admin).await;
+        let tried = "floodgate_delivery_faults_total{flow=\"posting\"";
+        told.sum(tried) > 0.0
     })
     .await;
     holds_no_secret(&mut floodgate, &[]).await;

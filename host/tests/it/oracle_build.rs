@@ -69,7 +69,9 @@ fn judge(
     values: &[(&str, &str)],
 ) -> Vec<Result<Verdict, Refusal>> {
     let batch: Vec<&Entry> = batch.iter().collect();
-    oracle.judge(&batch, &settings(values), LIMITS).unwrap()
+    let answers = oracle.judge(&batch, &settings(values), LIMITS).unwrap();
+    assert_eq!(answers.len(), batch.len());
+    answers
 }
 
 fn hold_to_cases(name: &str, component: &[u8]) {

@@ -51,10 +51,12 @@ fn what_it_takes_to_refuse_an_entry_is_not_told_as_the_cost_of_judging() {
     let sample = "{\"id\": \"error\"}\n{\"id\": \"trap\"}\n";
     let loaded = checked(&guests::misbehaving(), sample, LIMITS);
     assert_eq!(loaded.judged, 0);
+    assert!(!loaded.cost.is_empty());
     assert!(loaded.cost.iter().all(|cost| cost.per_batch_us.is_none()));
     let sample = format!("{sample}{{\"id\": \"a\"}}\n");
     let loaded = checked(&guests::misbehaving(), &sample, LIMITS);
     assert_eq!(loaded.judged, 1);
+    assert!(!loaded.cost.is_empty());
     assert!(loaded.cost.iter().all(|cost| cost.per_batch_us.is_some()));
 }
 

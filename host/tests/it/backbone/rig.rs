@@ -86,7 +86,9 @@ impl Rig {
     pub async fn append_up_to(&self, max_backlog: u64, group: &[NewEntry]) -> Vec<&'static str> {
         let limits = AppendLimits::of_backlog(max_backlog);
         let appended = self.backbone.append(&self.partition, limits, group);
-        appended.await.unwrap().iter().map(outcome).collect()
+        let appended = appended.await.unwrap();
+        assert_eq!(appended.len(), group.len());
+        appended.iter().map(outcome).collect()
     }
 
     /// Appends `count` entries with the ids `1`, `2` and so on.

@@ -50,6 +50,13 @@ impl Told {
         self.samples.get(series).copied()
     }
 
+    /// The sum of all series that begin like this; 0 where there is none.
+    pub fn sum(&self, beginning: &str) -> f64 {
+        let of_these = self.samples.iter();
+        let of_these = of_these.filter(|(series, _)| series.starts_with(beginning));
+        of_these.map(|(_, value)| value).sum()
+    }
+
     pub fn names(&self) -> BTreeSet<&str> {
         self.kinds.keys().map(String::as_str).collect()
     }
