@@ -1,5 +1,7 @@
 //! Compiled components on disk, so that a restart does not compile again.
 
+mod tidy;
+
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Read, Write};
@@ -12,13 +14,15 @@ use tracing::{debug, warn};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
+pub(super) use self::tidy::InUse;
 use crate::flow::Digest;
 use crate::whole_file;
 
 /// A directory that belongs to this user alone. Compiled code is run as it
 /// is, so whoever can write here can run code as this process. Each file ends
 /// with a seal of a key that never leaves this host: one that came from
-/// elsewhere, or stands under another name, is not taken.
+/// elsewhere, or stands under another name, is not taken. What nobody used for
+/// long is removed; several processes may share a directory.
 pub(super) struct Cache {
     dir: PathBuf,
     /// Of the compiler's version and settings and this machine's features.
@@ -57,6 +61,7 @@ impl Cache {
         if !found.is_dir() || found.uid() != uid || found.mode() & 0o022 != 0 {
             return Err(CacheError::NotOurs);
         }
+        tidy::tidy(dir, tidy::BOUNDS);
         let mut hasher = DefaultHasher::new();
         engine.precompile_compatibility_hash().hash(&mut hasher);
         Ok(Self {
@@ -75,8 +80,18 @@ impl Cache {
     /// Returns what [`Cache::put`] kept; `None` where it is not there, damaged
     /// or not written by this host: it is made again then.
     pub(super) fn get(&self, kind: Kind, digest: Digest) -> Option<Vec<u8>> {
+        self.read(kind, digest).map(|(content, _)| content)
+    }
+
+    /// Returns code, which stays in the cache for as long as it is in use.
+    pub(super) fn get_code(&self, digest: Digest) -> Option<(Vec<u8>, Option<InUse>)> {
+        let (code, file) = self.read(Kind::Code, digest)?;
+        Some((code, InUse::of(file)))
+    }
+
+    fn read(&self, kind: Kind, digest: Digest) -> Option<(Vec<u8>, File)> {
         let path = self.path(kind, digest);
-        let mut file = ours(&path, self.uid).ok()?;
+        let (mut file, opened) = ours(&path, self.uid).ok()?;
         let content = file.len().checked_sub(SEAL);
         let whole =
             content.is_some_and(|len| self.seal(kind, digest, &file[..len])[..] == file[len..]);
@@ -85,7 +100,16 @@ impl Cache {
             return None;
         }
         file.truncate(content?);
-        Some(file)
+        Some((file, opened))
+    }
+
+    /// Keeps code, and has it stay for as long as it is in use.
+    pub(super) fn put_code(&self, digest: Digest, code: &[u8]) -> Option<InUse> {
+        self.put(Kind::Code, digest, code);
+        let file = File::open(self.path(Kind::Code, digest)).ok();
+        let in_use = file.and_then(InUse::of);
+        tidy::tidy(&self.dir, tidy::BOUNDS);
+        in_use
     }
 
     /// A cache that cannot be written to costs time, nothing else.
@@ -125,7 +149,10 @@ impl Kind {
 /// another machine has another one there.
 fn key(dir: &Path, uid: u32) -> io::Result<[u8; 32]> {
     let path = dir.join(KEY_FILE);
-    let known = || ours(&path, uid).ok().filter(|secret| secret.len() == 32);
+    let known = || {
+        let (secret, _) = ours(&path, uid).ok()?;
+        Some(secret).filter(|secret| secret.len() == 32)
+    };
     let secret = match known() {
         Some(secret) => secret,
         None => {
@@ -145,7 +172,7 @@ fn key(dir: &Path, uid: u32) -> io::Result<[u8; 32]> {
 
 /// Reads a regular file that belongs to this user and that nobody else may
 /// write to.
-fn ours(path: &Path, uid: u32) -> io::Result<Vec<u8>> {
+fn ours(path: &Path, uid: u32) -> io::Result<(Vec<u8>, File)> {
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let flags = i32::try_from(flags.bits()).unwrap_or_default();
     let file: File = OpenOptions::new()
@@ -157,8 +184,8 @@ fn ours(path: &Path, uid: u32) -> io::Result<Vec<u8>> {
         return Err(io::Error::other("not ours"));
     }
     let mut bytes = Vec::new();
-    file.take(MAX_FILE).read_to_end(&mut bytes)?;
-    Ok(bytes)
+    (&file).take(MAX_FILE).read_to_end(&mut bytes)?;
+    Ok((bytes, file))
 }
 
 /// Makes a component of code that this program compiled.

@@ -6,7 +6,7 @@ use bytesize::ByteSize;
 use wasmtime::Store;
 use wasmtime::component::Component;
 
-use super::cache::{self, Kind};
+use super::cache::{self, InUse};
 use super::compiler::REMEMBERED;
 use super::contract::{self, Part};
 use super::engine::{Engine, Slots};
@@ -36,6 +36,7 @@ pub struct Oracle {
     from_cache: bool,
     parts: Vec<Part>,
     imports_random: bool,
+    _in_cache: Option<InUse>,
 }
 
 /// Why a file is no oracle, and what to do about it.
@@ -133,7 +134,11 @@ impl Oracle {
         must_be_a_component(bytes)?;
         let digest = Digest::of(bytes);
         let started = Instant::now();
-        let (component, from_cache) = compiled(engine, digest, bytes, written)?;
+        let Compiled {
+            component,
+            from_cache,
+            in_cache,
+        } = compiled(engine, digest, bytes, written)?;
         let compile_time = started.elapsed();
         let parts = contract::compare(&component, &engine.wasmtime);
         if parts.iter().any(|part| part.misfit.is_some()) {
@@ -156,6 +161,7 @@ impl Oracle {
             compile_time,
             from_cache,
             parts,
+            _in_cache: in_cache,
         };
         oracle.start_once(engine)?;
         Ok(oracle)
@@ -230,16 +236,28 @@ fn must_be_a_component(bytes: &[u8]) -> Result<(), LoadError> {
     }
 }
 
+struct Compiled {
+    component: Component,
+    from_cache: bool,
+    in_cache: Option<InUse>,
+}
+
 fn compiled(
     engine: &Engine,
     digest: Digest,
     bytes: &[u8],
     written: SystemTime,
-) -> Result<(Component, bool), LoadError> {
+) -> Result<Compiled, LoadError> {
     let cache = engine.cache.as_ref();
-    if let Some(code) = cache.and_then(|cache| cache.get(Kind::Code, digest)) {
+    if let Some((code, in_cache)) = cache.and_then(|cache| cache.get_code(digest)) {
         match cache::code(&engine.wasmtime, &code) {
-            Ok(component) => return Ok((component, true)),
+            Ok(component) => {
+                return Ok(Compiled {
+                    component,
+                    from_cache: true,
+                    in_cache,
+                });
+            }
             Err(error) => warn!(
                 error = format!("{error:#}"),
                 "cached component not usable, compiling it again"
@@ -261,8 +279,9 @@ fn compiled(
     // It is valid: what is left is what the pool has no room for.
     let component = cache::code(&engine.wasmtime, &code)
         .map_err(|error| LoadError::TooManyParts(cut(format!("{error:#}"), ERROR)))?;
-    if let Some(cache) = cache {
-        cache.put(Kind::Code, digest, &code);
-    }
-    Ok((component, false))
+    Ok(Compiled {
+        component,
+        from_cache: false,
+        in_cache: cache.and_then(|cache| cache.put_code(digest, &code)),
+    })
 }
