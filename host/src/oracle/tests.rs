@@ -1,6 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::engine::{CORE_INSTANCES, MEMORIES, TABLES};
 use super::*;
 use crate::flow::{Entry, FaultKind, OracleLimits, OracleSettings, Verdict};
 
@@ -293,6 +294,30 @@ fn a_wish_for_sockets_is_refused_by_name() {
         "{error}"
     );
     assert!(error.contains("no network"), "{error}");
+}
+
+#[test]
+fn what_has_more_parts_than_an_instance_may_hears_of_what_and_of_how_many() {
+    let with = |part: &str, count: u32, of: &str| {
+        let parts = part.repeat(count as usize);
+        let text = format!("(component (core module $m {of}) {parts})");
+        load_error(&wat::parse_str(text).unwrap())
+    };
+    let instance = "(core instance (instantiate $m))";
+    for (most, of, named) in [
+        (CORE_INSTANCES, "", "core module instances"),
+        (MEMORIES, "(memory 1)", "memories"),
+        (TABLES, "(table 1 funcref)", "tables"),
+    ] {
+        let error = with(instance, most + 1, of);
+        assert!(matches!(error, LoadError::TooManyParts(_)), "{error}");
+        let said = error.to_string();
+        let limit = format!("maximum of {most}");
+        assert!(said.contains(named) && said.contains(&limit), "{said}");
+        // One part fewer, and it is only no oracle.
+        let error = with(instance, most, of);
+        assert!(matches!(error, LoadError::DoesNotFit(_)), "{error}");
+    }
 }
 
 #[test]

@@ -29,6 +29,19 @@ const REMOVE: &str = "DELETE FROM dead_letters AS dead
       AND dead.stream_id = seen.stream_id AND dead.generation = seen.generation
     RETURNING dead.generation";
 
+/// Binds the key of a buried letter: `$1` to `$4`.
+macro_rules! with_key {
+    ($buried:expr) => {
+        $crate::ledger::postgres::call::with![
+            $buried.letter.flow.as_str() => TEXT,
+            i32::from($buried.letter.partition) => INT4,
+            $buried.letter.stream_id.to_string() => TEXT,
+            $buried.generation => INT8,
+        ]
+    };
+}
+pub(super) use with_key;
+
 pub(super) async fn bury(ledger: &Postgres, letters: &[DeadLetter]) -> Result<Stored, Error> {
     let each = |take: fn(&DeadLetter) -> &str| {
         letters
@@ -112,14 +125,7 @@ pub(super) async fn dead(ledger: &Postgres, filter: &DeadFilter) -> Result<Vec<B
 }
 
 pub(super) async fn body(ledger: &Postgres, buried: &Buried) -> Result<Option<Bytes>, Error> {
-    let letter = &buried.letter;
-    let with = with![
-        letter.flow.as_str() => TEXT,
-        i32::from(letter.partition) => INT4,
-        letter.stream_id.to_string() => TEXT,
-        buried.generation => INT8,
-    ];
-    let rows = ledger.rows(BODY, with).await?;
+    let rows = ledger.rows(BODY, with_key!(buried)).await?;
     match rows.first() {
         Some(row) => Ok(Some(Bytes::from(row.try_get::<_, Vec<u8>>(0)?))),
         None => Ok(None),

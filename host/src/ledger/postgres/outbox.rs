@@ -6,6 +6,7 @@ use tokio_postgres::Row;
 
 use super::Postgres;
 use super::call::with;
+use super::dead::with_key;
 use crate::flow::FlowName;
 use crate::ledger::{
     Buried, DeliveryCounts, DeliveryState, Error, KeptDelivery, LeasedDelivery, Outbox, Route,
@@ -147,14 +148,7 @@ impl Outbox for Postgres {
     }
 
     async fn redeliver(&self, buried: &Buried) -> Result<bool, Error> {
-        let letter = &buried.letter;
-        let with = with![
-            letter.flow.as_str() => TEXT,
-            i32::from(letter.partition) => INT4,
-            letter.stream_id.to_string() => TEXT,
-            buried.generation => INT8,
-        ];
-        let changed = self.change(REDELIVER, with).await?;
+        let changed = self.change(REDELIVER, with_key!(buried)).await?;
         Ok(changed > 0)
     }
 
