@@ -3,6 +3,7 @@
 //! Nothing outside this module knows what a pending list is: workers see
 //! deliveries, leases and attempts.
 
+mod append;
 mod embedded;
 pub mod redis;
 mod stream_id;
@@ -15,13 +16,16 @@ use async_trait::async_trait;
 use crate::flow::{BodyHash, Flow, FlowName, Rate, Retry};
 use crate::ledger::Stored;
 
+pub use self::append::{
+    AppendLimits, Appended, NewEntry, Origin, OwnerHash, Remember, RememberMemory,
+};
 pub use self::embedded::Embedded;
 pub use self::redis::Redis;
 pub use self::stream_id::{NotAStreamId, StreamId};
 pub use self::types::{
-    AppendLimits, Appended, ByDeliveries, Cause, Cost, Delivery, Depth, Error, Failed, Fate,
-    FaultRecord, Landmark, MemoryUse, NewEntry, OpenEntry, Origin, Outcomes, OwnerHash, Partition,
-    Payload, Pending, Recorded, Remember, RememberMemory, Requeue, Tokens, Trace, partitions,
+    ByDeliveries, Cause, Cost, Delivery, Depth, Error, Failed, Fate, FaultRecord, Landmark,
+    MemoryUse, OpenEntry, Outcomes, Partition, Payload, Pending, Recorded, Requeue, Tokens, Trace,
+    partitions,
 };
 
 /// How long a worker's hold on an entry lasts without being renewed, where
