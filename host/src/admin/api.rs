@@ -6,7 +6,6 @@ use hyper::header::{ALLOW, CONTENT_TYPE};
 use hyper::{Request, Response, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::json;
 
 use super::guard::Caller;
 use super::routes::{Call, Route, beginnings, route};
@@ -16,6 +15,7 @@ use super::{
     query, rehearse, why,
 };
 use crate::archive;
+use crate::http::problem::Problem;
 
 /// The largest body of a call; filters and digests are short.
 const MAX_BODY: usize = 64 * 1024;
@@ -178,15 +178,8 @@ fn not_allowed(allow: &'static str) -> Response<Full<Bytes>> {
     response
 }
 
-/// A problem document, RFC 9457.
 pub(super) fn problem(status: StatusCode, detail: &str) -> Response<Full<Bytes>> {
-    let document = json!({
-        "type": "about:blank",
-        "title": status.canonical_reason(),
-        "status": status.as_u16(),
-        "detail": detail,
-    });
-    respond(status, "application/problem+json", &document)
+    Problem::of(status, detail).response()
 }
 
 pub(super) fn respond<T: Serialize>(

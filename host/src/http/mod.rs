@@ -1,6 +1,6 @@
 //! What all HTTP in this process has in common: the client; and of the servers
-//! one accept loop with limits and deadlines, peer addresses, and one budget of
-//! bytes in flight.
+//! one accept loop with limits and deadlines, peer addresses, problem documents,
+//! and one budget of bytes in flight.
 //!
 //! A stranger chooses how many connections are opened, how fast they are read
 //! and how much is sent on them. Everything here is bounded in bytes, time and
@@ -14,6 +14,7 @@ pub(crate) mod client;
 mod date;
 pub(crate) mod origin;
 mod peers;
+pub(crate) mod problem;
 mod proxies;
 mod visit;
 

@@ -1,10 +1,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use bytesize::ByteSize;
 use hyper::StatusCode;
-use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use hyper::header::{ALLOW, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use serde::Serialize;
 use tracing::debug;
 
@@ -13,6 +12,7 @@ use super::idempotency::UNGUESSABLE;
 use crate::flow::{BadParameter, NotJson, Violation};
 use crate::http::Exhausted;
 use crate::http::origin::NoHost;
+use crate::http::problem::Problem;
 
 /// Why a request is not answered with what it asked for. Its text is for the
 /// client: it says whether sending again is safe, and never quotes a body.
@@ -161,33 +161,12 @@ impl From<Exhausted> for Refusal {
     }
 }
 
-/// RFC 9457.
-#[derive(Serialize)]
-struct ProblemDocument<'r> {
-    #[serde(rename = "type")]
-    kind: String,
-    title: &'r str,
-    status: u16,
-    detail: String,
-    #[serde(skip_serializing_if = "Errors::is_empty")]
-    errors: Errors<'r>,
-}
-
 /// What is wrong with a body, or with parameters.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Errors<'r> {
     Body(&'r [Violation]),
     Parameters(&'r [BadParameter]),
-}
-
-impl Errors<'_> {
-    fn is_empty(&self) -> bool {
-        match self {
-            Self::Body(violations) => violations.is_empty(),
-            Self::Parameters(parameters) => parameters.is_empty(),
-        }
-    }
 }
 
 impl Refusal {
@@ -331,25 +310,20 @@ impl Refusal {
     }
 
     fn response(&self) -> Response {
-        let document = ProblemDocument {
-            kind: self.urn(),
-            title: self.title(),
-            status: self.status().as_u16(),
-            detail: self.to_string(),
-            errors: match self {
-                Self::Invalid { violations, .. } | Self::Items { violations, .. } => {
-                    Errors::Body(violations)
-                }
-                Self::BadParameters(parameters) => Errors::Parameters(parameters),
-                _ => Errors::Body(&[]),
-            },
+        let (kind, detail) = (self.urn(), self.to_string());
+        let problem = Problem::named(&kind, self.title(), self.status(), &detail);
+        let mut response: Response = match self {
+            Self::Invalid { violations, .. } | Self::Items { violations, .. }
+                if !violations.is_empty() =>
+            {
+                problem.with_errors(Errors::Body(violations)).response()
+            }
+            Self::BadParameters(parameters) if !parameters.is_empty() => problem
+                .with_errors(Errors::Parameters(parameters))
+                .response(),
+            _ => problem.response(),
         };
-        let document = serde_json::to_vec(&document).unwrap_or_default();
-        let mut response = Response::new(Bytes::from(document).into());
-        *response.status_mut() = self.status();
         let headers = response.headers_mut();
-        let problem = HeaderValue::from_static("application/problem+json");
-        headers.insert(CONTENT_TYPE, problem);
         if let Self::MethodNotAllowed(allow) = self {
             headers.insert(ALLOW, HeaderValue::from_static(allow));
         }

@@ -12,6 +12,7 @@ use crate::flow::{
     Admit, Flow, Identity, MAX_ID, Name, Normalise, Query, RateOf, Track, TrackPath, parse_body,
 };
 use crate::http::origin::NoHost;
+use crate::http::problem::MEDIA_TYPE;
 use crate::ingest::Refusal;
 use crate::ingest::idempotency::UNGUESSABLE;
 
@@ -35,7 +36,7 @@ pub(super) fn of_flow(flow: &Flow, paths: &mut Paths) {
                 if responses[&status].is_null() {
                     responses[&status] = problem;
                 } else {
-                    let kind = "application/problem+json";
+                    let kind = MEDIA_TYPE;
                     responses[&status]["content"][kind] = problem["content"][kind].clone();
                 }
             }

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
+use crate::http::problem::MEDIA_TYPE;
 use crate::ingest::Refusal;
 
 /// By status code, as an operation lists them.
@@ -98,7 +99,7 @@ fn problem(refusals: &[Refusal]) -> Value {
         "description": titles.join("; "),
         "headers": headers,
         "content": {
-            "application/problem+json": {
+            (MEDIA_TYPE): {
                 "schema": {
                     "allOf": [
                         { "$ref": "#/components/schemas/Problem" },
