@@ -3,17 +3,15 @@
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
-use http_body_util::{BodyExt, Full};
+use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, StatusCode};
-use hyper_util::client::legacy::Client as HyperClient;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::admin::Token;
+use crate::http::client::{self as http, Client as Http};
 use crate::masked;
 
 const CONNECT: Duration = Duration::from_secs(2);
@@ -21,6 +19,10 @@ const CONNECT: Duration = Duration::from_secs(2);
 /// What is only looked at is there within the ten seconds that the servers
 /// behind it have. A change takes as long as it takes.
 const LOOK: Duration = Duration::from_secs(15);
+const CHANGE: Duration = Duration::from_secs(u32::MAX as u64);
+
+/// Bytes of an answer; more than any that the admin API gives.
+const LARGEST: usize = 1 << 30;
 
 /// Nobody is there, or it is no HTTP that answers.
 #[derive(Debug, thiserror::Error)]
@@ -34,7 +36,7 @@ struct NoAnswer {
 }
 
 pub(super) struct Client {
-    http: HyperClient<HttpConnector, Full<Bytes>>,
+    http: Http,
     base: String,
     /// A token that cannot be read is told of by the first call.
     authorization: Result<Option<HeaderValue>, String>,
@@ -48,10 +50,8 @@ impl Client {
             false => format!("http://{base}"),
         };
         let token = Token::named(&option.token).map_err(|error| error.to_string());
-        let mut connector = HttpConnector::new();
-        connector.set_connect_timeout(Some(CONNECT));
         Self {
-            http: HyperClient::builder(TokioExecutor::new()).build(connector),
+            http: Http::connecting_within(CONNECT),
             base,
             authorization: token.map(|token| token.and_then(|token| token.authorization())),
         }
@@ -145,21 +145,13 @@ impl Client {
         if let Some(token) = authorization.map_err(|error| anyhow!("{error}"))? {
             request.headers_mut().insert(AUTHORIZATION, token.clone());
         }
-        let answered = async {
-            let response = self
-                .http
-                .request(request)
-                .await
-                .map_err(|error| self.no_answer(innermost(&error), error.is_connect()))?;
-            let status = response.status();
-            let body = response.into_body().collect().await;
-            Ok((status, body.context("read the answer")?.to_bytes()))
-        };
-        if changes {
-            return answered.await;
-        }
-        let late = |_| self.no_answer(format!("not within {} s", LOOK.as_secs()), false);
-        tokio::time::timeout(LOOK, answered).await.map_err(late)?
+        let limit = if changes { CHANGE } else { LOOK };
+        let answer = self.http.call(request, limit, LARGEST).await;
+        let answer = answer.map_err(|error| {
+            let nobody_listens = matches!(error, http::NoAnswer::NotConnected(_));
+            self.no_answer(error.to_string(), nobody_listens)
+        })?;
+        Ok((answer.status(), answer.into_body()))
     }
 
     fn no_answer(&self, why: String, nobody_listens: bool) -> NoAnswer {
@@ -199,14 +191,6 @@ impl Client {
 pub(super) fn nobody_listens(error: &anyhow::Error) -> bool {
     let cause = error.downcast_ref::<NoAnswer>();
     cause.is_some_and(|cause| cause.nobody_listens)
-}
-
-/// What all the layers above only repeat in other words.
-fn innermost(error: &dyn std::error::Error) -> String {
-    match error.source() {
-        Some(source) => innermost(source),
-        None => error.to_string(),
-    }
 }
 
 /// Percent-encodes one segment of a path.

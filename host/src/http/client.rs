@@ -53,9 +53,14 @@ impl Client {
         Self::over(connector())
     }
 
+    /// Trusts as [`Self::new`] does, and waits so long for a connection.
+    pub fn connecting_within(limit: Duration) -> Self {
+        Self::over(connector_of(&USUAL, Some(limit)))
+    }
+
     /// Trusts these certificate authorities and no others.
     pub fn trusting(roots: Arc<RootCertStore>) -> Self {
-        Self::over(connector_of(&config(roots)))
+        Self::over(connector_of(&config(roots), None))
     }
 
     fn over(connector: HttpsConnector<HttpConnector>) -> Self {
@@ -126,19 +131,24 @@ impl Client {
     }
 }
 
+/// Reading the system's certificates takes milliseconds.
+static USUAL: LazyLock<ClientConfig> = LazyLock::new(|| config(Arc::new(usual_roots())));
+
 /// The connections of [`Client::new`], for clients that others bring along.
 pub(crate) fn connector() -> HttpsConnector<HttpConnector> {
-    // Reading the system's certificates takes milliseconds.
-    static USUAL: LazyLock<ClientConfig> = LazyLock::new(|| config(Arc::new(usual_roots())));
-    connector_of(&USUAL)
+    connector_of(&USUAL, None)
 }
 
-fn connector_of(config: &ClientConfig) -> HttpsConnector<HttpConnector> {
+/// `limit`: of one connection; without it only the deadline of the call counts.
+fn connector_of(config: &ClientConfig, limit: Option<Duration>) -> HttpsConnector<HttpConnector> {
+    let mut connector = HttpConnector::new();
+    connector.enforce_http(false);
+    connector.set_connect_timeout(limit);
     HttpsConnectorBuilder::new()
         .with_tls_config(config.clone())
         .https_or_http()
         .enable_http1()
-        .build()
+        .wrap_connector(connector)
 }
 
 fn config(roots: Arc<RootCertStore>) -> ClientConfig {
