@@ -96,7 +96,7 @@ async fn called(
         Call::Purge => reply(dead::purge(admin, by, &body(request).await?).await),
         Call::Query => reply(self::query::query(admin, &body(request).await?).await),
         Call::Erase => reply(erase::erase(admin, by, &body(request).await?).await),
-        Call::Audit => reply(audit::latest(admin, query).await),
+        Call::Audit => reply(audit::matching(admin, query).await),
         Call::Stream => return Ok(admin.dashboard.stream().map(Either::Right)),
     };
     Ok(answer.map(Either::Left))

@@ -1,7 +1,7 @@
 //! Every change is written down before it begins, and once more when it has
 //! ended. What cannot be written down is not begun.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -11,13 +11,22 @@ use tracing::{error, info, warn};
 
 use super::api::Query;
 use super::guard::Caller;
-use super::pending::{max, timestamp};
+use super::pending::{max, number, time, timestamp};
 use super::types::{Audited, DeadDone};
 use super::{Admin, Error};
-use crate::ledger::{Change, DeadLetter, Ledger};
+use crate::ledger::{AuditFilter, Change, DeadLetter, Ledger};
 
 /// How many ids of dead letters one row names.
 const MOST_IDS: u64 = 1000;
+
+/// Bytes of ids of dead letters that one row names: clients choose the ids.
+const MOST_BYTES: usize = 64 << 10;
+
+/// Rows that are asked of the ledger at a time.
+const PAGE: u32 = 100;
+
+/// Bytes of rows in one answer, about. `before` asks for what is left.
+const LARGEST_ANSWER: usize = 8 << 20;
 
 /// A change that goes on. Dropped before it has ended, as when its caller
 /// hangs up, it is written down as cut off.
@@ -35,11 +44,13 @@ pub(super) struct Progress {
     pub done: DeadDone,
     /// The first of those that it was done to, by flow.
     ids: BTreeMap<String, Vec<String>>,
+    bytes: usize,
 }
 
 impl Progress {
     pub fn did(&mut self, letter: &DeadLetter) {
-        if self.done.done < MOST_IDS {
+        self.bytes = self.bytes.saturating_add(letter.id.len());
+        if self.done.done < MOST_IDS && self.bytes <= MOST_BYTES {
             let ids = self.ids.entry(letter.flow.to_string()).or_default();
             ids.push(letter.id.to_string());
         }
@@ -83,8 +94,10 @@ pub(super) async fn audited<T: Told>(
 async fn begin(admin: &Admin, by: &Caller, action: &str, target: Value) -> Result<Ongoing, Error> {
     let change = Change {
         who: by.who.to_owned(),
+        person: by.person.clone(),
         peer: by.peer.to_string(),
         action: action.to_owned(),
+        flows: touched(admin, &target),
         target,
         request_id: Some(by.request_id.to_string()),
     };
@@ -95,6 +108,23 @@ async fn begin(admin: &Admin, by: &Caller, action: &str, target: Value) -> Resul
         progress: Progress::default(),
         told: false,
     })
+}
+
+/// Returns the flow that a target names, or those that use the oracle that it names.
+fn touched(admin: &Admin, target: &Value) -> Vec<String> {
+    if let Some(flow) = target["flow"].as_str() {
+        return vec![flow.to_owned()];
+    }
+    let Some(oracle) = target["oracle"].as_str() else {
+        return Vec::new();
+    };
+    let flows = admin.flows.borrow();
+    let using = flows.all().filter(|flow| {
+        let mut oracles = flow.oracles.iter();
+        oracles.any(|usage| &*usage.component == oracle)
+    });
+    let names: BTreeSet<String> = using.map(|flow| flow.name.to_string()).collect();
+    names.into_iter().collect()
 }
 
 impl Ongoing {
@@ -138,18 +168,20 @@ impl Ongoing {
     fn log(&self, outcome: &Map<String, Value>) {
         let Change {
             who,
+            person,
             peer,
             action,
             target,
             request_id,
+            ..
         } = &self.change;
         let outcome = json!(outcome);
         match outcome.get("error") {
             None => {
-                info!(target: "audit", who, peer, action, what = %target, request_id, %outcome, "change made");
+                info!(target: "audit", who, person, peer, action, what = %target, request_id, %outcome, "change made");
             }
             Some(_) => {
-                warn!(target: "audit", who, peer, action, what = %target, request_id, %outcome, "change not made, or not all of it");
+                warn!(target: "audit", who, person, peer, action, what = %target, request_id, %outcome, "change not made, or not all of it");
             }
         }
     }
@@ -172,21 +204,65 @@ pub(super) fn members(answer: &(impl Serialize + ?Sized)) -> Map<String, Value> 
     }
 }
 
-/// The last changes, newest first.
-pub(super) async fn latest(admin: &Admin, query: &Query<'_>) -> Result<Vec<Audited>, Error> {
-    let rows = admin.ledger.audit(max(query)?).await?;
-    let rows = rows.into_iter().map(|row| {
-        let (ended_at, outcome) = row.ended.unzip();
-        Audited {
-            at: timestamp(row.at),
-            who: row.change.who,
-            peer: row.change.peer,
-            action: row.change.action,
-            target: row.change.target,
-            request_id: row.change.request_id,
-            ended_at: ended_at.and_then(timestamp),
-            outcome,
+/// Changes that match, newest first; where they are large, fewer than were asked
+/// for, and at least one.
+pub(super) async fn matching(admin: &Admin, query: &Query<'_>) -> Result<Vec<Audited>, Error> {
+    let mut left = max(query)?;
+    let mut filter = AuditFilter {
+        since: time(query, "since")?,
+        until: time(query, "until")?,
+        flow: query.get("flow"),
+        actions: actions(query)?,
+        before: number(query, "before")?,
+        limit: 0,
+    };
+    let mut all = Vec::new();
+    let mut bytes = 0;
+    while left > 0 && bytes < LARGEST_ANSWER {
+        filter.limit = left.min(PAGE);
+        let page = admin.ledger.audit(&filter).await?;
+        filter.before = page.last().map(|row| row.row);
+        left -= page.len() as u32;
+        if page.len() < filter.limit as usize {
+            left = 0;
         }
-    });
-    Ok(rows.collect())
+        for row in page {
+            let (ended_at, outcome) = row.ended.unzip();
+            let row = Audited {
+                seq: row.row,
+                at: timestamp(row.at),
+                who: row.change.who,
+                person: row.change.person,
+                peer: row.change.peer,
+                action: row.change.action,
+                target: row.change.target,
+                flows: row.change.flows,
+                request_id: row.change.request_id,
+                ended_at: ended_at.and_then(timestamp),
+                outcome,
+            };
+            bytes += row.target.to_string().len();
+            bytes += row
+                .outcome
+                .as_ref()
+                .map_or(0, |told| told.to_string().len());
+            all.push(row);
+        }
+    }
+    Ok(all)
+}
+
+/// Those of `?kind=pin,unpin`.
+fn actions(query: &Query<'_>) -> Result<Vec<String>, Error> {
+    let Some(kinds) = query.get("kind") else {
+        return Ok(Vec::new());
+    };
+    let kinds: Vec<String> = kinds.split(',').map(str::to_owned).collect();
+    match kinds.iter().all(|kind| Change::ACTIONS.contains(&&**kind)) {
+        true => Ok(kinds),
+        false => Err(Error::Invalid(format!(
+            "kind takes some of {}",
+            Change::ACTIONS.join(",")
+        ))),
+    }
 }

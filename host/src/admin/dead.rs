@@ -7,7 +7,7 @@ use super::api::Query;
 use super::audit::{Progress, Told, audited};
 use super::decisions::request_id;
 use super::guard::Caller;
-use super::pending::timestamp;
+use super::pending::{time, timestamp};
 use super::types::{Dead, DeadDone, WhichDead};
 use super::{Admin, Error};
 use crate::backbone::{Partition, Requeue};
@@ -32,12 +32,6 @@ pub(super) async fn list(admin: &Admin, query: &Query<'_>) -> Result<Vec<Dead>, 
             .filter(|limit| (1..=LARGEST_LIMIT).contains(limit))
             .ok_or_else(|| Error::Invalid(format!("limit takes 1 to {LARGEST_LIMIT}")))?,
     };
-    let since: Option<jiff::Timestamp> = match query.get("since") {
-        None => None,
-        Some(since) => Some(since.parse().map_err(|_| {
-            Error::Invalid("since takes a time, as 2026-01-31T12:00:00Z".to_owned())
-        })?),
-    };
     let filter = DeadFilter {
         flow: query.get("flow"),
         fault: query.get("fault"),
@@ -45,7 +39,7 @@ pub(super) async fn list(admin: &Admin, query: &Query<'_>) -> Result<Vec<Dead>, 
         digest: query
             .get("digest")
             .map(|digest| digest.to_ascii_lowercase()),
-        since: since.map(|since| u64::try_from(since.as_millisecond()).unwrap_or(0)),
+        since: time(query, "since")?,
         limit,
         ..DeadFilter::default()
     };

@@ -11,6 +11,7 @@ use hyper::http::uri::Authority;
 use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 use tracing::warn;
 
+use super::person::{NotAName, person};
 use super::{Token, api};
 use crate::http::origin::{NoHost, Origins, called_as, check_host};
 use crate::metrics::table;
@@ -39,6 +40,8 @@ pub(super) struct Guard {
 pub(super) struct Caller {
     /// `token`, or `loopback` where none is asked for.
     pub who: &'static str,
+    /// What they say they are called; nobody proves it.
+    pub person: Option<String>,
     pub peer: IpAddr,
     pub request_id: Arc<str>,
 }
@@ -61,6 +64,8 @@ pub(super) enum Refusal {
     ForeignOrigin,
     #[error("send a change as application/json, {{}} where there is nothing to say")]
     NotJson,
+    #[error(transparent)]
+    NotAName(#[from] NotAName),
 }
 
 impl Guard {
@@ -84,12 +89,10 @@ impl Guard {
         request_id: &Arc<str>,
         peer: IpAddr,
     ) -> Result<Caller, Refusal> {
-        let caller = Caller {
-            who: self.token.as_ref().map_or("loopback", |_| "token"),
-            peer: peer.to_canonical(),
-            request_id: Arc::clone(request_id),
-        };
-        self.check(request).inspect_err(|refusal| {
+        let checked = self
+            .check(request)
+            .and_then(|()| Ok(person(request.headers())?));
+        let person = checked.inspect_err(|refusal| {
             table::ADMIN_CALLS_REFUSED.of([refusal.code()]).increment(1);
             // Whoever may not call could fill the disk: the others are counted.
             let Some(times) = self.refused.now() else { return };
@@ -97,7 +100,12 @@ impl Guard {
             let (method, path) = (cut(request.method().as_str()), cut(request.uri().path()));
             warn!(target: "audit", %peer, method, path, %request_id, error = %refusal, times, "call refused");
         })?;
-        Ok(caller)
+        Ok(Caller {
+            who: self.token.as_ref().map_or("loopback", |_| "token"),
+            person,
+            peer: peer.to_canonical(),
+            request_id: Arc::clone(request_id),
+        })
     }
 
     fn check<B>(&self, request: &Request<B>) -> Result<(), Refusal> {
@@ -130,13 +138,14 @@ impl Guard {
 }
 
 impl Refusal {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::ForeignHost,
         Self::NoToken,
         Self::WrongToken,
         Self::NoHost(NoHost),
         Self::ForeignOrigin,
         Self::NotJson,
+        Self::NotAName(NotAName),
     ];
 
     /// What it is counted as.
@@ -148,6 +157,7 @@ impl Refusal {
             Self::NoHost(_) => "no-host",
             Self::ForeignOrigin => "foreign-origin",
             Self::NotJson => "not-json",
+            Self::NotAName(_) => "not-a-name",
         }
     }
 
@@ -155,7 +165,7 @@ impl Refusal {
         let status = match self {
             Self::ForeignHost => StatusCode::MISDIRECTED_REQUEST,
             Self::NoToken | Self::WrongToken => StatusCode::UNAUTHORIZED,
-            Self::NoHost(NoHost) => StatusCode::BAD_REQUEST,
+            Self::NoHost(NoHost) | Self::NotAName(NotAName) => StatusCode::BAD_REQUEST,
             Self::ForeignOrigin => StatusCode::FORBIDDEN,
             Self::NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         };

@@ -90,6 +90,23 @@ pub(super) fn max(query: &Query<'_>) -> Result<u32, Error> {
     }
 }
 
+/// A whole number, where the call names one.
+pub(super) fn number(query: &Query<'_>, name: &str) -> Result<Option<i64>, Error> {
+    let number = query.get(name).map(|number| number.parse()).transpose();
+    number.map_err(|_| Error::Invalid(format!("{name} takes a whole number")))
+}
+
+/// A time in Unix milliseconds, where the call names one.
+pub(super) fn time(query: &Query<'_>, name: &str) -> Result<Option<u64>, Error> {
+    let Some(time) = query.get(name) else {
+        return Ok(None);
+    };
+    let time: Timestamp = time
+        .parse()
+        .map_err(|_| Error::Invalid(format!("{name} takes a time, as 2026-01-31T12:00:00Z")))?;
+    Ok(Some(u64::try_from(time.as_millisecond()).unwrap_or(0)))
+}
+
 /// Pending entries, oldest first.
 pub(super) async fn pending(admin: &Admin, query: &Query<'_>) -> Result<Vec<PendingEntry>, Error> {
     let max = max(query)? as usize;
@@ -143,11 +160,8 @@ pub(super) async fn kept_since(
     flow: &str,
     query: &Query<'_>,
 ) -> Result<KeptSince, Error> {
-    let since: Timestamp = query
-        .get("since")
-        .and_then(|since| since.parse().ok())
-        .ok_or_else(|| Error::Invalid("since takes a time, as 2026-01-31T12:00:00Z".to_owned()))?;
-    let since = u64::try_from(since.as_millisecond()).unwrap_or(0);
+    let since = time(query, "since")?;
+    let since = since.ok_or_else(|| Error::Invalid("since is missing".to_owned()))?;
     let flow = admin.flow(flow)?;
     let kept = admin.ledger.kept_since(&flow.name, since).await?;
     Ok(KeptSince { kept })

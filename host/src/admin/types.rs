@@ -369,19 +369,28 @@ pub struct AdHoc {
     pub explain: bool,
 }
 
-/// `GET /audit?max=`: a change that somebody made, or tried to make.
+/// `GET /audit?max=&since=&until=&flow=&kind=&before=`: a change that somebody
+/// made, or tried to make, or that a file or the host set off.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Audited {
+    /// Grows from row to row: `before` asks for those that are older.
+    pub seq: i64,
     pub at: Option<Timestamp>,
-    /// `token`, or `loopback` where the admin API asks for none.
+    /// `token`, or `loopback` where the admin API asks for none; `file` or
+    /// `host` where nobody asked.
     pub who: String,
-    /// The address that they called from.
+    /// What the caller says they are called.
+    pub person: Option<String>,
+    /// The address that they called from; of `file` and `host` the process.
     pub peer: String,
-    /// `rollback`, `pin`, `unpin`, `requeue`, `purge`, `erase` or `post`
+    /// `rollback`, `pin`, `unpin`, `requeue`, `purge`, `erase` or `post`; `swap`,
+    /// `hold`, `release` or `flow`
     pub action: String,
     /// The oracle, the filter of dead letters, the entry, or the flow that was
     /// posted to.
     pub target: Value,
+    /// The flows that it touches; empty where it names none.
+    pub flows: Vec<String>,
     /// Of the call, and of the entries where it is a post; `None` in old rows,
     /// of before each call had one.
     pub request_id: Option<String>,

@@ -10,7 +10,7 @@ use hyper::{Method, Request, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::admin::Token;
+use crate::admin::{Person, Token};
 use crate::http::client::{self as http, Client as Http};
 use crate::masked;
 
@@ -38,6 +38,7 @@ struct NoAnswer {
 pub(super) struct Client {
     http: Http,
     base: String,
+    person: Option<Person>,
     /// A token that cannot be read is told of by the first call.
     authorization: Result<Option<HeaderValue>, String>,
 }
@@ -53,6 +54,7 @@ impl Client {
         Self {
             http: Http::connecting_within(CONNECT),
             base,
+            person: option.person.clone().or_else(user),
             authorization: token.map(|token| token.and_then(|token| token.authorization())),
         }
     }
@@ -145,6 +147,10 @@ impl Client {
         if let Some(token) = authorization.map_err(|error| anyhow!("{error}"))? {
             request.headers_mut().insert(AUTHORIZATION, token.clone());
         }
+        let person = self.person.as_ref().filter(|_| changes);
+        if let Some((header, name)) = person.and_then(Person::header) {
+            request.headers_mut().insert(header, name);
+        }
         let limit = if changes { CHANGE } else { LOOK };
         let answer = self.http.call(request, limit, LARGEST).await;
         let answer = answer.map_err(|error| {
@@ -191,6 +197,12 @@ impl Client {
 pub(super) fn nobody_listens(error: &anyhow::Error) -> bool {
     let cause = error.downcast_ref::<NoAnswer>();
     cause.is_some_and(|cause| cause.nobody_listens)
+}
+
+/// Who is logged in.
+fn user() -> Option<Person> {
+    let user = ["LOGNAME", "USER"].into_iter().find_map(std::env::var_os)?;
+    user.to_str()?.parse().ok()
 }
 
 /// Percent-encodes one segment of a path.

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use super::CallOptions;
 use super::client::segment;
 use super::table::{or_dash, print, short};
+use super::time::time_or_age;
 use crate::admin::types::{Dead, DeadDone, Rehearsed, WhichDead};
 
 #[derive(Debug, Subcommand)]
@@ -79,17 +80,6 @@ fn some_of_them() -> ArgGroup {
         .args(["flow", "fault", "id", "digest", "since"])
         .multiple(true)
         .required(true)
-}
-
-fn time_or_age(text: &str) -> Result<Timestamp, String> {
-    if let Ok(time) = text.parse() {
-        return Ok(time);
-    }
-    let age = humantime::parse_duration(text)
-        .map_err(|_| "write a time such as 2026-01-31T12:00:00Z, or an age such as 2h")?;
-    Timestamp::now()
-        .checked_sub(age)
-        .map_err(|error| error.to_string())
 }
 
 impl From<Which> for WhichDead {

@@ -159,7 +159,8 @@ floodgate erase events 7d0e2f5c-6a57-4d0b-9a7e-3b1c4f6e8a90 --json",
     (
         "audit",
         "
-floodgate audit
+floodgate audit --since 2h --flow transactions
+floodgate audit --kind swap,rollback,pin,unpin
 floodgate audit --max 100 --json",
     ),
     (

@@ -34,6 +34,7 @@ mod secrecy;
 mod serve;
 mod stand_in;
 mod table;
+mod time;
 mod why;
 
 use std::process::ExitCode;
@@ -42,6 +43,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use self::client::{Client, segment};
 use self::out::{JsonOption, note};
+use crate::admin::Person;
 use crate::harmless;
 use crate::oracle::CompileLimits;
 
@@ -97,7 +99,7 @@ enum Command {
     ///
     /// That it was decided, and the hash of its body, stay. It cannot be undone.
     Erase(OneEntry),
-    /// List the changes that were made through the admin API, newest first
+    /// List who changed what and why: persons, files and the host; newest first
     Audit(audit::Arguments),
     /// Post the lines of a file to a flow; running it again adds nothing
     Import(import::Arguments),
@@ -133,6 +135,9 @@ struct AdminOption {
     admin: String,
     #[command(flatten)]
     token: crate::settings::AdminTokenSettings,
+    /// What you are called, for the audit log; nobody proves it [default: the user's name]
+    #[arg(long = "as", env = "FLOODGATE_AS", value_name = "NAME")]
+    person: Option<Person>,
 }
 
 /// How a command asks the running Floodgate, and prints what it is answered.

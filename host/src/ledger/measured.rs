@@ -9,9 +9,9 @@ use metrics::{Counter, Histogram};
 use serde_json::Value;
 
 use super::{
-    AuditLog, Audited, Buried, Change, Choice, DeadFilter, DeadLetter, Decided, DecidedBy,
-    DeliveryCounts, Erased, Error, Kept, KeptDecision, KeptDelivery, LeasedDelivery, Ledger,
-    ListedDecision, Migrated, Outbox, Route, Stored, Undelivered,
+    AuditFilter, AuditLog, Audited, Buried, Change, Choice, DeadFilter, DeadLetter, Decided,
+    DecidedBy, DeliveryCounts, Erased, Error, Event, Kept, KeptDecision, KeptDelivery,
+    LeasedDelivery, Ledger, ListedDecision, Migrated, Outbox, Route, Stored, Undelivered,
 };
 use crate::backbone::{Landmark, Partition, StreamId};
 use crate::flow::{BodyHash, Digest, FlowName};
@@ -101,7 +101,8 @@ measured! {
     impl AuditLog {
         fn change_begins(change: &Change) -> i64;
         fn change_ended(row: i64, outcome: &Value) -> ();
-        fn audit(max: u32) -> Vec<Audited>;
+        fn happened(event: &Event) -> ();
+        fn audit(filter: &AuditFilter) -> Vec<Audited>;
     }
     impl Outbox {
         fn lease_deliveries(route: &Route, lease: Duration, max: usize) -> Vec<LeasedDelivery>;

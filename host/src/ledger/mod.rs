@@ -19,7 +19,7 @@ use crate::flow::{
     Attributes, BodyHash, Decision, Digest, Downstream, Entry, EntryFault, FlowName, Outcome,
 };
 
-pub use self::audit::{AuditLog, Audited, Change};
+pub use self::audit::{AuditFilter, AuditLog, Audited, Change, Event};
 pub use self::embedded::Embedded;
 pub use self::erasure::Erased;
 pub use self::measured::Measured;

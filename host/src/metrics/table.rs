@@ -30,7 +30,7 @@ table! {
     Counter CONNECTIONS_CLOSED "floodgate_connections_closed_total" ["address", "reason"] Count
         "Connections that were closed to keep a limit: `too-many` had one peer, `idle` did nothing while others waited for a place, `not-taken` took nothing of its answer.";
     Counter ADMIN_CALLS_REFUSED "floodgate_admin_calls_refused_total" ["reason"] Count
-        "Calls of the admin address that were not let in: `foreign-host`, `no-token`, `wrong-token`, `foreign-origin`, `not-json`. The log has one of them a minute. A reason appears with its first refusal.";
+        "Calls of the admin address that were not let in: `foreign-host`, `no-token`, `wrong-token`, `foreign-origin`, `not-json`, `not-a-name`. The log has one of them a minute. A reason appears with its first refusal.";
     Gauge IN_FLIGHT "floodgate_in_flight_bytes" [] Bytes
         "Bytes of requests that this front end holds, from their arrival to their append.";
     Gauge IN_FLIGHT_LIMIT "floodgate_in_flight_limit_bytes" [] Bytes

@@ -1,19 +1,20 @@
 //! What the ledger is to know of oracles, written in the background: a ledger
 //! that is away must neither hold up a swap nor forget it.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use super::seat::Seat;
 use crate::flow::Digest;
-use crate::ledger::{self, Change, Ledger};
+use crate::ledger::{self, Change, Event, Ledger};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
@@ -27,28 +28,51 @@ pub(super) enum Note {
     /// The seat's choice of the moment it is written.
     Chosen { seat: Arc<Seat> },
     /// Something that nobody asked the admin API for, for the audit log.
-    Event {
-        change: Box<Change>,
-        outcome: Value,
-        at: Timestamp,
-    },
+    Event(Box<Event>),
 }
 
 impl Note {
     /// `who` is `file` or `host`.
     pub fn event(host: &Arc<str>, who: &str, action: &str, target: Value, outcome: Value) -> Self {
+        let flows: Vec<String> = match (&target["flow"], &target["flows"]) {
+            (Value::String(flow), _) => vec![flow.clone()],
+            (_, Value::Array(flows)) => (flows.iter())
+                .filter_map(|flow| Some(flow.as_str()?.to_owned()))
+                .collect(),
+            _ => Vec::new(),
+        };
         let change = Change {
             who: who.to_owned(),
+            person: None,
             peer: host.to_string(),
             action: action.to_owned(),
             target,
+            flows,
             request_id: None,
         };
-        Self::Event {
-            change: Box::new(change),
+        Self::Event(Box::new(Event {
+            change,
             outcome,
-            at: Timestamp::now(),
+            at: u64::try_from(Timestamp::now().as_millisecond()).unwrap_or(0),
+            times: 1,
+        }))
+    }
+}
+
+/// What happened last to each flow and each oracle, and how often in a row: all
+/// processes count alike, so that one row tells of what each of them saw.
+#[derive(Default)]
+struct Last(HashMap<String, (String, u32)>);
+
+impl Last {
+    fn times(&mut self, event: &Event) -> u32 {
+        let seen = event.seen();
+        let (last, times) = self.0.entry(event.about()).or_default();
+        if *last != seen {
+            (*last, *times) = (seen, 0);
         }
+        *times += 1;
+        *times
     }
 }
 
@@ -58,8 +82,12 @@ pub(super) async fn write_down(
     ledger: Arc<dyn Ledger>,
     shutdown: CancellationToken,
 ) {
+    let mut last = Last::default();
     let writing = async {
-        while let Some(note) = notes.recv().await {
+        while let Some(mut note) = notes.recv().await {
+            if let Note::Event(event) = &mut note {
+                event.times = last.times(event);
+            }
             until_written(&note, &*ledger).await;
         }
     };
@@ -102,17 +130,7 @@ async fn write(note: &Note, ledger: &dyn Ledger) -> Result<(), ledger::Error> {
             seat.choice_saved(number);
             Ok(())
         }
-        Note::Event {
-            change,
-            outcome,
-            at,
-        } => {
-            let row = ledger.change_begins(change).await?;
-            let mut outcome = outcome.clone();
-            // Written late where the ledger was away.
-            outcome["at"] = json!(at.to_string());
-            ledger.change_ended(row, &outcome).await
-        }
+        Note::Event(event) => ledger.happened(event).await,
     }
 }
 
@@ -121,7 +139,7 @@ impl Note {
         match self {
             Self::Taken { name, .. } => name,
             Self::Chosen { seat } => &seat.name,
-            Self::Event { change, .. } => &change.action,
+            Self::Event(event) => &event.change.action,
         }
     }
 }

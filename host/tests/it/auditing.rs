@@ -6,13 +6,16 @@ use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-use crate::host::{DEADLINE, Ground, Ground as Rig, Host, MISBEHAVING, Site, told_to};
+use crate::host::{
+    DEADLINE, Ground, Ground as Rig, Host, MEMPOOL_RISK, MISBEHAVING, Site, UNIFORM_RISK, told_to,
+};
 use crate::support::{self, Floodgate, request};
 
 contract!([servers, embedded] {
     every_change_is_told_with_who_made_it_and_what_became_of_it,
     a_change_whose_caller_hangs_up_is_told_as_far_as_it_came,
     a_post_that_the_front_end_refuses_is_told_as_one_that_failed,
+    a_change_has_the_name_that_its_caller_says_and_is_found_by_time_flow_and_kind,
 });
 
 /// With this many dead letters.
@@ -211,6 +214,98 @@ async fn a_post_that_the_front_end_refuses_is_told_as_one_that_failed(ground: Gr
         says(":202", "\"level\":\"INFO\"") && says(":422", "\"level\":\"WARN\"")
     })
     .await;
+}
+
+async fn a_change_has_the_name_that_its_caller_says_and_is_found_by_time_flow_and_kind(
+    ground: Ground,
+) {
+    let host = with_dead(ground, 1).await;
+    let digest = host.digest().await;
+    let pin = ["oracles", "pin", "mempool-risk", &*digest, "--as", "Zoë"];
+    host.cli(&pin);
+    host.cli(&["oracles", "unpin", "mempool-risk", "--as", "Max"]);
+    host.cli(&["dead", "purge", "--id", &id(1), "--as", "Ann"]);
+    let listed = |arguments: &[&str]| {
+        let arguments = [&["audit", "--json"], arguments].concat();
+        let rows: Vec<Value> = serde_json::from_str(&host.cli(&arguments)).unwrap();
+        rows
+    };
+    let people = |arguments: &[&str]| {
+        let rows = listed(arguments);
+        let people = rows.iter().map(|row| row["person"].as_str().unwrap());
+        people.map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(people(&["--kind", "pin,unpin"]), ["Max", "Zoë"]);
+    assert_eq!(people(&["--kind", "purge"]), ["Ann"]);
+    // The purge names no flow: it may touch any.
+    assert_eq!(people(&["--flow", "transactions"]), ["Ann", "Max", "Zoë"]);
+    assert_eq!(people(&["--flow", "credit"]), ["Ann"]);
+    assert_eq!(people(&["--since", "1h"]), ["Ann", "Max", "Zoë"]);
+    assert!(people(&["--until", "1h"]).is_empty());
+    let newest = listed(&["--max", "1"]);
+    let before = newest[0]["seq"].to_string();
+    assert_eq!(people(&["--before", &before]), ["Max", "Zoë"]);
+    assert_eq!(
+        listed(&["--kind", "pin"])[0]["flows"],
+        json!(["transactions"])
+    );
+    let table = host.cli(&["audit"]);
+    assert!(table.contains("Zoë (loopback)"), "{table}");
+
+    let long = "a".repeat(65);
+    let unpin = ["oracles", "unpin", "mempool-risk", "--as", &*long];
+    assert_eq!(host.try_cli(&unpin).status.code(), Some(2));
+    assert_eq!(
+        host.try_cli(&["audit", "--kind", "swapped"]).status.code(),
+        Some(2)
+    );
+    let named = [("x-floodgate-as", &*long)];
+    let (status, _) = post(&host, "/oracles/mempool-risk/unpin", &named, &json!({})).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    for wrong in ["kind=swapped", "since=yesterday", "before=x"] {
+        let problem = host.get(&format!("/audit?{wrong}")).await;
+        assert_eq!(problem["status"], 400, "{wrong}");
+    }
+    assert_eq!(listed(&[]).len(), 3);
+}
+
+/// How many events a process has told the ledger of.
+async fn events_told(admin: &str) -> u64 {
+    let (_, _, page) = request("GET", &format!("{admin}/metrics"), &[], "").await;
+    let page = String::from_utf8(page.to_vec()).unwrap();
+    let count = "floodgate_ledger_duration_seconds_count{call=\"happened\"} ";
+    let told = page.lines().find_map(|line| line.strip_prefix(count));
+    told.map_or(0, |told| told.parse().unwrap())
+}
+
+#[tokio::test]
+async fn a_swap_by_file_is_one_row_although_each_worker_sees_it() {
+    let host = Host::start(MEMPOOL_RISK).await;
+    let mut second = host.site.serve("worker");
+    let admins = [host.admin.clone(), second.admin_url().await];
+    support::eventually(DEADLINE, "both have the oracle", async || {
+        let oracles = host.get("/oracles").await;
+        let oracles = oracles.as_array().unwrap();
+        oracles.len() == 2 && oracles.iter().all(|oracle| oracle["digest"].is_string())
+    })
+    .await;
+    for (swaps, component) in [(1, UNIFORM_RISK), (2, MEMPOOL_RISK), (3, UNIFORM_RISK)] {
+        host.drop(component);
+        for admin in &admins {
+            support::eventually(DEADLINE, "it has told of the swap", async || {
+                events_told(admin).await == swaps
+            })
+            .await;
+        }
+        let rows = host.get("/audit").await;
+        let rows = rows.as_array().unwrap();
+        assert_eq!(rows.len() as u64, swaps, "{rows:?}");
+        assert_eq!(
+            (&rows[0]["who"], &rows[0]["action"]),
+            (&json!("file"), &json!("swap"))
+        );
+        assert_eq!(rows[0]["flows"], json!(["transactions"]));
+    }
 }
 
 #[tokio::test]

@@ -17,9 +17,9 @@ use super::*;
 use crate::backbone::{Landmark, Partition, StreamId};
 use crate::flow::{BodyHash, Digest, Entry, Flow, FlowName, OracleLimits};
 use crate::ledger::{
-    AuditLog, Audited, Buried, Change, Choice, DeadFilter, DeadLetter, Decided, DecidedBy,
-    DeliveryCounts, Erased, Error, Kept, KeptDecision, KeptDelivery, LeasedDelivery, Ledger,
-    ListedDecision, Migrated, Outbox, Route, Stored, Undelivered,
+    AuditFilter, AuditLog, Audited, Buried, Change, Choice, DeadFilter, DeadLetter, Decided,
+    DecidedBy, DeliveryCounts, Erased, Error, Event, Kept, KeptDecision, KeptDelivery,
+    LeasedDelivery, Ledger, ListedDecision, Migrated, Outbox, Route, Stored, Undelivered,
 };
 
 pub(super) const NAME: &str = "judge";
@@ -108,7 +108,11 @@ impl AuditLog for Shelf {
         self.there()
     }
 
-    async fn audit(&self, _: u32) -> Result<Vec<Audited>, Error> {
+    async fn happened(&self, event: &Event) -> Result<(), Error> {
+        self.change_begins(&event.change).await.map(|_| ())
+    }
+
+    async fn audit(&self, _: &AuditFilter) -> Result<Vec<Audited>, Error> {
         unimplemented!()
     }
 }
