@@ -15,6 +15,9 @@ for package in host archive; do
     # they make what is shipped; those of tests do not.
     cargo cyclonedx --quiet --manifest-path "$package/Cargo.toml" --format json \
         --spec-version 1.5 --override-filename sbom
-    mv "$package/sbom.json" "target/sbom/$package.cdx.json"
+    # References are names of its own choice, with the place of the checkout in
+    # them, which is nobody's business.
+    sed "s|path+file://$PWD/|path+file:///|g" "$package/sbom.json" >"target/sbom/$package.cdx.json"
+    rm "$package/sbom.json"
     echo "target/sbom/$package.cdx.json"
 done
