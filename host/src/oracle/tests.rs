@@ -1,5 +1,6 @@
+use std::fs::File;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::engine::{CORE_INSTANCES, MEMORIES, TABLES};
 use super::*;
@@ -368,6 +369,35 @@ fn a_cache_that_others_could_write_to_is_not_used() {
     let engine = cached(dir.path());
     Oracle::load(&engine, &guests::constant(0.25)).unwrap();
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn the_code_of_an_oracle_stays_while_that_lives_and_what_is_old_goes() {
+    let dir = tempfile::tempdir().unwrap();
+    let month = Duration::from_secs(31 * 24 * 3600);
+    let of_once = SystemTime::now() - month;
+    let old = dir.path().join(format!("{:064}-{:016}.cwasm", 1, 2));
+    let aged = |path: &std::path::Path| File::open(path).unwrap().set_modified(of_once).unwrap();
+    let code = || {
+        let files = std::fs::read_dir(dir.path()).unwrap();
+        let mut files = files.map(|file| file.unwrap().path());
+        files.find(|path| *path != old && path.extension().is_some())
+    };
+    let (engine, bytes) = (cached(dir.path()), guests::constant(0.25));
+    for from_cache in [false, true] {
+        File::create(&old).unwrap();
+        aged(&old);
+        let oracle = Oracle::load(&engine, &bytes).unwrap();
+        assert_eq!(oracle.from_cache(), from_cache);
+        // As if it had been in force for a month, and another process starts.
+        aged(&code().unwrap());
+        cached(dir.path());
+        assert!(code().is_some() && !old.exists());
+        drop(oracle);
+    }
+    aged(&code().unwrap());
+    cached(dir.path());
+    assert_eq!(code(), None);
 }
 
 fn cached(dir: &std::path::Path) -> Engine {

@@ -4,12 +4,11 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::time::Duration;
 
-use floodgate::prove::servers::look_into;
 use hyper::StatusCode;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio_postgres::{SimpleQueryMessage, SimpleQueryRow};
 
+use crate::sql::{ask_file, ask_postgres};
 use crate::support::{self, Floodgate, PrivatePostgres, PrivateRedis, request};
 
 pub const DEADLINE: Duration = Duration::from_secs(30);
@@ -100,11 +99,12 @@ impl Site {
         }
     }
 
-    /// What the ledger answers to SQL, as text; nothing while it is away.
+    /// What the ledger answers to SQL, as text; nothing while it is away or has
+    /// no tables.
     pub async fn query(&self, sql: &str) -> Vec<Vec<String>> {
         match &self.ground {
             Ground::Servers { postgres, .. } => ask_postgres(postgres, sql).await,
-            Ground::Embedded(dir) => ask_file(dir.path(), sql).unwrap_or_default(),
+            Ground::Embedded(dir) => ask_file(dir.path(), sql),
         }
     }
 
@@ -200,41 +200,6 @@ impl Site {
             }
         }
     }
-}
-
-async fn ask_postgres(url: &str, sql: &str) -> Vec<Vec<String>> {
-    let Ok(client) = look_into(url).await else {
-        return Vec::new();
-    };
-    let answers = client.simple_query(sql).await.unwrap_or_default();
-    let rows = answers.into_iter().filter_map(|answer| match answer {
-        SimpleQueryMessage::Row(row) => Some(row),
-        _ => None,
-    });
-    let texts = |row: SimpleQueryRow| {
-        let text = |at| row.get(at).unwrap_or_default().to_owned();
-        (0..row.len()).map(text).collect()
-    };
-    rows.map(texts).collect()
-}
-
-fn ask_file(dir: &Path, sql: &str) -> rusqlite::Result<Vec<Vec<String>>> {
-    let file = rusqlite::Connection::open(dir.join("floodgate.db"))?;
-    file.busy_timeout(DEADLINE)?;
-    let mut query = file.prepare(sql)?;
-    let columns = query.column_count();
-    let rows = query.query_map((), |row| {
-        let text = |at| {
-            Ok(match row.get(at)? {
-                rusqlite::types::Value::Text(text) => text,
-                rusqlite::types::Value::Integer(number) => number.to_string(),
-                rusqlite::types::Value::Real(number) => number.to_string(),
-                _ => String::new(),
-            })
-        };
-        (0..columns).map(text).collect()
-    })?;
-    rows.collect()
 }
 
 /// A running Floodgate: front end and worker in one process.

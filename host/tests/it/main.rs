@@ -64,6 +64,7 @@ mod request_ids;
 mod secrets;
 mod security;
 mod services;
+mod sql;
 mod statistics;
 mod support;
 mod support_check;

@@ -29,7 +29,8 @@ async fn a_changed_threshold_applies_without_a_restart() {
     let host = Host::start_on(site).await;
     host.accepted(&drainer(1)).await;
     host.settled().await;
-    assert_eq!(host.kept().await, 0);
+    let kept = host.site.query("SELECT count(*) FROM decisions").await;
+    assert_eq!(kept, [["0"]]);
     let change = |text: String| text.replace("threshold = 1.0", "threshold = 0.8");
     host.site.rewrite_flow("transactions", change);
     until_told(&host.admin, &[(TAKEN, 1.0)]).await;
