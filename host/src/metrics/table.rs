@@ -128,7 +128,7 @@ table! {
     Counter FILES_READ "floodgate_files_read_total" ["kind", "outcome"] Count
         "Times that changed files were read again, `flows` or `keys`: they were `taken`, or `refused` with what is wrong in the log, and then all stays as it is.";
     Counter TASK_PANICS "floodgate_task_panics_total" ["task"] Count
-        "Panics of the process' long-lived tasks, by task: a fault of Floodgate itself. The task was started again, or the process ended. `lane` counts the batches that panicked, `delivery` the attempts to deliver.";
+        "Panics of the process' long-lived tasks, by task: a fault of Floodgate itself. The task was started again, or the process ended; without `traces` it goes on. `lane` counts the batches that panicked, `delivery` the attempts to deliver.";
     Gauge BUILD_INFO "floodgate_build_info" ["version"] Count
         "Always 1.";
 }
