@@ -22,6 +22,7 @@ use crate::metrics::table::{
     PART_UP, PENDING_BY_DELIVERIES, REMEMBERED, REMEMBERED_LIMIT,
 };
 use crate::metrics::{Recorder, snapshot};
+use crate::telemetry::Seldom;
 
 /// Pending entries of a partition that are looked at.
 const LOOKED_AT: usize = 1000;
@@ -77,6 +78,9 @@ struct OfFlow {
     remember_limit: u64,
 }
 
+/// `floodgate_backlog_known` names each of them.
+static UNREAD: Seldom = Seldom::new();
+
 impl Reading {
     async fn of(admin: &Admin) -> Self {
         let (flows, memory, redis, postgres, archive) = tokio::join!(
@@ -89,8 +93,11 @@ impl Reading {
         let redis = redis.is_some();
         let flows = flows.into_iter().map(|(flow, read)| {
             // While all of it is away, that is told, and logged elsewhere.
-            if let (Err(error), true) = (&read, redis) {
-                warn!(%flow, %error, "backlog not read");
+            // Otherwise anybody who reads the metrics could fill the disk.
+            if let (Err(error), true) = (&read, redis)
+                && let Some(times) = UNREAD.now()
+            {
+                warn!(%flow, %error, times, "backlog not read");
             }
             (flow, read.ok())
         });

@@ -11,9 +11,13 @@ use super::{Admin, Error};
 use crate::flow::{Digest, Flow, NotADigest};
 use crate::ledger::Choice;
 use crate::oracle::{InFlow, Standing};
+use crate::telemetry::Seldom;
 
 /// The fewest hex digits that name a digest: with fewer, a person mistyped.
 const SHORTEST_PIN: usize = 4;
+
+/// Every look at the dashboard reads them again.
+static MISUNDERSTOOD: Seldom = Seldom::new();
 
 /// What every living worker says: (worker, report).
 pub(super) async fn reports(admin: &Admin) -> Result<Vec<(String, Report)>, Error> {
@@ -22,7 +26,11 @@ pub(super) async fn reports(admin: &Admin) -> Result<Vec<(String, Report)>, Erro
         match serde_json::from_str::<Report>(&report) {
             Ok(report) => all.push((worker, report)),
             // A worker of another version; it still works.
-            Err(error) => warn!(%error, worker, "report of a worker not understood"),
+            Err(error) => {
+                if let Some(times) = MISUNDERSTOOD.now() {
+                    warn!(%error, worker, times, "report of a worker not understood");
+                }
+            }
         }
     }
     Ok(all)

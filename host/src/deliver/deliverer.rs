@@ -151,8 +151,10 @@ impl Deliverer {
         self.tell_breaker(&leased, &outcome, probe);
         // What is not written down comes again when its lease has run out, and
         // the downstream is asked first.
-        if let Err(error) = self.write_down(&leased, outcome).await {
-            warn!(flow = %self.route.flow, %error, "outcome of a delivery not written down");
+        if let Err(error) = self.write_down(&leased, outcome).await
+            && let Some(times) = self.meter.told.not_written_down.now()
+        {
+            warn!(flow = %self.route.flow, %error, times, "outcome of a delivery not written down");
         }
     }
 
@@ -184,16 +186,22 @@ impl Deliverer {
             Outcome::Failed(failure) => {
                 let away = !self.breaker.is_closed();
                 let undelivered = failure.undelivered(route, leased, away);
-                info!(
-                    flow = %route.flow,
-                    error = undelivered.error,
-                    attempts = leased.attempts + u32::from(undelivered.attempt),
-                    "not delivered, trying again"
-                );
+                // The outbox has the error of each.
+                if let Some(times) = self.meter.told.failed.now() {
+                    info!(
+                        flow = %route.flow,
+                        error = undelivered.error,
+                        attempts = leased.attempts + u32::from(undelivered.attempt),
+                        times,
+                        "not delivered, trying again"
+                    );
+                }
                 self.outbox.not_delivered(route, id, &undelivered).await
             }
             Outcome::GivenUp { error } | Outcome::Undeliverable { error } => {
-                error!(flow = %route.flow, error, "delivery given up");
+                if let Some(times) = self.meter.told.given_up.now() {
+                    error!(flow = %route.flow, error, times, "delivery given up");
+                }
                 let partition = self.stream.partition_of(id);
                 self.outbox
                     .give_up_delivery(route, id, partition, &error)

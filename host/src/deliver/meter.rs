@@ -9,13 +9,23 @@ use super::attempt::{FailureKind, Outcome};
 use crate::flow::{Downstream, FaultKind};
 use crate::ledger::Route;
 use crate::metrics::table;
+use crate::telemetry::Seldom;
 
 pub(super) struct Meter {
     pub delivered: Counter,
     pub given_up: Counter,
     pub panics: Counter,
+    pub told: Told,
     duration: Histogram,
     failures: [(FailureKind, Counter); FailureKind::ALL.len()],
+}
+
+/// When the log last told of single deliveries, which strangers choose.
+#[derive(Default)]
+pub(super) struct Told {
+    pub failed: Seldom,
+    pub given_up: Seldom,
+    pub not_written_down: Seldom,
 }
 
 impl Meter {
@@ -30,6 +40,7 @@ impl Meter {
             delivered: table::DELIVERIES.of(labels),
             given_up: table::DEAD_LETTERS_BURIED.of([flow, FaultKind::Delivery.as_str()]),
             panics: table::TASK_PANICS.of(["delivery"]),
+            told: Told::default(),
             duration: table::DELIVERY_DURATION.of(labels),
             failures: FailureKind::ALL.map(failures),
         }

@@ -59,12 +59,15 @@ impl PartitionWorker {
             return Ok(Given::NotHigh);
         }
         let decision = unjudged(&self.flow.decide);
-        warn!(
-            flow = %self.flow.name,
-            stream_id = %delivery.stream_id,
-            fault = fault.kind.as_str(),
-            "entry counts as high, no oracle could judge it"
-        );
+        if let Some(times) = self.live.meter.told.counted_as_high.now() {
+            warn!(
+                flow = %self.flow.name,
+                stream_id = %delivery.stream_id,
+                fault = fault.kind.as_str(),
+                times,
+                "entry counts as high, no oracle could judge it"
+            );
+        }
         let decided = self.decided(delivery.stream_id, entry, decision);
         let refused = self.keep(lease, vec![(delivery.clone(), decided)]).await?;
         Ok(match refused.into_iter().next() {
@@ -127,14 +130,20 @@ impl PartitionWorker {
         match buried.await? {
             Ok(stored) => {
                 for letter in &letters {
-                    self.live.meter.buried.kind(letter.fault.kind).increment(1);
-                    warn!(
-                        flow = %letter.flow,
-                        stream_id = %letter.stream_id,
-                        fault = letter.fault.kind.as_str(),
-                        attempts = letter.attempts,
-                        "entry became a dead letter"
-                    );
+                    let kind = letter.fault.kind;
+                    self.live.meter.buried.kind(kind).increment(1);
+                    // Whoever sends what no oracle can judge could fill the disk.
+                    let told = &self.live.meter.told.buried[kind as usize];
+                    if let Some(times) = told.now() {
+                        warn!(
+                            flow = %letter.flow,
+                            stream_id = %letter.stream_id,
+                            fault = kind.as_str(),
+                            attempts = letter.attempts,
+                            times,
+                            "entry became a dead letter"
+                        );
+                    }
                 }
                 let settled = self.insist_on_backbone("settle dead letters", || {
                     let memory = RememberMemory::of(&self.flow);

@@ -183,12 +183,15 @@ impl PartitionWorker {
                 meter.rechecks.increment(1);
                 if recheck::differs(&answers[at], &again) {
                     meter.differences.increment(1);
-                    warn!(
-                        flow = %flow,
-                        component = %component,
-                        digest = format!("{:.12}", oracle.digest()),
-                        "oracle says of an entry alone what it did not say of it in its batch: set `alone = true` in its [[oracle]]"
-                    );
+                    if let Some(times) = meter.told_differences.now() {
+                        warn!(
+                            flow = %flow,
+                            component = %component,
+                            digest = format!("{:.12}", oracle.digest()),
+                            times,
+                            "oracle says of an entry alone what it did not say of it in its batch: set `alone = true` in its [[oracle]]"
+                        );
+                    }
                 }
             }
             let share = took / u32::try_from(batch.len().max(1)).unwrap_or(1);

@@ -12,12 +12,15 @@ use crate::flow::{Digest, FaultKind, FlowName, Label};
 use crate::ledger::{Decided, Stored};
 use crate::metrics::table;
 use crate::tasks::LANE;
+use crate::telemetry::Seldom;
 
 pub(super) struct Meter {
     flow: FlowName,
     pub read: Histogram,
     pub faults: ByFault,
     pub buried: ByFault,
+    /// Lines of the log about single entries, which strangers choose.
+    pub told: Told,
     pub lost: Counter,
     /// Of all flows together, as of any other task.
     pub panics: Counter,
@@ -37,6 +40,7 @@ impl Meter {
             read: table::READ_BATCH_ENTRIES.of([name]),
             faults: ByFault::of(|kind| table::ENTRY_FAULTS.of([name, kind.as_str()])),
             buried: ByFault::of(|kind| table::DEAD_LETTERS_BURIED.of([name, kind.as_str()])),
+            told: Told::new(),
             lost: table::ENTRIES_LOST.of([name]),
             panics: table::TASK_PANICS.of([LANE.name()]),
             decided_after: table::DECIDED_AFTER.of([name]),
@@ -91,6 +95,7 @@ pub(super) struct OracleMeter {
     faults: ByFault,
     pub rechecks: Counter,
     pub differences: Counter,
+    pub told_differences: Seldom,
     pub due: Due,
 }
 
@@ -106,6 +111,7 @@ impl OracleMeter {
             duration: table::JUDGE_DURATION.of(labels),
             rechecks: table::ORACLE_RECHECKS.of(labels),
             differences: table::ORACLE_DIFFERENCES.of(labels),
+            told_differences: Seldom::new(),
             due: Due::default(),
             faults: ByFault::of(|kind| {
                 let labels = [flow, oracle, short, kind.as_str()];
@@ -146,5 +152,20 @@ impl ByFault {
 
     pub fn kind(&self, kind: FaultKind) -> &Counter {
         &self.0[kind as usize]
+    }
+}
+
+/// When the log last told of entries of a flow, for each kind of fault.
+pub(super) struct Told {
+    pub buried: [Seldom; FaultKind::ALL.len()],
+    pub counted_as_high: Seldom,
+}
+
+impl Told {
+    fn new() -> Self {
+        Self {
+            buried: FaultKind::ALL.map(|_| Seldom::new()),
+            counted_as_high: Seldom::new(),
+        }
     }
 }

@@ -4,9 +4,10 @@
 use hyper::StatusCode;
 use serde_json::{Value, json};
 
-use crate::downstream::posting_on;
+use crate::downstream::{Scripted, post, posting_on};
 use crate::host::{DEADLINE, Ground, Host, MISBEHAVING, Site, repository, told_to};
-use crate::metrics::told::Told;
+use crate::metrics::told::{Told, until_told};
+use crate::services::Service;
 use crate::support::{Floodgate, eventually, eventually_some, request};
 
 /// In bodies, as text and as a number: a rule that cannot read an entry quotes
@@ -190,4 +191,49 @@ async fn the_log_holds_no_key() {
     }
     eventually(DEADLINE, "it is kept", async || site.kept().await == 1).await;
     holds_no_secret(&mut floodgate, &[&key, WRONG_KEY, ADMIN_TOKEN]).await;
+}
+
+/// Lines that a burst of anything a stranger chooses may write, whatever they say.
+const FEW: usize = 30;
+
+/// Whoever sends what no oracle can judge fills no disk: the metric has the
+/// exact number.
+#[tokio::test]
+async fn a_burst_of_dead_letters_is_a_few_lines() {
+    const BURST: u64 = 200;
+    let site = Site::on(Ground::embedded().await)
+        .with_oracle(MISBEHAVING)
+        .with_flow("attempts = 5", "attempts = 1");
+    let host = Host::start_on(site).await;
+    host.accepted(&told_to(0, "high")).await;
+    host.until_kept(1).await;
+    let lines = || host.floodgate.stderr().lines().count();
+    let before = lines();
+    for number in 1..=BURST {
+        host.accepted(&told_to(number, "error")).await;
+    }
+    let buried = "floodgate_dead_letters_buried_total{flow=\"transactions\",fault=\"refused\"}";
+    until_told(&host.admin, &[(buried, BURST as f64)]).await;
+    host.settled().await;
+    assert!(lines() - before < FEW, "{}", host.floodgate.stderr());
+}
+
+#[tokio::test]
+async fn a_burst_of_deliveries_that_are_refused_is_a_few_lines() {
+    const BURST: usize = 60;
+    let refuses = |method: &str, _: &str| match method {
+        "GET" => Some("404 Not Found"),
+        _ => Some("400 Bad Request"),
+    };
+    let downstream = Scripted::start(refuses).await;
+    let site = posting_on(Ground::embedded().await, &downstream.url, 2);
+    let service = Service::start_on(site).await;
+    let lines = || service.floodgate.stderr().lines().count();
+    let before = lines();
+    for number in 0..BURST {
+        post(&service, number).await;
+    }
+    let buried = "floodgate_dead_letters_buried_total{flow=\"posting\",fault=\"delivery\"}";
+    until_told(&service.admin, &[(buried, BURST as f64)]).await;
+    assert!(lines() - before < FEW, "{}", service.floodgate.stderr());
 }
