@@ -22,6 +22,7 @@ fn limits() -> Limits {
         of_one_peer: 64,
         // Also how long a connection may be idle.
         head_timeout: Duration::from_secs(10),
+        heads: 4 << 20,
         stalled: Duration::from_secs(10),
         // A call that is cut off can be made again.
         drain_timeout: Duration::ZERO,

@@ -32,7 +32,11 @@ use self::next::{accept, listen};
 use self::open::{Meter, Open};
 use self::stream::Watched;
 use super::budget::WINDOWS;
+use super::heads::Heads;
 use super::{Activity, Answer, Peer, Peers, Proxies, Visit, date, proxies};
+
+/// The largest head over HTTP/1; beyond it, hyper answers 431.
+const LARGEST_HEAD: usize = 64 << 10;
 
 /// How long a connection that does nothing keeps its place while others wait.
 const GRACE: Duration = Duration::from_secs(1);
@@ -52,6 +56,9 @@ pub struct Limits {
     /// How long a request's head may take; also how long a kept-alive
     /// HTTP/1.1 connection may be idle.
     pub head_timeout: Duration,
+    /// Bytes of HTTP/1 heads beyond 8 KiB each; of these a quarter for one peer.
+    /// Beyond it, whoever sends more of a head is closed.
+    pub heads: usize,
     /// How long a client may take nothing of its answer.
     pub stalled: Duration,
     /// How long requests in flight may take once a stop has begun.
@@ -158,6 +165,7 @@ struct Shared {
     limits: Limits,
     peers: Arc<Peers>,
     open: Open,
+    heads: Arc<Heads>,
     permits: Arc<Semaphore>,
     meter: Meter,
 }
@@ -179,7 +187,7 @@ impl Shared {
             .header_read_timeout(limits.head_timeout)
             // Whoever shuts down its writing side waits for the answer.
             .half_close(limits.half_close)
-            .max_buf_size(64 << 10);
+            .max_buf_size(LARGEST_HEAD);
         // Pings tell an idle client from one that is gone. The windows are what
         // a connection makes this process hold before anybody reads it.
         http.http2()
@@ -187,11 +195,13 @@ impl Shared {
             .initial_stream_window_size(64 << 10)
             .initial_connection_window_size(WINDOWS as u32)
             .max_concurrent_streams(100)
+            .max_header_list_size(16 << 10)
             .max_send_buf_size(64 << 10)
             .keep_alive_interval(Duration::from_secs(20))
             .keep_alive_timeout(Duration::from_secs(20));
         Self {
             permits: Arc::new(Semaphore::new(limits.connections)),
+            heads: Heads::new(limits.heads),
             http,
             limits,
             peers: Arc::default(),
@@ -301,7 +311,10 @@ impl Shared {
             }
             let activity = Arc::new(Activity::of(Arc::clone(&visit.peer)));
             let _entered = self.open.enter(&activity, &self.meter);
-            let stream = Watched::new(stream, self.limits.stalled, Arc::clone(&activity));
+            let head = self.heads.of(&activity);
+            let large_heads = self.meter.large_heads.clone();
+            let stalled = self.limits.stalled;
+            let stream = Watched::new(stream, stalled, Arc::clone(&activity), head, large_heads);
             tokio::select! {
                 biased;
                 () = activity.is_cut() => {}

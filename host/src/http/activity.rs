@@ -18,6 +18,8 @@ pub struct Activity {
     http2: AtomicBool,
     /// Requests that this process works on.
     serving: AtomicUsize,
+    /// Requests that ever came.
+    begun: AtomicU64,
     /// When bytes last came or went, in milliseconds since it was opened.
     moved: AtomicU64,
     /// Answers that the client has not taken yet; only counted of HTTP/2, which
@@ -42,6 +44,7 @@ impl Activity {
             asked: AtomicBool::new(false),
             http2: AtomicBool::new(false),
             serving: AtomicUsize::new(0),
+            begun: AtomicU64::new(0),
             moved: AtomicU64::new(0),
             untaken: AtomicUsize::new(0),
             taken: AtomicU64::new(0),
@@ -56,6 +59,7 @@ impl Activity {
             self.http2.store(true, Ordering::Relaxed);
         }
         self.serving.fetch_add(1, Ordering::Relaxed);
+        self.begun.fetch_add(1, Ordering::Relaxed);
         Serving(Arc::clone(self))
     }
 
@@ -73,6 +77,14 @@ impl Activity {
 
     pub(super) fn has_asked(&self) -> bool {
         self.asked.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn begun(&self) -> u64 {
+        self.begun.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn is_serving(&self) -> bool {
+        self.serving.load(Ordering::Relaxed) > 0
     }
 
     pub(super) fn speaks_http2(&self) -> bool {

@@ -20,7 +20,7 @@ use super::Peer;
 const YOUNG: Duration = Duration::from_secs(1);
 
 /// What the windows of an HTTP/2 connection may hold before anybody reads it.
-pub(super) const WINDOWS: usize = 256 << 10;
+pub(crate) const WINDOWS: usize = 256 << 10;
 
 /// Bytes of requests that this process holds, of which it holds no more.
 #[derive(Debug)]
@@ -111,13 +111,13 @@ impl Budget {
         Ok(grant)
     }
 
-    /// Takes what the windows of an HTTP/2 connection may hold.
+    /// Takes bytes that are there already, at once or not at all.
     ///
     /// # Errors
     /// Where there is no room.
-    pub fn take_windows(self: &Arc<Self>, peer: &Arc<Peer>) -> Result<Grant, Exhausted> {
+    pub fn take_now(self: &Arc<Self>, peer: &Arc<Peer>, bytes: usize) -> Result<Grant, Exhausted> {
         let mut grant = self.nothing(peer);
-        grant.try_more(WINDOWS)?;
+        grant.try_more(bytes)?;
         Ok(grant)
     }
 

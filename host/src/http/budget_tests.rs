@@ -44,7 +44,7 @@ async fn a_peer_holds_at_most_a_quarter_and_others_the_rest() {
 #[tokio::test]
 async fn the_only_body_of_a_peer_may_be_larger_than_a_quarter() {
     let (budget, [peer]) = (Budget::new(LIMIT), peers());
-    let _windows = budget.take_windows(&peer).unwrap();
+    let _windows = budget.take_now(&peer, WINDOWS).unwrap();
     let mut body = budget.arrive(&peer);
     for _ in 0..3 {
         body.take(QUARTER).await.unwrap();

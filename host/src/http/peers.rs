@@ -28,6 +28,8 @@ pub struct Peer {
     network: Option<IpAddr>,
     pub(super) connections: AtomicUsize,
     pub(super) bytes: AtomicUsize,
+    /// Bytes of heads that are counted.
+    pub(super) heads: AtomicUsize,
 }
 
 impl Peer {
@@ -36,6 +38,7 @@ impl Peer {
             network,
             connections: AtomicUsize::new(0),
             bytes: AtomicUsize::new(0),
+            heads: AtomicUsize::new(0),
         }
     }
 

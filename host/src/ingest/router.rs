@@ -42,7 +42,7 @@ pub struct Ingest {
     /// What was admitted would not be decided.
     ledger_unusable: AtomicBool,
     /// Large bodies that are checked at a time.
-    checking: Arc<Semaphore>,
+    pub(super) checking: Arc<Semaphore>,
     started: Instant,
 }
 

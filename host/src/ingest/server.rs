@@ -35,6 +35,7 @@ impl Default for Options {
                 connections: 10_000,
                 of_one_peer: 2_500,
                 head_timeout: Duration::from_secs(30),
+                heads: 16 << 20,
                 stalled: Duration::from_secs(30),
                 drain_timeout: Duration::from_secs(20),
                 http2: true,
@@ -158,9 +159,15 @@ async fn answer(
 ) -> Response {
     let may_speak = visitor.may_speak(request.version());
     let behind = visitor.behind(request.headers()).transpose();
-    match may_speak.and(behind) {
-        Ok(None) => ingest.answer(request, &visitor).await,
-        Ok(Some(behind)) => ingest.answer(request, &behind).await,
+    let behind = may_speak.and(behind);
+    let behind = behind.and_then(|behind| {
+        let from = behind.as_ref().unwrap_or(&visitor);
+        let head = from.hold_head(&request)?;
+        Ok((behind, head))
+    });
+    match behind {
+        Ok((None, _head)) => ingest.answer(request, &visitor).await,
+        Ok((Some(behind), _head)) => ingest.answer(request, &behind).await,
         Err(refusal) => {
             let request_id = request_id(request.headers());
             let mut response = refusal.answer(&request_id);

@@ -3,10 +3,13 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use hyper::{HeaderMap, Version};
+use hyper::{HeaderMap, Request, Version};
 
 use super::Refusal;
-use crate::http::{Ambiguous, Budget, Exhausted, Grant, Peer, Visit};
+use crate::http::{Ambiguous, Budget, Exhausted, Grant, Peer, Visit, WINDOWS};
+
+/// A hundred heads of this size are less than the windows of their connection.
+const SMALL_HEAD: usize = 1 << 10;
 
 /// A client, as its connection or a trusted proxy names it.
 pub(super) struct Visitor {
@@ -46,6 +49,24 @@ impl Visitor {
         }))
     }
 
+    /// Counts the head of an HTTP/2 request, if it is not small: its connection
+    /// may have a hundred. Over HTTP/1 it is counted as it arrives.
+    ///
+    /// # Errors
+    /// Where there is no room for it.
+    pub fn hold_head<B>(&self, request: &Request<B>) -> Result<Option<Grant>, Refusal> {
+        if request.version() != Version::HTTP_2 {
+            return Ok(None);
+        }
+        let fields = request.headers().iter();
+        let fields = fields.map(|(name, value)| name.as_str().len() + value.len());
+        let bytes = fields.sum::<usize>() + request.uri().path().len();
+        match bytes > SMALL_HEAD {
+            true => Ok(Some(self.budget.take_now(&self.peer, bytes)?)),
+            false => Ok(None),
+        }
+    }
+
     /// Counts what an HTTP/2 connection makes this process hold, once.
     ///
     /// # Errors
@@ -54,7 +75,7 @@ impl Visitor {
         if version != Version::HTTP_2 {
             return Ok(());
         }
-        let take = || self.budget.take_windows(&self.peer);
+        let take = || self.budget.take_now(&self.peer, WINDOWS);
         match self.windows.get_or_init(take) {
             Ok(_) => Ok(()),
             Err(Exhausted) => Err(Refusal::Overloaded),

@@ -28,7 +28,7 @@ table! {
     Gauge CONNECTIONS "floodgate_connections" ["address"] Count
         "Connections that are open, to the `front-end` and to `admin`.";
     Counter CONNECTIONS_CLOSED "floodgate_connections_closed_total" ["address", "reason"] Count
-        "Connections that were closed to keep a limit: `too-many` had one peer, `idle` did nothing while others waited for a place, `not-taken` took nothing of its answer.";
+        "Connections that were closed to keep a limit: `too-many` had one peer, `idle` did nothing while others waited for a place, `not-taken` took nothing of its answer, `large-heads` sent more of a head than there was room for.";
     Counter ADMIN_CALLS_REFUSED "floodgate_admin_calls_refused_total" ["reason"] Count
         "Calls of the admin address that were not let in: `foreign-host`, `no-token`, `wrong-token`, `foreign-origin`, `not-json`, `not-a-name`. The log has one of them a minute. A reason appears with its first refusal.";
     Gauge IN_FLIGHT "floodgate_in_flight_bytes" [] Bytes

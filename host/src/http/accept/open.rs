@@ -76,6 +76,7 @@ pub(super) struct Meter {
     refused: Counter,
     made_room: Counter,
     stalled: Counter,
+    pub large_heads: Counter,
 }
 
 impl Meter {
@@ -86,6 +87,7 @@ impl Meter {
             refused: closed("too-many"),
             made_room: closed("idle"),
             stalled: closed("not-taken"),
+            large_heads: closed("large-heads"),
         }
     }
 

@@ -6,26 +6,39 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use metrics::Counter;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_io_timeout::TimeoutStream;
 
 use crate::http::Activity;
+use crate::http::heads::Head;
 
-/// Breaks off once a client took nothing for too long, and notes when bytes
-/// came or went.
+/// Breaks off once a client took nothing for too long, or sends much of a head
+/// while others do; notes when bytes came or went.
 pub(super) struct Watched {
     stream: Pin<Box<TimeoutStream<TcpStream>>>,
     activity: Arc<Activity>,
+    head: Head,
+    /// Counts those that sent too much of a head.
+    large_heads: Counter,
 }
 
 impl Watched {
-    pub fn new(stream: TcpStream, stalled: Duration, activity: Arc<Activity>) -> Self {
+    pub fn new(
+        stream: TcpStream,
+        stalled: Duration,
+        activity: Arc<Activity>,
+        head: Head,
+        large_heads: Counter,
+    ) -> Self {
         let mut stream = TimeoutStream::new(stream);
         stream.set_write_timeout(Some(stalled));
         Self {
             stream: Box::pin(stream),
             activity,
+            head,
+            large_heads,
         }
     }
 
@@ -43,7 +56,14 @@ impl AsyncRead for Watched {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        self.head.look();
+        let before = buf.filled().len();
         let polled = self.stream.as_mut().poll_read(cx, buf);
+        let came = buf.filled().len() - before;
+        if let Err(too_many) = self.head.arrived(came) {
+            self.large_heads.increment(1);
+            return Poll::Ready(Err(too_many.into()));
+        }
         self.noting(polled)
     }
 }

@@ -11,7 +11,7 @@ use tokio::net::TcpSocket;
 use super::*;
 use crate::http::{Limits, Listener, Proxies};
 
-async fn with_limits(change: impl FnOnce(&mut Limits)) -> Front {
+pub(super) async fn with_limits(change: impl FnOnce(&mut Limits)) -> Front {
     let mut options = Options::default();
     change(&mut options.limits);
     Front::with(options).await
@@ -19,14 +19,14 @@ async fn with_limits(change: impl FnOnce(&mut Limits)) -> Front {
 
 impl Front {
     /// A connection from 127.0.0.`host`.
-    async fn from(&self, host: u8) -> TcpStream {
+    pub(super) async fn from(&self, host: u8) -> TcpStream {
         let socket = TcpSocket::new_v4().unwrap();
         let address = Ipv4Addr::new(127, 0, 0, host);
         socket.bind(SocketAddr::from((address, 0))).unwrap();
         socket.connect(self.address).await.unwrap()
     }
 
-    async fn begun_from(&self, host: u8, begun: &str) -> TcpStream {
+    pub(super) async fn begun_from(&self, host: u8, begun: &str) -> TcpStream {
         let mut stream = self.from(host).await;
         stream.write_all(begun.as_bytes()).await.unwrap();
         stream
@@ -52,7 +52,7 @@ impl Front {
         .await;
     }
 
-    async fn until_held(&self, bytes: usize) {
+    pub(super) async fn until_held(&self, bytes: usize) {
         within_deadline(async {
             while self.budget.held() < bytes {
                 tokio::task::yield_now().await;
@@ -63,7 +63,7 @@ impl Front {
 }
 
 /// The status line of what the server says; nothing where it closes.
-async fn status(stream: &mut TcpStream) -> String {
+pub(super) async fn status(stream: &mut TcpStream) -> String {
     let mut said = [0; 12];
     match within_deadline(stream.read_exact(&mut said)).await {
         Ok(_) => String::from_utf8_lossy(&said).into_owned(),
@@ -349,4 +349,40 @@ async fn the_proxy_protocol_names_the_client_of_a_connection() {
     assert_ne!(status(&mut untrusted).await, "HTTP/1.1 200");
     front.backbone.release();
     assert_eq!(status(&mut first).await, "HTTP/1.1 202");
+}
+
+/// While all places to check large bodies are taken, one waits, and small ones
+/// are checked at once: the threads that answer do not check large ones.
+#[tokio::test]
+async fn a_large_body_is_checked_apart_from_the_threads_that_answer_others() {
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../flows");
+    let flows = tempfile::tempdir().unwrap();
+    let file = |name: &str| std::fs::read_to_string(shipped.join(name)).unwrap();
+    let flow = file("transactions.toml").replace("# max_body = \"64KiB\"", "max_body = \"16MiB\"");
+    let flow = &flow[..flow.find("[[query]]").unwrap_or(flow.len())];
+    for (name, text) in [
+        ("transactions.toml", flow),
+        (
+            "transactions.schema.json",
+            &file("transactions.schema.json"),
+        ),
+    ] {
+        std::fs::write(flows.path().join(name), text).unwrap();
+    }
+    let front = Front::of(flows.path(), Archive::nowhere(), Options::default()).await;
+    let checking = &front.ingest.checking;
+    let places = checking.available_permits() as u32;
+    let taken = checking.acquire_many(places).await.unwrap();
+    let large = body(1) + &" ".repeat(15 << 20);
+    let size = large.len();
+    let mut client = front.client().await;
+    let large = tokio::spawn(async move { client.send(post(large)).await });
+    front.until_held(size).await;
+    for number in 2..50 {
+        assert_eq!(front.post(body(number)).await.status, StatusCode::ACCEPTED);
+    }
+    assert!(!large.is_finished());
+    drop(taken);
+    let answer = within_deadline(large).await.unwrap();
+    assert_eq!(answer.status, StatusCode::ACCEPTED);
 }

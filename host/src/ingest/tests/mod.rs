@@ -3,6 +3,7 @@
 
 mod batcher;
 mod fake;
+mod heads;
 mod http;
 mod limits;
 mod query;
