@@ -15,6 +15,9 @@ export PROPTEST_RNG_SEED=${PROPTEST_RNG_SEED:-1}
 ensure_packages
 check_deploy
 
+# scripts/fuzz.sh is run by few, and wants a lock file that fits the host's.
+cargo fetch --quiet --locked --manifest-path fuzz/Cargo.toml
+
 # Everything is built in the dev profile: its dependencies are optimised, and
 # another profile would build the whole tree once more.
 # The archive's tests run the host, too.
