@@ -155,6 +155,9 @@ pub trait Backbone: Send + Sync {
     /// the last [`Backbone::acquit`]: whoever judged it then was not heard of again.
     async fn suspect(&self, partition: &Partition, entry: StreamId) -> Result<u32, Error>;
 
+    /// Takes one note of [`Backbone::suspect`] back: whoever made it lives.
+    async fn withdraw(&self, partition: &Partition, entry: StreamId) -> Result<(), Error>;
+
     /// It was judged, and whoever judged it lives.
     async fn acquit(&self, partition: &Partition, entry: StreamId) -> Result<(), Error>;
 

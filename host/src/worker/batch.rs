@@ -50,7 +50,7 @@ impl PartitionWorker {
             .partition(|delivery| self.is_suspicious(delivery));
         self.work_on(&lease, others, alone).await?;
         for suspect in suspects {
-            self.work_on_suspect(&lease, suspect).await?;
+            self.work_on_alone(&lease, suspect).await?;
         }
         Ok(())
     }
@@ -66,14 +66,20 @@ impl PartitionWorker {
         let (deliveries, entries, mut faulty) = take_apart(deliveries);
         let traced = Traced::of(&self.flow.name, &deliveries);
         self.panic_on_purpose(&entries);
-        let outcomes = self.judge(&entries, alone);
+        // One that is suspicious comes here with nothing beside it.
+        let suspect = deliveries.iter().find(|d| self.is_suspicious(d));
+        let suspect = suspect.map(|delivery| delivery.stream_id);
+        let outcomes = self.judge(&entries, alone, suspect);
         let outcomes = outcomes.instrument(debug_span!("judge")).await?;
-        for suspect in deliveries.iter().filter(|d| self.is_suspicious(d)) {
-            self.acquit(suspect.stream_id).await?;
+        let is_over = |outcome: &judge::Outcome| matches!(outcome, judge::Outcome::EndsProcesses);
+        if let Some(suspect) = suspect
+            && !outcomes.iter().any(is_over)
+        {
+            self.acquit(suspect).await?;
         }
 
         let mut decided = Vec::with_capacity(outcomes.len());
-        let mut unknown = Vec::new();
+        let (mut unknown, mut crashing) = (Vec::new(), Vec::new());
         let judged = deliveries.into_iter().zip(entries.iter()).zip(outcomes);
         for ((delivery, shown), outcome) in judged {
             let Shown {
@@ -90,6 +96,7 @@ impl PartitionWorker {
                     decided.push((delivery, self.decided(*stream_id, entry, decision)));
                 }
                 judge::Outcome::Faulty(fault) => faulty.push(Faulty { delivery, fault }),
+                judge::Outcome::EndsProcesses => crashing.push(delivery),
                 judge::Outcome::Unknown => unknown.push(*stream_id),
             }
         }
@@ -98,6 +105,7 @@ impl PartitionWorker {
             traced.failed(delivery.stream_id, fault);
         }
         self.record(lease, faulty).await?;
+        self.give_up_crashing(lease, crashing).await?;
         self.hand_back(&unknown).await
     }
 

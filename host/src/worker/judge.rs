@@ -2,6 +2,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::sync::OwnedSemaphorePermit;
 use tracing::{Span, warn};
 
 use super::blame::{self, Found};
@@ -30,6 +31,8 @@ pub(super) enum Outcome {
         inference: Duration,
     },
     Faulty(EntryFault),
+    /// It ended too many processes that judged it alone, and is judged no more.
+    EndsProcesses,
     /// It was not its turn before the budget ran out: judge it alone, later.
     Unknown,
 }
@@ -50,7 +53,7 @@ struct Round {
 impl PartitionWorker {
     /// Asks all oracles of the flow; entries that one of them fails are not
     /// shown to the next. An oracle that is broken itself is replaced by an
-    /// earlier version, or waited for.
+    /// earlier version, or waited for. A `suspect` is the only one of `entries`.
     ///
     /// # Errors
     /// [`Stopped`] when the worker is to stop while it waits for an oracle.
@@ -58,6 +61,7 @@ impl PartitionWorker {
         &self,
         entries: &Arc<[Shown]>,
         alone: bool,
+        suspect: Option<StreamId>,
     ) -> Result<Vec<Outcome>, Stopped> {
         let mut outcomes: Vec<Outcome> = entries
             .iter()
@@ -77,7 +81,11 @@ impl PartitionWorker {
             if live.is_empty() {
                 break;
             }
-            let round = self.ask(usage, entries, live.clone(), alone).await?;
+            let asked = self.ask(usage, entries, live.clone(), alone, suspect);
+            let Some(round) = asked.await? else {
+                return Ok(entries.iter().map(|_| Outcome::EndsProcesses).collect());
+            };
+            self.sample(usage, entries, &live, &round).await;
             for (at, answer) in live.iter().zip(round.answers) {
                 take_in(
                     &mut outcomes[*at],
@@ -91,16 +99,29 @@ impl PartitionWorker {
         Ok(outcomes)
     }
 
+    /// Offers what was judged well at the first time as controls.
+    async fn sample(&self, usage: &OracleUse, entries: &[Shown], live: &[usize], round: &Round) {
+        let answered = live.iter().zip(&round.answers);
+        let judged = answered.filter_map(|(at, answer)| {
+            let shown = &entries[*at];
+            let is_well = matches!(answer, Found::Result(Ok(_))) && !shown.failed_before;
+            is_well.then_some(&shown.entry)
+        });
+        let registry = &self.worker.registry;
+        registry.sample(&self.flow.name, usage, judged).await;
+    }
+
     /// Asks one oracle. What breaks it, or a crowd that it refuses, has it put
     /// on trial first: an answer of an oracle that is broken itself does not
-    /// count.
+    /// count. `None`: the suspect ended too many processes.
     async fn ask(
         &self,
         usage: &OracleUse,
         entries: &Arc<[Shown]>,
         live: Arc<[usize]>,
         alone: bool,
-    ) -> Result<Round, Stopped> {
+        suspect: Option<StreamId>,
+    ) -> Result<Option<Round>, Stopped> {
         let registry = &self.worker.registry;
         let flow = &self.flow.name;
         let mut changes = registry.changes();
@@ -110,15 +131,18 @@ impl PartitionWorker {
                 self.until_changed(&mut changes).await?;
                 continue;
             };
-            let round = self.ask_once(&oracle, usage, entries, &live, alone).await?;
+            let asked = self.ask_guarded(&oracle, usage, entries, &live, alone, suspect);
+            let Some(round) = asked.await? else {
+                return Ok(None);
+            };
             let observed = observed(&round, entries, &live);
             if registry.observe(flow, usage, &oracle, &observed) == Condition::Fine {
-                return Ok(round);
+                return Ok(Some(round));
             }
             let trial = registry.put_on_trial(flow, usage, &oracle);
             let settled = self.stop.run_until_cancelled(trial).await;
             if settled.ok_or(Stopped)? == Settled::ItStays {
-                return Ok(round);
+                return Ok(Some(round));
             }
         }
     }
@@ -138,17 +162,47 @@ impl PartitionWorker {
         Ok(())
     }
 
-    /// On a thread that may be kept busy: an oracle computes for as long as
-    /// its deadline lets it.
-    async fn ask_once(
+    /// Asks about a suspect with no other suspect beside it in this process, and
+    /// notes it for no longer than the oracle has it in hand. `None`: it ended too
+    /// many processes.
+    async fn ask_guarded(
         &self,
         oracle: &Arc<Oracle>,
         usage: &OracleUse,
         entries: &Arc<[Shown]>,
         live: &Arc<[usize]>,
         alone: bool,
+        suspect: Option<StreamId>,
+    ) -> Result<Option<Round>, Stopped> {
+        let permit = || self.live.judging.clone().acquire_owned();
+        let Some(suspect) = suspect else {
+            let permit = permit().await;
+            let round = self.ask_once(permit.ok(), oracle, usage, entries, live, alone);
+            return Ok(Some(round.await?));
+        };
+        let turn = self.worker.judging_a_suspect.lock();
+        let _turn = self.stop.run_until_cancelled(turn).await.ok_or(Stopped)?;
+        let permit = permit().await;
+        if self.ends_processes(suspect).await? {
+            return Ok(None);
+        }
+        let round = self.ask_once(permit.ok(), oracle, usage, entries, live, alone);
+        let round = round.await?;
+        self.was_survived(suspect).await?;
+        Ok(Some(round))
+    }
+
+    /// On a thread that may be kept busy: an oracle computes for as long as
+    /// its deadline lets it.
+    async fn ask_once(
+        &self,
+        permit: Option<OwnedSemaphorePermit>,
+        oracle: &Arc<Oracle>,
+        usage: &OracleUse,
+        entries: &Arc<[Shown]>,
+        live: &Arc<[usize]>,
+        alone: bool,
     ) -> Result<Round, Stopped> {
-        let permit = self.live.judging.clone().acquire_owned().await;
         let (settings, limits) = (usage.settings.clone(), usage.limits);
         let (oracle, entries, live) = (oracle.clone(), entries.clone(), live.clone());
         let meter = self.live.meter.of_oracle(&usage.component, oracle.digest());

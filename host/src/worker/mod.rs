@@ -26,7 +26,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Mutex, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
@@ -64,6 +64,9 @@ pub struct Worker {
     /// What the backbone refuses it, for its report.
     pub stuck: Arc<StuckCalls>,
     breaker: Arc<Breaker>,
+    /// Held while a suspect is judged: when a process ends over one of them, that
+    /// says nothing of another one.
+    judging_a_suspect: Arc<Mutex<()>>,
     panic_on: Option<Arc<str>>,
 }
 
@@ -82,6 +85,7 @@ impl Worker {
             latencies: Arc::default(),
             stuck: Arc::default(),
             breaker: Arc::default(),
+            judging_a_suspect: Arc::default(),
             panic_on: None,
         }
     }

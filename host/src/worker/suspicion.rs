@@ -66,41 +66,60 @@ impl PartitionWorker {
             || self.suspects.lock().contains(&delivery.stream_id)
     }
 
-    /// Takes up a suspicious entry with nothing beside it, unless that was the
-    /// end of too many.
-    pub(super) async fn work_on_suspect(
+    /// Notes that a suspicious entry is about to be judged alone. True: it was the
+    /// end of too many processes already.
+    ///
+    /// It is noted for no longer than an oracle has it in hand. When the process
+    /// ends while the entry waits for its turn, for an oracle or for a server,
+    /// somebody else has ended it.
+    pub(super) async fn ends_processes(&self, stream_id: StreamId) -> Result<bool, Stopped> {
+        let noted = self.insist_on_backbone("note a suspect", || {
+            self.backbone().suspect(&self.partition, stream_id)
+        });
+        Ok(noted.await?.map_err(|_| Stopped)? > CRASHES)
+    }
+
+    /// Notes that the process lived while an oracle had a suspicious entry in hand.
+    pub(super) async fn was_survived(&self, stream_id: StreamId) -> Result<(), Stopped> {
+        let withdrawn = self.insist_on_backbone("withdraw a note on a suspect", || {
+            self.backbone().withdraw(&self.partition, stream_id)
+        });
+        withdrawn.await?.map_err(|_| Stopped)
+    }
+
+    /// Gives up entries that were the end of every process that judged them alone.
+    pub(super) async fn give_up_crashing(
+        &self,
+        lease: &Lease,
+        deliveries: Vec<Delivery>,
+    ) -> Result<(), Stopped> {
+        for delivery in deliveries {
+            let stream_id = delivery.stream_id;
+            error!(flow = %self.flow.name, %stream_id, "entry ended every process that judged it alone");
+            let fault = EntryFault {
+                kind: FaultKind::Crash,
+                error: format!("{CRASHES} processes judged it alone and were not heard of again"),
+                oracle: None,
+            };
+            let exhausted = Exhausted {
+                attempts: delivery.attempts,
+                first_at: stream_id.ms,
+                delivery,
+                fault,
+            };
+            self.give_up(lease, vec![exhausted]).await?;
+            self.acquit(stream_id).await?;
+        }
+        Ok(())
+    }
+
+    /// Works on a suspicious entry with nothing beside it. A panic over a single
+    /// entry is that entry's own: it uses up an attempt.
+    pub(super) async fn work_on_alone(
         &self,
         lease: &Lease,
         delivery: Delivery,
     ) -> Result<(), Stopped> {
-        let stream_id = delivery.stream_id;
-        let noted = self.insist_on_backbone("note a suspect", || {
-            self.backbone().suspect(&self.partition, stream_id)
-        });
-        let Ok(times) = noted.await? else {
-            return Err(Stopped);
-        };
-        if times <= CRASHES {
-            return self.work_on_alone(lease, delivery).await;
-        }
-        error!(flow = %self.flow.name, %stream_id, "entry ended every process that judged it alone");
-        let fault = EntryFault {
-            kind: FaultKind::Crash,
-            error: format!("{CRASHES} processes judged it alone and were not heard of again"),
-            oracle: None,
-        };
-        let exhausted = Exhausted {
-            attempts: delivery.attempts,
-            first_at: stream_id.ms,
-            delivery,
-            fault,
-        };
-        self.give_up(lease, vec![exhausted]).await?;
-        self.acquit(stream_id).await
-    }
-
-    /// A panic over a single entry is that entry's own: it uses up an attempt.
-    async fn work_on_alone(&self, lease: &Lease, delivery: Delivery) -> Result<(), Stopped> {
         let stream_id = delivery.stream_id;
         let work = self.work_on(lease, vec![delivery.clone()], true);
         if let Some(worked) = survive(work, &self.live.meter.panics).await {

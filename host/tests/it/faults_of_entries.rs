@@ -1,5 +1,8 @@
 //! Entries that their oracle cannot judge, and what becomes of them.
 
+use std::time::Duration;
+
+use floodgate::flow::StreamSettings;
 use hyper::StatusCode;
 use serde_json::Value;
 
@@ -251,6 +254,84 @@ async fn an_entry_that_ended_three_processes_dies_and_its_neighbour_is_decided()
         site.kept().await == 1
     })
     .await;
+}
+
+/// Both are under suspicion. A process ends over one of them, and that says
+/// nothing of the other one, which waits for its turn in another partition.
+#[tokio::test]
+async fn the_end_of_a_process_counts_against_one_suspect_only() {
+    let site = Site::new().await.with_oracle(MISBEHAVING);
+    let site = site.with_flow("# partitions = 1", "partitions = 2");
+    let site = site.with_flow("# timeout = \"100ms\"", "timeout = \"60s\"");
+    let stream = StreamSettings {
+        partitions: 2,
+        max_backlog: 1,
+        retain: Duration::ZERO,
+    };
+    let of_partition = |partition: u16| {
+        let mut bodies = (1..).map(|number| told_to(number, "loop"));
+        let is_there = |body: &Value| {
+            let id = body["tx_hash"].as_str().unwrap();
+            stream.partition_of(id) == partition
+        };
+        bodies.find(is_there).unwrap()
+    };
+    let mut api = site.serve("api");
+    let url = format!("{}/transactions", api.url().await);
+    for partition in [0, 1] {
+        let (status, _) = crate::host::post(&url, &of_partition(partition)).await;
+        assert!(status.is_success());
+    }
+    let client = redis::Client::open(site.redis()).unwrap();
+    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    let key = |partition: u16, of: &str| format!("floodgate:{{transactions:{partition}}}:{of}");
+    // What is left of a worker that ended while it judged them.
+    let script = redis::Script::new(
+        "redis.pcall('XGROUP', 'CREATE', KEYS[1], 'workers', '0')
+        redis.call('XREADGROUP', 'GROUP', 'workers', 'ended', 'STREAMS', KEYS[1], '>')
+        for _, held in ipairs(redis.call('XPENDING', KEYS[1], 'workers', '-', '+', 1)) do
+          redis.call('XCLAIM', KEYS[1], 'workers', 'ended', 0, held[1],
+            'IDLE', 31000, 'RETRYCOUNT', 20)
+        end",
+    );
+    for times in 1..=3 {
+        for partition in [0, 1] {
+            let _done: redis::Value = script
+                .key(key(partition, "stream"))
+                .invoke_async(&mut connection)
+                .await
+                .unwrap();
+        }
+        let mut worker = site.serve("worker");
+        let noted = async |mut connection: redis::aio::MultiplexedConnection| {
+            let mut noted = 0;
+            for partition in [0, 1] {
+                let mut command = redis::cmd("HVALS");
+                command.arg(key(partition, "suspects"));
+                let counts: Vec<u32> = command.query_async(&mut connection).await.unwrap();
+                noted += counts.iter().sum::<u32>();
+            }
+            noted
+        };
+        let taken_over = async |mut connection: redis::aio::MultiplexedConnection| {
+            for partition in [0, 1] {
+                let mut command = redis::cmd("XPENDING");
+                command.arg(&[&key(partition, "stream"), "workers", "-", "+", "1", "ended"]);
+                let left: Vec<redis::Value> = command.query_async(&mut connection).await.unwrap();
+                if !left.is_empty() {
+                    return false;
+                }
+            }
+            true
+        };
+        support::eventually(DEADLINE, "both are taken over and one judged", async || {
+            taken_over(connection.clone()).await && noted(connection.clone()).await >= times
+        })
+        .await;
+        worker.kill();
+        worker.wait_exit().await;
+        assert_eq!(noted(connection.clone()).await, times);
+    }
 }
 
 #[tokio::test]

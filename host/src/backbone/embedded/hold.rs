@@ -169,6 +169,12 @@ pub(super) fn suspect(db: &Connection, entry: StreamId) -> rusqlite::Result<u32>
     Ok(suspected.unwrap_or(1))
 }
 
+pub(super) fn withdraw(db: &Connection, entry: StreamId) -> rusqlite::Result<()> {
+    let withdraw = "UPDATE pending SET suspected = max(suspected - 1, 0) WHERE position = ?1";
+    db.prepare_cached(withdraw)?.execute([signed(entry.seq)])?;
+    Ok(())
+}
+
 pub(super) fn acquit(db: &Connection, entry: StreamId) -> rusqlite::Result<()> {
     db.prepare_cached("UPDATE pending SET suspected = 0 WHERE position = ?1")?
         .execute([signed(entry.seq)])?;

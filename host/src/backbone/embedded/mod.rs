@@ -261,6 +261,10 @@ impl Backbone for Embedded {
         self.write(move |db| hold::suspect(db, entry)).await
     }
 
+    async fn withdraw(&self, _: &Partition, entry: StreamId) -> Result<(), Error> {
+        self.write(move |db| hold::withdraw(db, entry)).await
+    }
+
     async fn acquit(&self, _: &Partition, entry: StreamId) -> Result<(), Error> {
         self.write(move |db| hold::acquit(db, entry)).await
     }

@@ -197,6 +197,10 @@ impl Backbone for Redis {
         suspects::suspect(&self.server, &Keys::of(partition), entry).await
     }
 
+    async fn withdraw(&self, partition: &Partition, entry: StreamId) -> Result<(), Error> {
+        suspects::withdraw(&self.server, &Keys::of(partition), entry).await
+    }
+
     async fn acquit(&self, partition: &Partition, entry: StreamId) -> Result<(), Error> {
         suspects::acquit(&self.server, &Keys::of(partition), entry).await
     }

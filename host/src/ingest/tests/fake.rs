@@ -184,6 +184,10 @@ impl Backbone for FakeBackbone {
         unimplemented!("the front end only appends")
     }
 
+    async fn withdraw(&self, _: &Partition, _: StreamId) -> Result<(), Error> {
+        unimplemented!("the front end only appends")
+    }
+
     async fn acquit(&self, _: &Partition, _: StreamId) -> Result<(), Error> {
         unimplemented!("the front end only appends")
     }

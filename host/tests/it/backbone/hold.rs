@@ -11,6 +11,7 @@ contract!([redis, embedded] {
     a_held_entry_is_taken_over_only_when_its_lease_has_run_out,
     many_that_wait_for_their_backoff_do_not_hide_a_forgotten_entry,
     suspicion_counts_until_it_is_acquitted,
+    a_note_that_is_taken_back_leaves_those_before_it,
     whoever_leaves_hands_back_all_that_it_holds,
     a_reader_that_waits_is_told_of_an_append,
     workers_that_read_at_once_never_get_the_same_entry,
@@ -161,6 +162,21 @@ async fn suspicion_counts_until_it_is_acquitted(rig: Rig) {
     let suspect = async || rig.backbone.suspect(&rig.partition, one).await.unwrap();
     assert_eq!((suspect().await, suspect().await), (1, 2));
     rig.backbone.acquit(&rig.partition, one).await.unwrap();
+    assert_eq!(suspect().await, 1);
+}
+
+async fn a_note_that_is_taken_back_leaves_those_before_it(rig: Rig) {
+    rig.fill(1).await;
+    let one = rig.read("w", 1).await[0].stream_id;
+    let suspect = async || rig.backbone.suspect(&rig.partition, one).await.unwrap();
+    let withdraw = async || rig.backbone.withdraw(&rig.partition, one).await.unwrap();
+    assert_eq!((suspect().await, suspect().await), (1, 2));
+    withdraw().await;
+    assert_eq!(suspect().await, 2);
+    // Once more than it was noted, as after somebody else acquitted it.
+    for _ in 0..3 {
+        withdraw().await;
+    }
     assert_eq!(suspect().await, 1);
 }
 
