@@ -38,6 +38,7 @@ async fn erase_everywhere(admin: &Admin, what: &Erase) -> Result<Erased, Error> 
         decision: of_ledger.decision,
         dead_letters: of_ledger.dead_letters,
         deliveries: of_ledger.deliveries,
+        controls: of_ledger.controls,
         files: Vec::new(),
         erased_at: of_ledger.erased_at.and_then(timestamp),
         left: None,

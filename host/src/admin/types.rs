@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::flow::{Attributes, Digest, Outcome, Typed};
-use crate::oracle::OracleStatus;
+use crate::oracle::{FlowTried, OracleStatus};
 use crate::worker::{LatencyCounts, StuckCall};
 
 /// `GET /flows`
@@ -61,6 +61,10 @@ pub struct WorkerOracle {
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Report {
     pub oracles: Vec<OracleStatus>,
+    /// The flows with oracles that it works on, and those that it did not take;
+    /// `None`: a worker of a version that does not tell.
+    #[serde(default)]
+    pub flows: Option<Vec<FlowTried>>,
     /// From received to settled, of the last seconds.
     #[serde(default)]
     pub latency: LatencyCounts,
@@ -312,6 +316,9 @@ pub struct Erased {
     pub dead_letters: u64,
     /// Deliveries that waited and will not be made.
     pub deliveries: u64,
+    /// Of oracles that judged it well, which it was a control entry of.
+    #[serde(default)]
+    pub controls: u64,
     /// Of the cold tier, that are without the body now.
     pub files: Vec<String>,
     /// When the decision in the ledger was erased, this time or before.
@@ -334,6 +341,7 @@ impl Erased {
             some(self.dead_letters, "dead letter", "dead letters"),
             some(self.deliveries, "delivery", "deliveries"),
             some(self.copies, "copy in the stream", "copies in the stream"),
+            some(self.controls, "control entry", "control entries"),
         ];
         let files = self
             .files

@@ -101,7 +101,9 @@ fn load(engine: &Engine, dir: &Path, name: &Arc<str>) -> Result<Arc<Oracle>, Str
 
 fn told(finding: &Finding) -> (&'static str, Option<String>) {
     let reason = match finding {
-        Finding::Convicted(why) | Finding::Unclear(why) => Some(why.how_and_why()),
+        Finding::Convicted(why) | Finding::Unclear(why) | Finding::Unheard(why) => {
+            Some(why.how_and_why())
+        }
         Finding::Unknown => {
             Some("its schema has no examples, and controls names no file".to_owned())
         }

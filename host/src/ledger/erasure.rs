@@ -8,6 +8,8 @@ pub struct Erased {
     pub dead_letters: u64,
     /// Those that were waiting and will not be made.
     pub deliveries: u64,
+    /// Of oracles that judged it well, which it was a control of.
+    pub controls: u64,
     /// The cold file that the decision was moved to: it has the body still.
     pub file: Option<i64>,
     /// When the decision was erased the first time, in Unix milliseconds, if

@@ -9,9 +9,10 @@ use metrics::{Counter, Histogram};
 use serde_json::Value;
 
 use super::{
-    AuditFilter, AuditLog, Audited, Buried, Change, Choice, DeadFilter, DeadLetter, Decided,
-    DecidedBy, DeliveryCounts, Erased, Error, Event, Kept, KeptDecision, KeptDelivery,
-    LeasedDelivery, Ledger, ListedDecision, Migrated, Outbox, Route, Stored, Undelivered,
+    AuditFilter, AuditLog, Audited, Buried, Change, Choice, Control, DeadFilter, DeadLetter,
+    Decided, DecidedBy, DeliveryCounts, Erased, Error, Event, Kept, KeptDecision, KeptDelivery,
+    LeasedDelivery, Ledger, ListedDecision, Migrated, Outbox, Route, SampledControls, Stored,
+    Undelivered,
 };
 use crate::backbone::{Landmark, Partition, StreamId};
 use crate::flow::{BodyHash, Digest, FlowName};
@@ -103,6 +104,11 @@ measured! {
         fn change_ended(row: i64, outcome: &Value) -> ();
         fn happened(event: &Event) -> ();
         fn audit(filter: &AuditFilter) -> Vec<Audited>;
+    }
+    impl SampledControls {
+        fn keep_control(flow: &FlowName, oracle: &str, control: &Control) -> ();
+        fn controls(flow: &FlowName, oracle: &str) -> Vec<Control>;
+        fn forget_controls() -> u64;
     }
     impl Outbox {
         fn lease_deliveries(route: &Route, lease: Duration, max: usize) -> Vec<LeasedDelivery>;

@@ -1,6 +1,7 @@
 //! Where decisions and dead letters are kept.
 
 mod audit;
+mod controls;
 mod embedded;
 mod erasure;
 mod measured;
@@ -20,6 +21,7 @@ use crate::flow::{
 };
 
 pub use self::audit::{AuditFilter, AuditLog, Audited, Change, Event};
+pub use self::controls::{AN_HOUR, Control, SampledControls, Sender, hour};
 pub use self::embedded::Embedded;
 pub use self::erasure::Erased;
 pub use self::measured::Measured;
@@ -229,7 +231,7 @@ impl Error {
 /// be repeated: decisions are unique by (flow, id), dead letters by (flow,
 /// partition, stream id).
 #[async_trait]
-pub trait Ledger: Outbox + AuditLog {
+pub trait Ledger: Outbox + AuditLog + SampledControls {
     /// Applies the migrations that this ledger lacks: either all of them, or none.
     async fn migrate(&self) -> Result<Migrated, Error>;
 
@@ -256,8 +258,9 @@ pub trait Ledger: Outbox + AuditLog {
     async fn moved(&self, flow: &FlowName, id: &str) -> Result<Option<i64>, Error>;
 
     /// Removes the body, the output and the attributes of a decision, the bodies
-    /// of its dead letters, and ends its deliveries that wait. That it was
-    /// decided, and the hash of its body, stay. May be repeated.
+    /// of its dead letters, ends its deliveries that wait, and removes it from the
+    /// controls. That it was decided, and the hash of its body, stay. May be
+    /// repeated.
     ///
     /// # Errors
     /// [`Error::Unavailable`] while the archiver may be reading the body.

@@ -60,7 +60,7 @@ table! {
     Counter ORACLE_REFUSALS "floodgate_oracle_refusals_total" ["flow", "oracle", "digest", "fault"] Count
         "Entries that the oracle refused to judge, or answered with what is no verdict: it is about that entry, and uses up an attempt of it.";
     Counter ORACLE_TRIALS "floodgate_oracle_trials_total" ["flow", "oracle", "finding"] Count
-        "Trials of an oracle by control entries: `convicted`, `cleared`, `unclear` where it fails some of them, or `unknown` where there are none. A finding appears when it is first made. Only workers have it.";
+        "Trials of an oracle by control entries: `convicted`, `cleared`, `unclear` where it fails some of them, `unheard` where the ledger does not tell those of the last day, or `unknown` where there are none. A finding appears when it is first made. Only workers have it.";
     Gauge FLOW_FILES_REFUSED "floodgate_flow_files_refused" [] Count
         "1 while the flow files in the directory are not those in force, because something is wrong with them.";
     Gauge FLOW_HELD "floodgate_flow_held" ["flow", "oracle"] Count

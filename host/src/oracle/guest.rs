@@ -83,7 +83,7 @@ pub(super) fn count_processor_time(store: &mut Store<Guest>, timeout: Duration) 
 }
 
 /// The processor time that this thread has used since it began.
-fn processor_time() -> Duration {
+pub(super) fn processor_time() -> Duration {
     let used = clock_gettime(ClockId::ThreadCPUTime);
     let seconds = u64::try_from(used.tv_sec).unwrap_or_default();
     let nanoseconds = u64::try_from(used.tv_nsec).unwrap_or_default();

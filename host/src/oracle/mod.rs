@@ -3,8 +3,10 @@
 //! Nothing outside this module knows what an instance is: workers see oracles
 //! that judge batches, and a registry that says which one is in force.
 
+mod attending;
 pub mod build;
 mod cache;
+mod changed_flows;
 mod compiler;
 mod complaints;
 mod component;
@@ -18,6 +20,8 @@ mod judge;
 mod loader;
 mod notebook;
 mod registry;
+mod remembered;
+mod sampling;
 mod seat;
 #[cfg(test)]
 mod seat_tests;
@@ -38,6 +42,7 @@ mod registry_tests;
 #[cfg(test)]
 mod tests;
 
+pub use self::changed_flows::{FlowNotTried, FlowTried};
 pub use self::compiler::{
     ChildArguments, CompileLimits, CompileOptions, run_child, this_is_floodgate,
 };

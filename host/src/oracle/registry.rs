@@ -1,34 +1,29 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use futures_util::future::join_all;
-use serde_json::json;
 use tokio::sync::{mpsc, watch};
-use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use super::component::{LoadError, Oracle};
+use super::component::Oracle;
 use super::engine::Engine;
 use super::loader::Loader;
 use super::notebook::{self, Note};
-use super::seat::{Seat, Seated};
+use super::seat::Seat;
 use super::standing::Standing;
 use super::status::OracleStatus;
-use super::watch::{self as files, Dropped, Look};
 use crate::flow::{Digest, Flow, FlowName, OracleUse};
-use crate::ledger::{self, Ledger};
+use crate::ledger::Ledger;
 use crate::tasks::{LEDGER_WRITER, ORACLE_CHOICES, ORACLE_FILES, ORACLE_TRIALS};
 use crate::watch::stirs;
 
 /// An interval of nothing is none.
 const SHORTEST_POLL: Duration = Duration::from_millis(10);
-/// How often choices made elsewhere are looked for.
-const CHOICES: Duration = Duration::from_secs(1);
 /// How long the first look waits for the ledger.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How long the first looks are waited for: long for a component of the usual
@@ -54,21 +49,23 @@ pub struct RegistryOptions {
 /// the second, too, when a trial finds an oracle broken under a flow's own
 /// settings. Whoever holds an [`Oracle`] finishes with it.
 pub struct Registry {
-    dir: PathBuf,
+    pub(super) dir: PathBuf,
     pub(super) loader: Loader,
     pub(super) ledger: Arc<dyn Ledger>,
-    seats: ArcSwap<Seats>,
+    pub(super) seats: ArcSwap<Seats>,
     standings: ArcSwap<Vec<Arc<Standing>>>,
     pub(super) host: Arc<str>,
+    /// Of each flow the last definition that was not taken, and why.
+    pub(super) refused: Mutex<BTreeMap<FlowName, (Digest, String)>>,
     changes: watch::Sender<u64>,
     notes: mpsc::UnboundedSender<Note>,
-    poll: Duration,
+    pub(super) poll: Duration,
     /// Changes when something in the directory did.
-    stirred: watch::Receiver<()>,
+    pub(super) stirred: watch::Receiver<()>,
     shutdown: CancellationToken,
 }
 
-type Seats = BTreeMap<Arc<str>, Arc<Seat>>;
+pub(super) type Seats = BTreeMap<Arc<str>, Arc<Seat>>;
 
 #[derive(Debug, thiserror::Error)]
 pub enum RegistryError {
@@ -104,6 +101,7 @@ impl Registry {
             seats: ArcSwap::default(),
             standings: ArcSwap::default(),
             host: options.host,
+            refused: Mutex::default(),
             changes: watch::Sender::new(0),
             notes,
             poll: options.poll.max(SHORTEST_POLL),
@@ -127,7 +125,7 @@ impl Registry {
 
     /// Judges for these flows from now on, and for no others: looks for their
     /// components, and tries those that are there. What is there is in force
-    /// when this returns, but for what takes long to compile.
+    /// when this returns, but for what takes long to compile or to be tried.
     pub async fn use_flows(self: &Arc<Self>, flows: impl IntoIterator<Item = &Arc<Flow>>) {
         let before = self.standings.load_full();
         let uses = flows.into_iter().flat_map(|flow| {
@@ -164,7 +162,14 @@ impl Registry {
                 seat.look_again().await;
             }
         }
-        self.try_in_force(&new).await;
+        // What takes long to be tried delays no other flow. Whatever breaks it
+        // meanwhile waits for the end of that trial.
+        let trying = Arc::clone(self);
+        let tried = tokio::spawn(async move {
+            trying.try_in_force(&new).await;
+            trying.changed();
+        });
+        tokio::time::timeout(FIRST_LOOKS, tried).await.ok();
         self.changed();
     }
 
@@ -256,182 +261,6 @@ impl Registry {
             standing.measure();
         }
         self.changes.send_modify(|changes| *changes += 1);
-    }
-
-    /// Looks at one file, for ever. `looked` is told of the first time.
-    async fn attend(&self, name: &Arc<str>, looked: &CancellationToken) {
-        let Some(seat) = self.seat_of(name) else {
-            return;
-        };
-        self.look(&seat).await;
-        looked.cancel();
-        let mut stirred = self.stirred.clone();
-        let mut polls = tokio::time::interval(self.poll);
-        polls.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                _ = polls.tick() => {}
-                Ok(()) = stirred.changed() => {}
-                () = seat.missing.notified() => {
-                    self.fill(&seat).await;
-                    continue;
-                }
-            }
-            self.look(&seat).await;
-        }
-    }
-
-    /// Looks at the ledger, for ever.
-    async fn follow_choices(&self) {
-        let mut polls = tokio::time::interval(CHOICES);
-        polls.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            polls.tick().await;
-            // Whoever writes to the ledger says that it is away.
-            let chosen = self.read_ledger().await.unwrap_or_default();
-            for seat in self.seats.load_full().values() {
-                // Whoever attends to it loads it: others do not wait for that.
-                if self.seat(seat).await.is_some() {
-                    seat.missing.notify_one();
-                }
-                if chosen.contains(&seat.name) {
-                    self.try_in_force(&self.standings_of(&seat.name)).await;
-                }
-            }
-        }
-    }
-
-    /// Looks at one file, and takes it if it is new and loads.
-    async fn look(&self, seat: &Arc<Seat>) {
-        let name = &seat.name;
-        let path = self.dir.join(format!("{name}.wasm"));
-        let mut seen = seat.seen.lock().await;
-        if seat.is_to_be_tried_again() {
-            *seen = None;
-        }
-        match files::look(&path, &mut seen).await {
-            Look::Same => return,
-            Look::Gone => seat.file_gone(),
-            Look::TooLarge(size) => {
-                seat.file_refused(
-                    None,
-                    format!("{name}.wasm: {}", LoadError::TooLarge { size }),
-                    None,
-                );
-            }
-            Look::Unreadable(error) => {
-                seat.file_refused(None, format!("{}: {error}", path.display()), None);
-            }
-            Look::Settled(dropped) => self.take(seat, dropped).await,
-        }
-        self.fill(seat).await;
-    }
-
-    async fn take(&self, seat: &Arc<Seat>, dropped: Dropped) {
-        let Dropped { digest, bytes, at } = dropped;
-        if seat.file_is(digest) {
-            // Dropped again on purpose: it gets another chance.
-            seat.happened();
-            self.try_in_force(&self.standings_of(&seat.name)).await;
-            return;
-        }
-        let oracle = match seat.kept(digest) {
-            Some(kept) => kept,
-            None => match self.loader.load(seat, bytes.clone(), at).await {
-                Ok(oracle) => oracle,
-                Err(error) => {
-                    let name = &seat.name;
-                    let said = format!("{name}.wasm ({digest:.12}): {error}");
-                    seat.file_refused(Some(digest), said, error.again_in());
-                    return;
-                }
-            },
-        };
-        if let Err((flow, why)) = self.try_file(seat, &oracle).await
-            && seat.current().is_some()
-        {
-            let (name, flow, how) = (&seat.name, &flow.name, why.how_and_why());
-            let error = format!("{name}.wasm ({digest:.12}): in flow {flow} {how}");
-            seat.file_refused(Some(digest), error, None);
-            seat.failed_a_trial(why.error);
-            let target = json!({ "oracle": &**name, "digest": digest, "flow": flow.as_str() });
-            let outcome = json!({ "error": format!("not taken: {how}") });
-            self.note(Note::event(&self.host, "file", "swap", target, outcome));
-            return;
-        }
-        self.note(Note::Taken {
-            name: Arc::clone(&seat.name),
-            digest,
-            bytes,
-        });
-        if seat.file_taken(oracle) {
-            self.note(Note::Chosen {
-                seat: Arc::clone(seat),
-            });
-        }
-    }
-
-    /// Brings into force what should be, from the ledger if need be.
-    async fn fill(&self, seat: &Arc<Seat>) {
-        if let Some(missing) = self.seat(seat).await {
-            match self.loader.fetched(seat, missing).await {
-                Ok(()) => _ = self.seat(seat).await,
-                Err(error) => seat.fetch_failed(&error),
-            }
-        }
-    }
-
-    /// Brings into force what should be, and returns what is missing for it.
-    async fn seat(&self, seat: &Seat) -> Option<Digest> {
-        match seat.seat() {
-            Seated::Unchanged => return None,
-            Seated::Missing(digest) => return Some(digest),
-            Seated::Swapped { from, to } => self.swapped(seat, from, to),
-        }
-        self.try_in_force(&self.standings_of(&seat.name)).await;
-        self.changed();
-        None
-    }
-
-    /// Writes down that a file came into force. A person's choice stands in
-    /// the audit log by itself.
-    fn swapped(&self, seat: &Seat, from: Option<Digest>, to: Digest) {
-        let (Some(from), false) = (from, seat.is_chosen()) else {
-            return;
-        };
-        let standings = self.standings_of(&seat.name);
-        let flows: BTreeSet<&str> = (standings.iter())
-            .map(|standing| standing.flow.name.as_str())
-            .collect();
-        let target = json!({ "oracle": &*seat.name, "flows": flows, "from": from, "to": to });
-        let outcome = json!({ "why": "a file was dropped" });
-        self.note(Note::event(&self.host, "file", "swap", target, outcome));
-    }
-
-    pub(super) async fn read_history(&self, seat: &Seat) -> Result<(), ledger::Error> {
-        seat.history_read(&self.ledger.component_history(&seat.name).await?);
-        Ok(())
-    }
-
-    /// Follows choices made elsewhere; the names of those that are new. An
-    /// error changes nothing: what is known stays.
-    async fn read_ledger(&self) -> Result<Vec<Arc<str>>, ledger::Error> {
-        let seats = self.seats.load_full();
-        let tokens: Vec<_> = (seats.values())
-            .filter_map(|seat| Some((seat, seat.choice_token()?)))
-            .collect();
-        let choices = self.ledger.choices().await?;
-        let mut chosen = Vec::new();
-        for (seat, token) in tokens {
-            let choice = choices.iter().find(|(name, _)| **name == *seat.name);
-            if seat.choice_read(token, choice.map(|(_, choice)| choice.clone())) {
-                chosen.push(Arc::clone(&seat.name));
-            }
-            if !seat.history_is_known() {
-                self.read_history(seat).await.ok();
-            }
-        }
-        Ok(chosen)
     }
 
     pub(super) fn note(&self, note: Note) {

@@ -14,16 +14,13 @@ use tracing::{info, warn};
 use super::complaints::Complaints;
 use super::component::Oracle;
 use super::loader::FetchError;
+use super::remembered::{State, wanted};
 use super::status::{Observation, OracleStatus};
 use super::tally::Tally;
 use crate::flow::Digest;
 use crate::ledger::Choice;
 use crate::metrics::table::{ORACLE_SWAPS, ORACLE_SWAPS_REFUSED};
 use crate::watch::Stamp;
-
-/// Oracles of one name that stay in memory, so that going back is immediate.
-/// The compiled code of a Python oracle takes some 60 MB.
-const KEPT: usize = 3;
 
 pub(super) struct Seat {
     pub(super) name: Arc<str>,
@@ -42,30 +39,6 @@ pub(super) struct Seat {
     refusals: Counter,
 }
 
-#[derive(Default)]
-struct State {
-    /// The last content of the file that loaded.
-    file: Option<Digest>,
-    /// Whether the file is still there.
-    gone: bool,
-    /// The last content that did not load: said once, not at every look.
-    refused: Option<Digest>,
-    /// When it is looked at again as if it were new.
-    again_at: Option<Instant>,
-    choice: Option<Choice>,
-    /// Raised by each choice made here, and the one the ledger has.
-    choices: u64,
-    choices_saved: u64,
-    /// In memory, the newest last.
-    kept: Vec<Arc<Oracle>>,
-    /// Every digest that the name had, the newest first.
-    history: Vec<Digest>,
-    /// Whether the ledger was asked for it.
-    history_known: bool,
-    since: Option<Timestamp>,
-    complaints: Complaints,
-}
-
 /// What came of bringing an oracle into force.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Seated {
@@ -76,17 +49,6 @@ pub(super) enum Seated {
     },
     /// This one should be in force and is not in memory.
     Missing(Digest),
-}
-
-/// Which digest should be in force: a choice counts more than the file.
-pub(super) fn wanted(file: Option<Digest>, choice: Option<&Choice>) -> Option<Digest> {
-    match choice {
-        Some(Choice::Pinned { digest }) => Some(*digest),
-        Some(Choice::RolledBack { to, rejected }) if file.is_none_or(|file| file == *rejected) => {
-            Some(*to)
-        }
-        Some(Choice::RolledBack { .. }) | None => file,
-    }
 }
 
 impl Seat {
@@ -399,40 +361,5 @@ pub(super) struct Loading<'a>(&'a Seat);
 impl Drop for Loading<'_> {
     fn drop(&mut self) {
         self.0.loading.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-impl State {
-    fn kept(&self, digest: Digest) -> Option<Arc<Oracle>> {
-        let kept = self.kept.iter().find(|oracle| oracle.digest() == digest);
-        kept.cloned()
-    }
-
-    fn keep(&mut self, oracle: Arc<Oracle>, current: Option<Digest>) {
-        self.kept.retain(|kept| kept.digest() != oracle.digest());
-        self.kept.push(oracle);
-        if self.kept.len() > KEPT {
-            let oldest = self
-                .kept
-                .iter()
-                .position(|kept| Some(kept.digest()) != current)
-                .unwrap_or(0);
-            self.kept.remove(oldest);
-        }
-    }
-
-    /// What to write down when `to` comes instead of `from`. It is the file
-    /// that is rejected, not what is in force: after going back twice, the
-    /// file must not count as a new one.
-    fn going_back(&self, to: Digest, from: Digest) -> Choice {
-        Choice::RolledBack {
-            to,
-            rejected: self.file.unwrap_or(from),
-        }
-    }
-
-    fn before(&self, digest: Digest) -> Vec<Digest> {
-        let from = self.history.iter().position(|known| *known == digest);
-        self.history[from.map_or(0, |at| at + 1)..].to_vec()
     }
 }

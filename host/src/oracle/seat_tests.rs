@@ -3,7 +3,8 @@ use std::sync::Arc;
 use super::component::Oracle;
 use super::engine::{Engine, EngineOptions};
 use super::guests;
-use super::seat::{Seat, wanted};
+use super::remembered::wanted;
+use super::seat::Seat;
 use crate::flow::Digest;
 use crate::ledger::Choice;
 

@@ -13,6 +13,7 @@ use super::health::{Condition, Health};
 use super::status::{InFlow, Observation, Standing as Shown};
 use super::trial::{Conviction, Finding};
 use crate::flow::{Digest, Flow, OracleUse};
+use crate::ledger::{AN_HOUR, Sender};
 use crate::metrics::table::FLOW_HELD;
 
 /// How long the finding of a trial counts. The same oracle gives the same
@@ -36,6 +37,30 @@ struct State {
     tried: HashMap<Digest, (Instant, Finding)>,
     substitute: Option<Substitute>,
     held: Option<Arc<Held>>,
+    sampling: Sampling,
+}
+
+/// When a control is kept next of what is judged.
+#[derive(Clone, Default)]
+struct Sampling {
+    /// `None`: at once.
+    due: Option<Instant>,
+    hour: i64,
+    /// Whose controls of that hour are kept.
+    senders: Vec<Sender>,
+}
+
+impl Sampling {
+    fn wants(&mut self, hour: i64) -> Option<Vec<Sender>> {
+        if self.due.is_some_and(|due| due > Instant::now()) {
+            return None;
+        }
+        if self.hour != hour {
+            self.hour = hour;
+            self.senders.clear();
+        }
+        (self.senders.len() < AN_HOUR).then(|| self.senders.clone())
+    }
 }
 
 /// A version before the one in force judges here, because that one is broken.
@@ -114,6 +139,7 @@ impl Standing {
         if state.events != events {
             *state = State {
                 events,
+                sampling: std::mem::take(&mut state.sampling),
                 ..State::default()
             };
         }
@@ -142,6 +168,20 @@ impl Standing {
         self.state().health.observe(succeeded, broke, refused)
     }
 
+    /// Returns the senders whose controls of an hour are kept already, as far as
+    /// this process knows; `None` while it is not time for another one.
+    pub fn wants_control(&self, hour: i64) -> Option<Vec<Sender>> {
+        self.state().sampling.wants(hour)
+    }
+
+    /// Notes that a control was offered; with the sender where the ledger took it
+    /// or has one already.
+    pub fn offered(&self, sender: Option<Sender>, next: Duration) {
+        let mut state = self.state();
+        state.sampling.due = Some(Instant::now() + next);
+        state.sampling.senders.extend(sender);
+    }
+
     /// The finding of the last trial of a digest, while it counts.
     pub fn found(&self, digest: Digest) -> Option<Finding> {
         let state = self.state();
@@ -153,6 +193,9 @@ impl Standing {
     pub fn note(&self, digest: Digest, finding: &Finding) {
         let mut state = self.state();
         state.health = Health::default();
+        if matches!(finding, Finding::Unheard(_)) {
+            return;
+        }
         let noted = (Instant::now(), finding.clone());
         state.tried.insert(digest, noted);
     }

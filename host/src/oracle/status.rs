@@ -44,6 +44,16 @@ pub struct OracleStatus {
     pub in_flows: Vec<InFlow>,
 }
 
+impl OracleStatus {
+    /// Returns the digest that judges for a flow, or holds it up: an earlier one
+    /// than the one in force where that is broken there.
+    pub fn judge_of(&self, flow: &str) -> Option<Digest> {
+        let mut in_flows = self.in_flows.iter();
+        let in_flow = in_flows.find(|stands| stands.flow == flow);
+        in_flow.and_then(|stands| stands.digest).or(self.digest)
+    }
+}
+
 /// How an oracle stands in one flow.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct InFlow {

@@ -1,22 +1,35 @@
 //! Settles whether an oracle is broken: it is asked again about control
 //! entries, which no stranger chose for the occasion.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use super::component::Oracle;
+use super::guest::processor_time;
 use super::judge::Refusal;
-use crate::flow::{Entry, FaultKind, Flow, OracleUse, Verdict};
+use crate::flow::{Entry, FaultKind, Flow, OracleLimits, OracleUse, Verdict};
 
 /// Controls of each kind that a trial asks about: an oracle that loops on all
 /// of them is found out after twice as many timeouts.
-const ASKED: usize = 20;
+pub(super) const ASKED: usize = 20;
+/// Controls of each kind that have to be reached before an oracle is convicted;
+/// all of them, where there are fewer.
+const ENOUGH: usize = 3;
+/// The processor time of a trial: that of all of its controls at the default
+/// `timeout`, twice over.
+const USUAL: Duration = Duration::from_secs(10);
+/// The processor time of a trial with a long `timeout`. With one of more than a
+/// sixth of it nobody is convicted of being too slow: too few are reached.
+const LONGEST: Duration = Duration::from_secs(60);
 
 /// The control entries of one oracle in one flow.
 #[derive(Clone, Debug, Default)]
 pub struct Controls {
     /// Named by a person, in the schema or in the flow's file of controls.
     pub operator: Vec<Entry>,
-    /// Judged well during the last day.
+    /// Judged well during the last day, in the order in which they are asked
+    /// about: no part of them from the beginning has too many of one sender.
     pub sampled: Vec<Entry>,
 }
 
@@ -53,7 +66,10 @@ pub enum Finding {
     Cleared,
     /// What lies between: a person has to look, and nothing changes.
     Unclear(Conviction),
-    /// There are no controls.
+    /// It fails what a person named, and the ledger did not tell what was judged
+    /// during the last day. Nothing changes before it does.
+    Unheard(Conviction),
+    /// There are no controls, or none was reached.
     Unknown,
 }
 
@@ -64,6 +80,8 @@ pub struct Conviction {
     pub failed: usize,
     /// Controls that it was asked about.
     pub of: usize,
+    /// Controls that there was no time for.
+    pub unreached: usize,
     /// The first fault.
     pub fault: FaultKind,
     /// Its text, which may quote a control.
@@ -79,9 +97,13 @@ impl Conviction {
     /// Says how it fails, without what a guest wrote.
     pub fn how(&self) -> String {
         let Self { failed, of, .. } = self;
-        match self.manner {
+        let how = match self.manner {
             Manner::Breaks => format!("{failed} of {of} controls end in a {}", self.fault.as_str()),
             Manner::Refuses => format!("{failed} of {of} controls are refused"),
+        };
+        match self.unreached {
+            0 => how,
+            unreached => format!("{how}, and there was no time for {unreached} more"),
         }
     }
 
@@ -104,66 +126,95 @@ impl Finding {
             Self::Convicted(_) => "convicted",
             Self::Cleared => "cleared",
             Self::Unclear(_) => "unclear",
+            Self::Unheard(_) => "unheard",
             Self::Unknown => "unknown",
         }
     }
 }
 
 /// One kind of controls, and how they failed.
-#[derive(Default)]
-struct Kind {
-    of: usize,
+struct Kind<'c> {
+    entries: Vec<&'c Entry>,
+    of_operator: bool,
+    reached: usize,
     breaks: usize,
     refuses: usize,
 }
 
-impl Kind {
+impl<'c> Kind<'c> {
+    fn new(entries: Vec<&'c Entry>, of_operator: bool) -> Self {
+        Self {
+            entries,
+            of_operator,
+            reached: 0,
+            breaks: 0,
+            refuses: 0,
+        }
+    }
+
+    /// Whether nine of ten fail in this manner. A kind without any fails in any.
     fn fails(&self, manner: Manner) -> bool {
         let failed = match manner {
             Manner::Breaks => self.breaks,
             Manner::Refuses => self.refuses,
         };
-        failed * 10 >= self.of * 9
+        self.reached >= self.entries.len().min(ENOUGH) && failed * 10 >= self.reached * 9
     }
 }
 
 /// Has an oracle judge controls under one `[[oracle]]` table. Blocks for as
-/// long as that takes, and counts the processor time of its thread.
+/// long as that takes, and counts the processor time of its thread: of that it
+/// takes no more than a minute, whatever the table's `timeout` is.
 pub fn try_oracle(oracle: &Oracle, usage: &OracleUse, controls: &Controls) -> Finding {
+    let OracleLimits { memory, timeout } = usage.limits;
+    let most = (timeout * (2 * ENOUGH) as u32).clamp(USUAL, LONGEST);
+    let began = processor_time();
     try_on(controls, |entry| {
-        oracle.judge_on_trial(entry, &usage.settings, usage.limits)
+        let left = most.saturating_sub(processor_time() - began);
+        if left.is_zero() {
+            return None;
+        }
+        let limits = OracleLimits {
+            memory,
+            timeout: timeout.min(left),
+        };
+        match oracle.judge_on_trial(entry, &usage.settings, limits) {
+            // It was cut short by the trial and not by its own deadline.
+            Err(refusal) if refusal.kind == FaultKind::Timeout && left < timeout => None,
+            judged => Some(judged),
+        }
     })
 }
 
 /// Asks `judge` about the controls, of each kind in turn, and stops as soon as
-/// half of them are judged.
-pub fn try_on(
+/// half of them are judged. What it says `None` of was not reached, and counts
+/// neither way.
+fn try_on(
     controls: &Controls,
-    mut judge: impl FnMut(&Entry) -> Result<Verdict, Refusal>,
+    mut judge: impl FnMut(&Entry) -> Option<Result<Verdict, Refusal>>,
 ) -> Finding {
-    let operator = &controls.operator[..controls.operator.len().min(ASKED)];
-    let sampled = &controls.sampled[..controls.sampled.len().min(ASKED)];
-    let all = operator.len() + sampled.len();
-    let mut kinds = [operator, sampled].map(|entries| Kind {
-        of: entries.len(),
-        ..Kind::default()
-    });
+    let sampled = controls.sampled.iter().take(ASKED).collect();
+    let mut kinds = [
+        Kind::new(spread(&controls.operator), true),
+        Kind::new(sampled, false),
+    ];
+    let all: usize = kinds.iter().map(|kind| kind.entries.len()).sum();
     let mut judged = 0;
     let mut first: Option<(FaultKind, String, bool)> = None;
     for at in 0..ASKED {
-        let both = [(operator, true), (sampled, false)];
-        for (kind, (entries, of_operator)) in kinds.iter_mut().zip(both) {
-            let Some(entry) = entries.get(at) else {
+        for kind in &mut kinds {
+            let Some(answer) = kind.entries.get(at).and_then(|entry| judge(entry)) else {
                 continue;
             };
-            match judge(entry) {
+            kind.reached += 1;
+            match answer {
                 Ok(_) => judged += 1,
                 Err(Refusal { kind: fault, error }) => {
                     match fault.breaks_oracle() {
                         true => kind.breaks += 1,
                         false => kind.refuses += 1,
                     }
-                    first.get_or_insert((fault, error, of_operator));
+                    first.get_or_insert((fault, error, kind.of_operator));
                 }
             }
             if judged * 2 >= all {
@@ -171,11 +222,14 @@ pub fn try_on(
             }
         }
     }
-    let Some((fault, error, of_operator)) = first else {
-        return Finding::Unknown;
+    let count = |of: fn(&Kind<'_>) -> usize| kinds.iter().map(of).sum::<usize>();
+    let reached = count(|kind| kind.reached);
+    let Some((fault, error, of_operator)) = first.filter(|_| judged * 2 < reached) else {
+        return match reached {
+            0 => Finding::Unknown,
+            _ => Finding::Cleared,
+        };
     };
-    let convicted = |manner| kinds.iter().all(|kind| kind.fails(manner));
-    let count = |of: fn(&Kind) -> usize| kinds.iter().map(of).sum::<usize>();
     let (breaks, refuses) = (count(|kind| kind.breaks), count(|kind| kind.refuses));
     let (manner, failed) = match breaks >= refuses {
         true => (Manner::Breaks, breaks),
@@ -184,15 +238,25 @@ pub fn try_on(
     let conviction = Conviction {
         manner,
         failed,
-        of: all,
+        of: reached,
+        unreached: all - reached,
         fault,
         error,
         of_operator,
     };
-    match convicted(manner) {
+    match kinds.iter().all(|kind| kind.fails(manner)) {
         true => Finding::Convicted(conviction),
         false => Finding::Unclear(conviction),
     }
+}
+
+/// As many as are asked about, from everywhere in the list.
+fn spread(entries: &[Entry]) -> Vec<&Entry> {
+    let asked = entries.len().min(ASKED);
+    let at = |turn| turn * entries.len() / asked;
+    (0..asked)
+        .filter_map(|turn| entries.get(at(turn)))
+        .collect()
 }
 
 #[cfg(test)]

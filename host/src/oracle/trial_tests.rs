@@ -25,16 +25,17 @@ fn tried(operator: &[&str], sampled: &[&str]) -> Finding {
             "memory" => FaultKind::Memory,
             "refused" => FaultKind::Refused,
             "bad-score" => FaultKind::BadScore,
+            "unreached" => return None,
             _ => {
-                return Ok(Verdict {
+                return Some(Ok(Verdict {
                     score: 0.5,
                     reasons: Vec::new(),
                     output: None,
-                });
+                }));
             }
         };
         let error = entry.id.to_string();
-        Err(Refusal { kind, error })
+        Some(Err(Refusal { kind, error }))
     })
 }
 
@@ -92,13 +93,44 @@ fn an_oracle_that_loops_on_everything_is_asked_forty_times() {
     let finding = try_on(&controls, |_| {
         asked += 1;
         let error = "interrupt".to_owned();
-        Err(Refusal {
+        Some(Err(Refusal {
             kind: FaultKind::Timeout,
             error,
-        })
+        }))
     });
     assert_eq!(asked, 40);
     assert_eq!(manner(&finding), Some(Manner::Breaks));
+}
+
+#[test]
+fn what_was_not_reached_counts_neither_way_and_three_of_each_kind_have_to_be() {
+    let three = [&["timeout"; 3][..], &["unreached"; 17]].concat();
+    let finding = tried(&three, &three);
+    assert_eq!(manner(&finding), Some(Manner::Breaks));
+    let Finding::Convicted(why) = finding else {
+        unreachable!("it was convicted");
+    };
+    assert_eq!((why.failed, why.of, why.unreached), (6, 6, 34));
+    let two = &three[1..];
+    for finding in [tried(two, &[]), tried(two, &three), tried(&three, two)] {
+        assert!(matches!(finding, Finding::Unclear(_)), "{finding:?}");
+    }
+    assert_eq!(
+        tried(&["good", "unreached", "unreached"], &[]),
+        Finding::Cleared
+    );
+    assert_eq!(tried(&["unreached"], &[]), Finding::Unknown);
+}
+
+#[test]
+fn of_many_controls_those_asked_about_are_from_everywhere_in_the_list() {
+    let many: Vec<String> = (0..100).map(|number| number.to_string()).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    let many = entries(&many);
+    let asked: Vec<&str> = spread(&many).iter().map(|entry| &*entry.id).collect();
+    assert_eq!((asked.len(), asked[0], asked[19]), (20, "0", "95"));
+    assert_eq!(spread(&many[..3]).len(), 3);
+    assert!(spread(&[]).is_empty());
 }
 
 proptest! {

@@ -16,7 +16,7 @@ use super::registry::Registry;
 use super::seat::Seat;
 use super::standing::{Ended, Held, Judge, Standing};
 use super::status::Observation;
-use super::trial::{Controls, Conviction, Finding, Manner, try_oracle};
+use super::trial::{Conviction, Finding, Manner, try_oracle};
 use crate::flow::{Digest, Flow, FlowName, OracleUse};
 use crate::metrics::table::ORACLE_TRIALS;
 
@@ -39,6 +39,14 @@ pub enum Settled {
 pub enum Hindrance {
     Missing(Arc<str>),
     Held(Arc<Held>),
+}
+
+/// What speaks against a file.
+pub(super) struct Against {
+    pub flow: Arc<Flow>,
+    pub why: Conviction,
+    /// False: the ledger may tell of controls that speak for it.
+    pub is_settled: bool,
 }
 
 impl Registry {
@@ -120,11 +128,7 @@ impl Registry {
     ///
     /// # Errors
     /// What speaks against it where it breaks in every flow that uses it.
-    pub(super) async fn try_file(
-        &self,
-        seat: &Seat,
-        oracle: &Arc<Oracle>,
-    ) -> Result<(), (Arc<Flow>, Conviction)> {
+    pub(super) async fn try_file(&self, seat: &Seat, oracle: &Arc<Oracle>) -> Result<(), Against> {
         let standings = self.standings_of(&seat.name);
         let tried = standings.iter().map(|standing| async {
             // Forgets first what was found before the file came.
@@ -133,14 +137,22 @@ impl Registry {
             self.found(standing, oracle).await
         });
         let findings = join_all(tried).await;
-        let mut against = None;
+        let mut against: Option<Against> = None;
         for (standing, finding) in standings.iter().zip(findings) {
-            match finding {
-                Finding::Convicted(why) if why.manner == Manner::Breaks => {
-                    against.get_or_insert((Arc::clone(&standing.flow), why));
-                }
+            let (why, is_settled) = match finding {
+                Finding::Convicted(why) => (why, true),
+                Finding::Unheard(why) => (why, false),
                 _ => return Ok(()),
+            };
+            if why.manner != Manner::Breaks {
+                return Ok(());
             }
+            let against = against.get_or_insert(Against {
+                flow: Arc::clone(&standing.flow),
+                why,
+                is_settled,
+            });
+            against.is_settled &= is_settled;
         }
         against.map_or(Ok(()), Err)
     }
@@ -164,42 +176,42 @@ impl Registry {
         .await;
     }
 
-    /// Tries again what holds a flow, forever.
+    /// Tries again what holds a flow, and has the ledger forget old controls, forever.
     pub(super) async fn try_again(&self) {
         let mut ticks = tokio::time::interval(AGAIN);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
             self.try_held().await;
+            self.forget_controls().await;
         }
     }
 
     /// Tries again what holds a flow: what was known of earlier versions, or
     /// the controls, may have changed.
     pub(super) async fn try_held(&self) {
-        for standing in self.standings() {
-            let Some(seat) = self.seat_of(&standing.usage.component) else {
-                continue;
-            };
-            let _one_at_a_time = standing.trying.lock().await;
-            let Judge::Held(_) = self.judge(&standing, &seat) else {
-                continue;
-            };
-            let Some(current) = seat.current() else {
-                continue;
-            };
-            let finding = self.tried(&standing, &current).await;
-            if finding == Finding::Cleared {
-                if let Some(held) = standing.release() {
-                    self.released(
-                        &standing.flow,
-                        &held,
-                        "a trial: it judges its controls again",
-                    );
-                }
-                continue;
-            }
-            self.conclude(&standing, &seat, &current, finding).await;
+        // One that takes its time keeps no other flow held.
+        let standings = self.standings();
+        join_all(standings.iter().map(|standing| self.try_if_held(standing))).await;
+    }
+
+    async fn try_if_held(&self, standing: &Standing) {
+        let Some(seat) = self.seat_of(&standing.usage.component) else {
+            return;
+        };
+        let _one_at_a_time = standing.trying.lock().await;
+        let Judge::Held(_) = self.judge(standing, &seat) else {
+            return;
+        };
+        let Some(current) = seat.current() else {
+            return;
+        };
+        let finding = self.tried(standing, &current).await;
+        if finding != Finding::Cleared {
+            self.conclude(standing, &seat, &current, finding).await;
+        } else if let Some(held) = standing.release() {
+            let why = "a trial: it judges its controls again";
+            self.released(&standing.flow, &held, why);
         }
     }
 
@@ -237,52 +249,13 @@ impl Registry {
         usage: &OracleUse,
         oracle: &Arc<Oracle>,
     ) -> Finding {
-        let controls = self.controls(flow).await;
+        let (controls, is_whole) = self.controls(flow, usage).await;
         let (oracle, usage) = (Arc::clone(oracle), usage.clone());
         let trial = tokio::task::spawn_blocking(move || try_oracle(&oracle, &usage, &controls));
-        trial.await.unwrap_or(Finding::Unknown)
-    }
-
-    /// Tries a changed flow before it comes into force, wherever it uses an
-    /// oracle in another way than `before`.
-    ///
-    /// # Errors
-    /// What speaks against it, with the keys and values that are new: that an
-    /// oracle breaks under it, or refuses what it judges under `before`.
-    pub async fn try_flow(&self, flow: &Flow, before: Option<&Flow>) -> Result<(), String> {
-        for usage in &flow.oracles {
-            let mut known = before.into_iter().flat_map(|before| &before.oracles);
-            if known.clone().any(|known| known.is_like(usage)) {
-                continue;
-            }
-            let seat = self.seat_of(&usage.component);
-            let Some(oracle) = seat.and_then(|seat| seat.current()) else {
-                continue;
-            };
-            let finding = self.try_on_controls(flow, usage, &oracle).await;
-            let Finding::Convicted(why) = finding else {
-                continue;
-            };
-            let known = known.find(|known| known.component == usage.component);
-            if why.manner == Manner::Refuses {
-                let Some(known) = known else { continue };
-                if self.try_on_controls(flow, known, &oracle).await != Finding::Cleared {
-                    continue;
-                }
-            }
-            return Err(format!(
-                "{}.toml: [[oracle]] {}: {}; with {}",
-                flow.name,
-                usage.component,
-                why.how_and_why(),
-                usage.differs_from(known)
-            ));
+        match trial.await.unwrap_or(Finding::Unknown) {
+            Finding::Convicted(why) if !is_whole => Finding::Unheard(why),
+            finding => finding,
         }
-        Ok(())
-    }
-
-    async fn controls(&self, flow: &Flow) -> Controls {
-        Controls::of_operator(flow)
     }
 
     async fn conclude(
@@ -397,27 +370,5 @@ impl Registry {
             json!({ "why": why }),
         ));
         self.changed();
-    }
-
-    /// Writes down that a flow file came into force.
-    pub fn flow_changed(&self, flow: &Flow, before: Option<&Flow>) {
-        let from = before.map(|before| before.digest);
-        let target = json!({ "flow": flow.name.as_str(), "from": from, "to": flow.digest });
-        let outcome = json!({ "why": "the flow file, or a file that it names, changed" });
-        self.note(Note::event(&self.host, "file", "flow", target, outcome));
-    }
-
-    /// Writes down that a flow file was removed.
-    pub fn flow_removed(&self, flow: &Flow) {
-        let target = json!({ "flow": flow.name.as_str(), "from": flow.digest, "to": null });
-        let outcome = json!({ "why": "the flow file was removed" });
-        self.note(Note::event(&self.host, "file", "flow", target, outcome));
-    }
-
-    /// Writes down that a flow file did not come into force.
-    pub fn flow_refused(&self, flow: &FlowName, error: &str) {
-        let target = json!({ "flow": flow.as_str() });
-        let outcome = json!({ "error": format!("not taken: {error}") });
-        self.note(Note::event(&self.host, "file", "flow", target, outcome));
     }
 }

@@ -31,6 +31,7 @@ mod backbone;
 mod command_line;
 mod compiling;
 mod contracts;
+mod controls;
 mod dashboard;
 mod delivering;
 mod deploy_files;

@@ -23,6 +23,8 @@ const LETTERS: &str = "UPDATE dead_letters
     SET body = x'', attributes = NULL, error = ?3
     WHERE flow = ?1 AND id = ?2 AND body <> x''";
 
+const CONTROLS: &str = "DELETE FROM oracle_controls WHERE flow = ?1 AND id = ?2";
+
 const DELIVERIES: &str = "UPDATE deliveries
     SET state = 'given-up', ended_at = ?4, error = ?3,
         posted_at = NULL, leased_by = NULL, leased_until = NULL
@@ -54,6 +56,7 @@ pub(super) fn erase(
     let ended = db
         .prepare_cached(DELIVERIES)?
         .execute(params![flow_name, id, ERASED, now])?;
+    let controls = db.prepare_cached(CONTROLS)?.execute(of)?;
     let erased_at: Option<Option<i64>> = db
         .prepare_cached("SELECT erased_at FROM decisions WHERE flow = ?1 AND id = ?2")?
         .query_one(of, |row| row.get(0))
@@ -62,6 +65,7 @@ pub(super) fn erase(
         decision: decisions > 0,
         dead_letters: letters as u64,
         deliveries: ended as u64,
+        controls: controls as u64,
         file: moved(db, flow, id)?,
         erased_at: erased_at.flatten().map(i64::unsigned_abs),
     }))

@@ -3,6 +3,7 @@
 //! works on a laptop works there.
 
 mod audit;
+mod controls;
 mod dead;
 mod definitions;
 mod erase;

@@ -34,6 +34,7 @@ pub(super) async fn erase(ledger: &Postgres, flow: &FlowName, id: &str) -> Resul
         decision: count("decisions")? > 0,
         dead_letters: count("dead_letters")?,
         deliveries: count("deliveries")?,
+        controls: count("controls")?,
         file: row.try_get("file")?,
         erased_at: erased_at
             .map(|at| u64::try_from(at.as_millisecond()).map_err(unreadable))

@@ -3,6 +3,7 @@
 
 mod audit;
 mod call;
+mod controls;
 mod dead;
 mod definitions;
 mod erase;

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::flow::OracleUse;
+use crate::ledger::Sender;
 
 impl Host {
     async fn use_flows(&self, flows: &[&Arc<Flow>]) {
@@ -246,4 +247,98 @@ async fn a_broken_oracle_that_is_pinned_holds_the_flow_until_it_is_unpinned() {
         host.judged_by(&probe) == Some(of(0.2))
     })
     .await;
+}
+
+/// Of an owner; `guests::misbehaving` goes by the first letter of its id.
+fn sampled(owner: &str, id: &str) -> Control {
+    Control {
+        sender: Sender::Owner(owner.into()),
+        entry: Entry {
+            id: id.into(),
+            body: "{}".into(),
+            received_at: 0,
+            attributes: Arc::default(),
+        },
+    }
+}
+
+impl Host {
+    /// With a flow whose one operator's control this is, and what was sampled.
+    async fn sampling(control: &str, sample: &[Control]) -> (Self, Arc<Flow>) {
+        let host = Self::new().await;
+        *host.shelf.controls.lock().unwrap() = sample.to_vec();
+        let probe = flow_of("probe", "settings = { a = 1 }", control);
+        host.use_flows(&[&probe]).await;
+        host.drop_file(&guests::misbehaving());
+        until("it is in force", || host.digest().is_some()).await;
+        (host, probe)
+    }
+}
+
+#[tokio::test]
+async fn what_was_judged_during_the_last_day_speaks_for_an_oracle_that_the_operators_convict() {
+    // One that breaks and one that is judged: half is enough.
+    let (host, probe) = Host::sampling("t", &[sampled("shop", "a")]).await;
+    assert_eq!(host.try_flow(&probe).await, Settled::ItStays);
+    let (host, probe) = Host::sampling("e", &[sampled("shop", "a")]).await;
+    assert_eq!(host.try_flow(&probe).await, Settled::ItStays);
+    assert!(host.held(&probe).is_none());
+}
+
+#[tokio::test]
+async fn the_operators_controls_speak_for_an_oracle_that_the_last_day_convicts() {
+    let sample = ["e1", "e2", "e3", "e4"].map(|id| sampled(id, id));
+    let (host, probe) = Host::sampling("a", &sample).await;
+    assert_eq!(host.try_flow(&probe).await, Settled::ItStays);
+    assert!(host.held(&probe).is_none());
+    let standing = || host.status().in_flows[0].standing;
+    until("a person is told", || standing() == Standing::Suspected).await;
+}
+
+#[tokio::test]
+async fn an_oracle_that_fails_both_kinds_in_the_same_way_holds_the_flow() {
+    let (host, probe) = Host::sampling("e", &[sampled("shop", "e1")]).await;
+    until("it is held", || host.held(&probe).is_some()).await;
+    // They are kept through a change of the settings, and of another component.
+    let again = flow_of("probe", "settings = { a = 2 }", "e");
+    host.use_flows(&[&again]).await;
+    assert!(host.held(&again).is_some());
+    host.shelf.controls.lock().unwrap()[0] = sampled("shop", "a");
+    host.registry.try_held().await;
+    assert!(host.held(&again).is_none());
+    let (host, probe) = Host::sampling("e", &[sampled("shop", "t")]).await;
+    assert_eq!(host.try_flow(&probe).await, Settled::ItStays);
+    assert!(host.held(&probe).is_none(), "in two ways");
+}
+
+#[tokio::test]
+async fn while_the_ledger_does_not_tell_its_controls_nobody_is_convicted() {
+    let host = Host::with(&[0.1]).await;
+    host.shelf.away.store(true, Ordering::SeqCst);
+    host.drop_file(&guests::breaks(1));
+    until("it is refused", || host.status().refused.is_some()).await;
+    assert!(host.status().refused.unwrap().error.contains("ledger"));
+    assert_eq!(host.digest(), Some(of(0.1)));
+    *host.shelf.controls.lock().unwrap() = vec![sampled("shop", "a")];
+    host.shelf.away.store(false, Ordering::SeqCst);
+    // It breaks on these, too.
+    let events = host.events(1).await;
+    assert_eq!(events[0], ("file".into(), "swap".into(), "probe".into()));
+    assert_eq!(host.digest(), Some(of(0.1)));
+}
+
+#[tokio::test]
+async fn what_is_judged_is_sampled_and_of_one_sender_once() {
+    let host = Host::new().await;
+    let probe = flow_of("probe", "", "a");
+    host.use_flows(&[&probe]).await;
+    let usage = &probe.oracles[0];
+    for id in ["a", "b"] {
+        let entry = sampled("shop", id).entry;
+        let judged = [&entry].into_iter();
+        host.registry.sample(&probe.name, usage, judged).await;
+    }
+    let kept = host.shelf.controls.lock().unwrap();
+    assert_eq!(kept.len(), 1);
+    assert_eq!(&*kept[0].entry.id, "a");
 }

@@ -3,6 +3,7 @@
 
 mod audit;
 mod cold_migration;
+mod controls;
 mod dead;
 mod decisions;
 mod definitions;

@@ -15,11 +15,14 @@ WITH decision AS (
         posted_at = NULL, leased_by = NULL, leased_until = NULL
     WHERE flow = $1 AND id = $2 AND state = 'waiting'
     RETURNING 1
+), controls AS (
+    DELETE FROM oracle_controls WHERE flow = $1 AND id = $2 RETURNING 1
 )
 SELECT
     (SELECT count(*) FROM decision) AS decisions,
     (SELECT count(*) FROM letters) AS dead_letters,
     (SELECT count(*) FROM ended) AS deliveries,
+    (SELECT count(*) FROM controls) AS controls,
     (SELECT file FROM moved WHERE flow = $1 AND id_hash = $3) AS file,
     -- A subquery sees the table as it was before the statement.
     coalesce(
