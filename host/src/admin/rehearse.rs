@@ -16,9 +16,9 @@ const DEFAULT_LIMIT: u32 = 1000;
 /// The oracles of one flow, in the order in which they judge.
 type Bench = Arc<[Arc<Oracle>]>;
 
-/// Has dead letters judged by the oracles that the workers run now, each
-/// alone, and changes nothing: the newest of those that are meant. The components come from the ledger, so any
-/// process can do it.
+/// Has dead letters judged by the oracles that judge for their flows now, each
+/// alone, and changes nothing: the newest of those that are meant. The components
+/// come from the ledger, so any process can do it.
 pub(super) async fn rehearse(admin: &Admin, which: &WhichDead) -> Result<Vec<Rehearsed>, Error> {
     let mut benches: BTreeMap<String, Bench> = BTreeMap::new();
     let mut rehearsed = Vec::new();
@@ -62,7 +62,7 @@ async fn bench(admin: &Admin, flow: &Flow) -> Result<Bench, Error> {
     for usage in &flow.oracles {
         let name = &usage.component;
         let mut rows = running.iter().filter(|row| row.oracle.name == **name);
-        let digest = rows.find_map(|row| row.oracle.digest);
+        let digest = rows.find_map(|row| row.oracle.judge_of(flow.name.as_str()));
         let digest =
             digest.ok_or_else(|| Error::NotFound(format!("no worker runs an oracle {name}")))?;
         let bytes = admin.ledger.component(digest).await?.ok_or_else(|| {

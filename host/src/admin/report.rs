@@ -14,7 +14,7 @@ const PERIOD: Duration = Duration::from_secs(1);
 /// After this long without a word a worker is no longer listed.
 const TTL: Duration = Duration::from_secs(10);
 
-/// Publishes what this worker knows of its oracles, how long entries took it, and
+/// Publishes what this worker knows of its oracles, which flow files it took, how long entries took it, and
 /// what the backbone refuses it, until `stop`.
 pub async fn publish_reports(
     worker: Arc<str>,
@@ -32,6 +32,7 @@ pub async fn publish_reports(
         }
         let report = Report {
             oracles: registry.status(),
+            flows: Some(registry.flows_tried()),
             latency: latencies.take_turn(),
             stuck: stuck.all(),
         };

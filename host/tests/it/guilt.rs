@@ -235,3 +235,67 @@ async fn a_typo_that_is_there_at_the_start_holds_its_flow_until_it_is_corrected(
     assert_eq!(actions, ["hold", "release"]);
     assert!(of_host.iter().all(|row| row["target"]["flow"] == "tasks"));
 }
+
+/// A front end has no oracles: it takes what workers took, and hears what is held.
+#[tokio::test]
+async fn a_front_end_of_its_own_follows_the_workers() {
+    let site = Site::new().await.with_oracle(MISBEHAVING);
+    let always = "settings = { fail = \"always\" }";
+    let site = site.with_flow("# settings = { some_limit = 12.5 }", always);
+    let mut api = site.serve("api");
+    let url = format!("{}/transactions", api.url().await);
+    let admin = api.admin_url().await;
+    let _worker = site.serve("worker");
+    let held =
+        async || post(&url, &told_to(1, "high")).await.1["type"] == "urn:floodgate:problem:held";
+    support::eventually(DEADLINE, "it is held", held).await;
+    let corrected = |text: String| text.replace("\"always\"", "\"never\"");
+    site.rewrite_flow("transactions", corrected);
+    let admits = async |url: &str, number| {
+        post(url, &told_to(number, "high")).await.0 == StatusCode::ACCEPTED
+    };
+    support::eventually(DEADLINE, "it admits", async || admits(&url, 2).await).await;
+    // Of a file with a typo nothing is taken, by whichever process.
+    site.rewrite_flow("transactions", |text| {
+        let text = text.replace("\"never\"", "\"always\"");
+        text.replace("path = \"/transactions\"", "path = \"/elsewhere\"")
+    });
+    support::eventually(DEADLINE, "it is refused", async || {
+        let page = format!("{admin}/metrics");
+        let (_, _, page) = support::request("GET", &page, &[], String::new()).await;
+        let page = String::from_utf8(page.to_vec()).unwrap();
+        page.contains("floodgate_flow_files_refused 1")
+    })
+    .await;
+    assert!(admits(&url, 3).await);
+    site.rewrite_flow("transactions", corrected);
+    let elsewhere = url.replace("/transactions", "/elsewhere");
+    support::eventually(DEADLINE, "it is there", async || {
+        admits(&elsewhere, 4).await
+    })
+    .await;
+}
+
+/// The controls change, and what is in force is broken by the new ones: an
+/// earlier version judges, in the dry run as well.
+#[tokio::test]
+async fn a_dry_run_asks_the_version_that_judges_in_the_flow() {
+    let site = Site::new().await.with_oracle(MEMPOOL_RISK).impatient();
+    site.examples(&[told_to(1, "high")]);
+    let host = Host::start_on(site).await;
+    let before = host.digest().await;
+    host.drop(MISBEHAVING);
+    host.until_digest_is_not(&before).await;
+    host.accepted(&told_to(2, "trap")).await;
+    until_dead(&host, 1).await;
+    host.site.examples(&[told_to(1, "trap")]);
+    support::eventually(DEADLINE, "an earlier version judges", async || {
+        let oracle = host.get("/oracles").await[0].clone();
+        oracle["in_flows"][0]["standing"] == "passed-over"
+    })
+    .await;
+    assert_ne!(host.digest().await, before, "it is in force still");
+    let said = host.cli(&["dead", "requeue", "--since", "1h", "--dry-run", "--json"]);
+    let said: Value = serde_json::from_str(&said).unwrap();
+    assert!(said[0]["score"].is_number(), "{said}");
+}

@@ -178,6 +178,7 @@ mod tests {
         let report = |counts: &[(u64, u64)]| Report {
             stuck: Vec::new(),
             oracles: Vec::new(),
+            flows: None,
             latency: [("transactions".to_owned(), counts.to_vec())].into(),
         };
         let quick = ("a".to_owned(), report(&[(10, 60)]));

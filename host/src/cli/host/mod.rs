@@ -1,6 +1,7 @@
 //! A host: front end, workers, or both, over some backbone and some ledger.
 
 mod draining;
+mod followed;
 mod keys;
 mod ledger;
 mod reload;

@@ -10,14 +10,15 @@ use metrics::Counter;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 use walkdir::WalkDir;
 
+use super::followed::{self, Word};
 use crate::backbone::{self, Backbone};
 use crate::flow::{Flow, FlowName, FlowSet};
 use crate::ledger::Ledger;
 use crate::metrics::table::{FILES_READ, FLOW_FILES_REFUSED};
-use crate::oracle::Registry;
+use crate::oracle::{FlowNotTried, Registry};
 use crate::watch::{SETTLE, Stamp, stirs};
 
 static TAKEN: LazyLock<Counter> = LazyLock::new(|| FILES_READ.of(["flows", "taken"]));
@@ -95,6 +96,8 @@ impl Reload {
             });
             seen = match taken {
                 Err(TryAgain) => None,
+                // Workers may take it once another component is there.
+                Err(NotTaken::FailsControls(..)) if self.registry.is_none() => None,
                 _ => Some(found),
             };
             fails = match taken {
@@ -153,6 +156,7 @@ impl Reload {
             return Ok(());
         }
         if let Err(error) = self.check(&new).await? {
+            self.not_taken(&new, &error);
             REFUSED.increment(1);
             error!(error, "flow files not taken, the flows stay as they are");
             return Err(NotTaken::Refused);
@@ -181,14 +185,46 @@ impl Reload {
     /// Has the oracles judge the controls under what is new.
     async fn try_on_controls(&self, before: &FlowSet, new: &[Arc<Flow>]) -> Result<(), NotTaken> {
         let Some(registry) = &self.registry else {
-            return Ok(());
+            return self.follow_workers(before, new).await;
         };
         for flow in new {
             let known = before.find(flow.name.as_str());
             let tried = registry.try_flow(flow, known.map(|known| &**known)).await;
-            tried.map_err(|error| NotTaken::FailsControls(flow.name.clone(), error))?;
+            tried.map_err(|not| match not {
+                FlowNotTried::Fails(error) => {
+                    registry.not_taken(flow, &error);
+                    NotTaken::FailsControls(flow.name.clone(), error)
+                }
+                FlowNotTried::TryAgain => TryAgain,
+            })?;
         }
         Ok(())
+    }
+
+    /// Takes what workers took, where this process has no oracles.
+    async fn follow_workers(&self, before: &FlowSet, new: &[Arc<Flow>]) -> Result<(), NotTaken> {
+        let flows = followed::tried(before, new);
+        if flows.is_empty() {
+            return Ok(());
+        }
+        let reports = self.backbone.reports().await.map_err(|_| TryAgain)?;
+        match followed::word(&reports, &flows) {
+            Word::Taken => Ok(()),
+            Word::Refused(flow, error) => Err(NotTaken::FailsControls(flow, error)),
+            Word::NotYet(flow) => {
+                debug!(%flow, "flow file changed, no worker has tried it yet");
+                Err(TryAgain)
+            }
+        }
+    }
+
+    /// Tells front ends what this worker does not take.
+    fn not_taken(&self, new: &[Arc<Flow>], error: &str) {
+        if let Some(registry) = &self.registry {
+            for flow in new {
+                registry.not_taken(flow, error);
+            }
+        }
     }
 
     /// Before anything is decided by them: a decision names its flow file by a

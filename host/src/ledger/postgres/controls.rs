@@ -38,7 +38,7 @@ impl SampledControls for Postgres {
         control: &Control,
     ) -> Result<(), Error> {
         let entry = &control.entry;
-        let attributes = (!entry.attributes.is_empty()).then(|| Json(&entry.attributes));
+        let attributes = (!entry.attributes.is_empty()).then_some(Json(&entry.attributes));
         let with = with![
             flow.as_str() => TEXT,
             oracle => TEXT,
