@@ -16,7 +16,7 @@ ensure_packages
 check_deploy
 
 # scripts/fuzz.sh is run by few, and wants a lock file that fits the host's.
-cargo fetch --quiet --locked --manifest-path fuzz/Cargo.toml
+cargo update --quiet --workspace --locked --manifest-path fuzz/Cargo.toml
 
 # Everything is built in the dev profile: its dependencies are optimised, and
 # another profile would build the whole tree once more.
