@@ -12,6 +12,9 @@ source scripts/lib/deploy.sh
 # scripts/fuzz.sh looks for what other seeds find.
 export PROPTEST_RNG_SEED=${PROPTEST_RNG_SEED:-1}
 
+# Most tests wait for a server for half of their time.
+export RUST_TEST_THREADS=${RUST_TEST_THREADS:-$((2 * $(nproc)))}
+
 ensure_packages
 check_deploy
 
