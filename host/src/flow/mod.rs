@@ -120,6 +120,14 @@ impl Flow {
         same_files && self.digest == other.digest && self.name == other.name
     }
 
+    /// Returns the uses of oracles that `before` has not in the same way: those
+    /// that are tried before this flow comes into force.
+    pub fn new_uses<'f>(&'f self, before: Option<&'f Self>) -> impl Iterator<Item = &'f OracleUse> {
+        let known = move || before.into_iter().flat_map(|before| &before.oracles);
+        let uses = self.oracles.iter();
+        uses.filter(move |usage| !known().any(|known| known.is_like(usage)))
+    }
+
     /// What it answers to: (method, path).
     pub fn paths(&self) -> impl Iterator<Item = (&'static str, &Arc<str>)> {
         let track = self.track.iter().map(|track| track.path.route());

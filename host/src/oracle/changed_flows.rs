@@ -67,14 +67,11 @@ impl Registry {
     /// oracle in another way than `before`.
     ///
     /// # Errors
-    /// What speaks against it, with the keys and values that are new: that an
-    /// oracle breaks under it, or refuses what it judges under `before`.
+    /// Fails where an oracle breaks under the new definition, or refuses control
+    /// entries that it judges under `before`. The text names the keys and values
+    /// that are new.
     pub async fn try_flow(&self, flow: &Flow, before: Option<&Flow>) -> Result<(), FlowNotTried> {
-        for usage in &flow.oracles {
-            let mut known = before.into_iter().flat_map(|before| &before.oracles);
-            if known.clone().any(|known| known.is_like(usage)) {
-                continue;
-            }
+        for usage in flow.new_uses(before) {
             let seat = self.seat_of(&usage.component);
             let Some(oracle) = seat.and_then(|seat| seat.current()) else {
                 continue;
@@ -84,6 +81,7 @@ impl Registry {
                 Finding::Unheard(_) => return Err(FlowNotTried::TryAgain),
                 _ => continue,
             };
+            let mut known = before.into_iter().flat_map(|before| &before.oracles);
             let known = known.find(|known| known.component == usage.component);
             if why.manner == Manner::Refuses {
                 let Some(known) = known else { continue };

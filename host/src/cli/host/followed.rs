@@ -20,13 +20,11 @@ pub(super) enum Word {
 /// Returns the flows that workers try before they take them: those that use an
 /// oracle in another way than before.
 pub(super) fn tried<'f>(before: &FlowSet, new: &'f [Arc<Flow>]) -> Vec<&'f Flow> {
-    let is_tried = |flow: &&Arc<Flow>| {
+    let is_tried = |flow: &&Flow| {
         let known = before.find(flow.name.as_str());
-        let known = || known.into_iter().flat_map(|known| &known.oracles);
-        let mut uses = flow.oracles.iter();
-        uses.any(|usage| !known().any(|known| known.is_like(usage)))
+        flow.new_uses(known.map(|known| &**known)).next().is_some()
     };
-    new.iter().filter(is_tried).map(|flow| &**flow).collect()
+    new.iter().map(|flow| &**flow).filter(is_tried).collect()
 }
 
 /// Reads what the living workers published.
@@ -42,9 +40,9 @@ pub(super) fn word(reports: &[(String, String)], flows: &[&Flow]) -> Word {
     for flow in flows {
         let name = flow.name.as_str();
         let is_of_flow = |tried: &&FlowTried| tried.flow == name && tried.digest == flow.digest;
-        let mut errors = reports.iter().flatten().filter(is_of_flow);
-        // While they try it one after the other, the first one counts that took it.
-        match errors.by_ref().map(|tried| &tried.error).min() {
+        let tried = reports.iter().flatten().filter(is_of_flow);
+        // No error comes before any error: one worker that took the flow is enough.
+        match tried.map(|tried| &tried.error).min() {
             Some(None) => {}
             Some(Some(error)) => return Word::Refused(flow.name.clone(), error.clone()),
             None => _ = not_yet.get_or_insert(flow.name.clone()),
