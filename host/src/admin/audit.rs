@@ -22,10 +22,10 @@ const MOST_IDS: u64 = 1000;
 /// Bytes of ids of dead letters that one row names: clients choose the ids.
 const MOST_BYTES: usize = 64 << 10;
 
-/// Rows that are asked of the ledger at a time.
+/// The number of rows that one query asks the ledger for.
 const PAGE: u32 = 100;
 
-/// Bytes of rows in one answer, about. `before` asks for what is left.
+/// About how many bytes of rows one answer has. The caller asks for the rest with `before`.
 const LARGEST_ANSWER: usize = 8 << 20;
 
 /// A change that goes on. Dropped before it has ended, as when its caller

@@ -14,8 +14,8 @@ const PERIOD: Duration = Duration::from_secs(1);
 /// After this long without a word a worker is no longer listed.
 const TTL: Duration = Duration::from_secs(10);
 
-/// Publishes what this worker knows of its oracles, which flow files it took, how long entries took it, and
-/// what the backbone refuses it, until `stop`.
+/// Publishes what this worker knows of its oracles, which flow files it took, how
+/// long entries took it, and what the backbone refuses it, until `stop`.
 pub async fn publish_reports(
     worker: Arc<str>,
     backbone: Arc<dyn Backbone>,

@@ -108,7 +108,7 @@ pub struct RememberMemory {
     pub full: RememberFull,
 }
 
-/// How long ids are remembered, and in how much memory.
+/// Says how long ids are remembered, and how much memory they may take up.
 #[derive(Clone, Copy, Debug)]
 pub struct Remember {
     pub known_for: Duration,

@@ -21,7 +21,7 @@ pub(super) struct Arguments {
     /// Only changes before: a time, or an age
     #[arg(long, value_parser = time_or_age)]
     until: Option<Timestamp>,
-    /// Only changes that touch this flow, or that name none and may touch it
+    /// Only changes that touch this flow, and those that name no flow
     #[arg(long)]
     flow: Option<String>,
     /// Only changes of these kinds, such as swap,rollback,pin

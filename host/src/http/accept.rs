@@ -35,7 +35,7 @@ use super::budget::WINDOWS;
 use super::heads::Heads;
 use super::{Activity, Answer, Peer, Peers, Proxies, Visit, date, proxies};
 
-/// The largest head over HTTP/1; beyond it, hyper answers 431.
+/// The size of the largest head over HTTP/1, in bytes. hyper answers 431 to a larger one.
 const LARGEST_HEAD: usize = 64 << 10;
 
 /// How long a connection that does nothing keeps its place while others wait.
@@ -56,8 +56,9 @@ pub struct Limits {
     /// How long a request's head may take; also how long a kept-alive
     /// HTTP/1.1 connection may be idle.
     pub head_timeout: Duration,
-    /// Bytes of HTTP/1 heads beyond 8 KiB each; of these a quarter for one peer.
-    /// Beyond it, whoever sends more of a head is closed.
+    /// How many bytes the heads of HTTP/1 requests may take up together, not
+    /// counting the first 8 KiB of each. One peer may have a quarter of them. A
+    /// connection that sends more is closed.
     pub heads: usize,
     /// How long a client may take nothing of its answer.
     pub stalled: Duration,

@@ -131,7 +131,7 @@ impl Client {
     }
 }
 
-/// Reading the system's certificates takes milliseconds.
+/// Made once for all clients, because reading the system's certificates takes milliseconds.
 static USUAL: LazyLock<ClientConfig> = LazyLock::new(|| config(Arc::new(usual_roots())));
 
 /// The connections of [`Client::new`], for clients that others bring along.

@@ -47,7 +47,7 @@ impl Heads {
         })
     }
 
-    /// Begins to count the heads of a connection.
+    /// Returns what counts the heads of one connection.
     pub fn of(self: &Arc<Self>, activity: &Arc<Activity>) -> Head {
         Head {
             heads: Arc::clone(self),

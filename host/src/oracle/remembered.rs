@@ -30,7 +30,7 @@ pub(super) struct State {
     pub choices_saved: u64,
     /// In memory, the newest last.
     pub kept: Vec<Arc<Oracle>>,
-    /// Every digest that the name had, the newest first.
+    /// All digests that components of this name ever had; the newest comes first.
     pub history: Vec<Digest>,
     /// Whether the ledger was asked for it.
     pub history_known: bool,

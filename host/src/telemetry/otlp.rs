@@ -128,7 +128,7 @@ struct Collector {
 
 impl SpanExporter for Collector {
     async fn export(&self, spans: Vec<SpanData>) -> OTelSdkResult {
-        // A panic over some spans does not cost those that come after them.
+        // A panic while some spans are exported loses only these, and no later ones.
         let taken = TRACES.survive(self.exporter.export(spans)).await;
         let panicked = || Err(OTelSdkError::InternalFailure("it panicked".to_owned()));
         let taken = taken.unwrap_or_else(panicked);

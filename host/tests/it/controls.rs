@@ -17,7 +17,7 @@ async fn host_with(example: &str, sampled: &str) -> Host {
         controls(&host).await == 1
     })
     .await;
-    // A test has no four keys and no hour to wait.
+    // Instead of posting with four keys for an hour, the test copies the rows.
     host.site
         .query(
             "INSERT INTO oracle_controls

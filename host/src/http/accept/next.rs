@@ -9,15 +9,15 @@ use tracing::{debug, warn};
 use super::LOOK;
 use crate::telemetry::Seldom;
 
-/// Clients that may wait to be accepted; fewer where the system allows fewer
-/// (`net.core.somaxconn`). Who finds no place there asks again after a whole
-/// second, so it takes in a burst of one client without shutting out the others.
+/// The number of clients that may wait to be accepted. The system may allow fewer
+/// (`net.core.somaxconn`). A client that finds no place asks again only after a
+/// second, so there is room for a burst of one client and for the others too.
 const BACKLOG: u32 = 4096;
 
-/// What the system takes in of answers before their client takes them, in
-/// bytes. Without it, whoever pipelines requests and reads nothing has this
-/// process work on some hundred of them, and the system keep up to 4 MiB of
-/// answers for each connection.
+/// The size of a connection's send buffer, in bytes: what the system holds of
+/// answers that the client has not taken. Without this limit it grows to 4 MiB,
+/// and a client that pipelines requests and reads nothing has this process answer
+/// more than a hundred of them.
 const UNSENT: u32 = 64 << 10;
 
 /// Listens at the address.
@@ -29,10 +29,10 @@ pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
         SocketAddr::V4(_) => TcpSocket::new_v4()?,
         SocketAddr::V6(_) => TcpSocket::new_v6()?,
     };
-    // Connections of the process before, which the system still remembers,
-    // do not keep this one from its address.
+    // The system remembers connections of an earlier process for a while; without
+    // this option they would keep the address taken.
     socket.set_reuseaddr(true)?;
-    // Those that it accepts have it from their listener.
+    // Accepted connections inherit the size from the listening socket.
     socket.set_send_buffer_size(UNSENT)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)

@@ -351,8 +351,8 @@ async fn the_proxy_protocol_names_the_client_of_a_connection() {
     assert_eq!(status(&mut first).await, "HTTP/1.1 202");
 }
 
-/// While all places to check large bodies are taken, one waits, and small ones
-/// are checked at once: the threads that answer do not check large ones.
+/// Large bodies have threads of their own. While all of these are busy, another
+/// large body waits, and a small one is checked at once.
 #[tokio::test]
 async fn a_large_body_is_checked_apart_from_the_threads_that_answer_others() {
     let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../flows");

@@ -36,9 +36,11 @@ known_for = shortened(known_for, total_of(KEYS[6], KEYS[7]), most_remembered)
 local expires = digits(known_for)
 local bytes = 0
 
--- While an entry is open, its id key speaks of it and of no other, which a
--- requeue makes it do. Where all were open, none of the keys has to be read: half
--- of the time would go into that. All of a flow have an owner, or none has.
+-- While an entry is open, its id key speaks of it alone; only a requeue, which
+-- comes after an entry was acknowledged, makes the key speak of another one. So
+-- where all entries were open, their keys need not be read, which would take a
+-- fifth of the script's time. What a value has besides the stream id is then
+-- taken from the first key: mostly all entries of a flow have an owner, or none has.
 local all_were_open = acknowledged == #ids
 local length = redis.pcall('STRLEN', KEYS[8])
 local beside_id = type(length) == 'number' and math.max(17, length - #ids[1]) or 17
@@ -50,6 +52,7 @@ for i, id in ipairs(ids) do
       bytes = bytes + bytes_of(key, id) + beside_id
     end
   else
+    -- GET would end the script where the key is of another type.
     local value = call('MGET', key)[1]
     if value and is_of(value, id) then
       if not is_settled or outcome ~= '' then
