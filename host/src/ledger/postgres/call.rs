@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use deadpool_postgres::Client;
-use futures_util::future::{join, join3};
+use futures_util::future::{join, join3, join4};
 use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_postgres::Row;
@@ -39,11 +39,11 @@ pub(super) use with;
 /// Floodgate's is never taken for it.
 pub(super) fn begin_in(schema: &str) -> String {
     format!(
-        "BEGIN; \
-         SET LOCAL search_path = \"{schema}\", pg_temp; \
-         SET LOCAL synchronous_commit = on; \
-         SET LOCAL statement_timeout = '10s'; \
-         SET LOCAL idle_in_transaction_session_timeout = '30s'"
+        "BEGIN; SELECT \
+         set_config('search_path', '\"{schema}\", pg_temp', true), \
+         set_config('synchronous_commit', 'on', true), \
+         set_config('statement_timeout', '10s', true), \
+         set_config('idle_in_transaction_session_timeout', '30s', true)"
     )
 }
 
@@ -85,6 +85,32 @@ impl Postgres {
             let changed = changed?;
             ended?;
             Ok(changed)
+        };
+        let call = timeout(ANSWER, call).await;
+        self.answered(client, call)
+    }
+
+    /// As [`Self::rows`], behind a lock: `(its statement, its parameters)`. Each of
+    /// the two sees what was committed before it begins.
+    pub(super) async fn rows_under(
+        &self,
+        lock: (&str, &[Parameter<'_>]),
+        sql: &str,
+        with: &[Parameter<'_>],
+    ) -> Result<Vec<Row>, Error> {
+        let begin = self.begin().await?;
+        let client = self.client().await?;
+        let call = async {
+            let begin = client.batch_execute(&begin);
+            let lock = client.execute_typed(lock.0, lock.1);
+            let statement = client.query_typed(sql, with);
+            let commit = client.batch_execute("COMMIT");
+            let (begun, locked, rows, ended) = join4(begin, lock, statement, commit).await;
+            begun?;
+            locked?;
+            let rows = rows?;
+            ended?;
+            Ok(rows)
         };
         let call = timeout(ANSWER, call).await;
         self.answered(client, call)

@@ -82,7 +82,6 @@ pub(super) async fn bury(ledger: &Postgres, letters: &[DeadLetter]) -> Result<St
     let id_hashes = id_hashes(&ids);
 
     let lock = with![DECIDED_OR_DEAD => INT4, flows => TEXT_ARRAY];
-    let mut transaction = ledger.transaction(LOCK, lock).await?;
     let with = with![
         flows => TEXT_ARRAY,
         partitions => INT4_ARRAY,
@@ -102,8 +101,7 @@ pub(super) async fn bury(ledger: &Postgres, letters: &[DeadLetter]) -> Result<St
         attributes => TEXT_ARRAY,
         id_hashes => BYTEA_ARRAY,
     ];
-    transaction.change(BURY, with).await?;
-    transaction.commit().await?;
+    ledger.rows_under((LOCK, lock), BURY, with).await?;
 
     let buried = letters.iter().map(|l| (l.stream_id, l.id.clone()));
     Ok(Stored::new(buried.collect()))

@@ -5,7 +5,7 @@ use serde::Serialize;
 use tokio_postgres::Row;
 use tokio_postgres::types::Json;
 
-use super::call::{Transaction, with};
+use super::call::with;
 use super::dead::{parse_digest, unix_ms, unreadable};
 use super::moved::id_hashes;
 use super::{Postgres, moment, timestamp};
@@ -15,7 +15,7 @@ use crate::ledger::proof::{self, Hashes};
 use crate::ledger::{Decided, DecidedBy, Error, Kept, KeptDecision, ListedDecision};
 
 const KEEP: &str = include_str!("queries/keep.sql");
-const OUTBOX: &str = include_str!("queries/outbox.sql");
+const KEEP_AND_DELIVER: &str = include_str!("queries/keep_and_deliver.sql");
 const BODY_HASHES: &str = include_str!("queries/body_hashes.sql");
 /// For as long as the transaction takes, no plan is made that reads a whole
 /// table: it would be used again when `moved` has millions of rows.
@@ -34,9 +34,7 @@ pub(super) async fn store(
     by: &DecidedBy,
     rows: &[&Decided],
 ) -> Result<Hashes, Error> {
-    let lock = with![DECIDED_OR_DEAD => INT4, by.flow.as_str() => TEXT];
-    let mut transaction = ledger.transaction(LOCK_SHARED, lock).await?;
-    let mut hashes = insert(&mut transaction, by, rows).await?;
+    let mut hashes = insert(ledger, by, rows).await?;
     let known: Vec<&str> = rows
         .iter()
         .map(|decided| &*decided.entry.id)
@@ -45,18 +43,14 @@ pub(super) async fn store(
     if !known.is_empty() {
         let id_hashes = id_hashes(&known);
         let with = with![by.flow.as_str() => TEXT, known => TEXT_ARRAY, id_hashes => BYTEA_ARRAY];
-        let found = transaction.rows(BODY_HASHES, with).await?;
-        hashes.extend(hashes_of(&found)?);
+        hashes.extend(hashes_of(&ledger.rows(BODY_HASHES, with).await?)?);
     }
-    transaction.commit().await?;
     Ok(hashes)
 }
 
-async fn insert(
-    transaction: &mut Transaction<'_>,
-    by: &DecidedBy,
-    rows: &[&Decided],
-) -> Result<Hashes, Error> {
+/// The body hashes of what was not kept before. A flow with downstreams has it
+/// written into the outbox by the same statement.
+async fn insert(ledger: &Postgres, by: &DecidedBy, rows: &[&Decided]) -> Result<Hashes, Error> {
     let bodies = column(rows, body)?;
     let reasons = column(rows, |row| json(&row.decision.reasons))?;
     let oracles = column(rows, |row| json(&row.decision.oracles))?;
@@ -76,6 +70,9 @@ async fn insert(
     let at: Vec<_> = rows.iter().map(|row| moment(row.at)).collect();
     let ids = each(|row| &row.entry.id);
     let id_hashes = id_hashes(&ids);
+    let downstreams: Vec<&str> = by.deliver.iter().map(|to| &*to.name).collect();
+    let only_high = by.deliver.iter().map(|to| to.when == DeliverWhen::High);
+    let only_high: Vec<bool> = only_high.collect();
 
     let with = with![
         by.flow.as_str() => TEXT,
@@ -97,39 +94,16 @@ async fn insert(
         attributes => TEXT_ARRAY,
         at => TIMESTAMPTZ_ARRAY,
         id_hashes => BYTEA_ARRAY,
-    ];
-    let inserted = transaction.rows(KEEP, with).await?;
-    // A statement of its own: most flows deliver nothing, and each is planned anew.
-    if !by.deliver.is_empty() {
-        hand_on(transaction, by, &inserted).await?;
-    }
-    hashes_of(&inserted)
-}
-
-/// Writes into the outbox what was decided just now.
-async fn hand_on(
-    transaction: &mut Transaction<'_>,
-    by: &DecidedBy,
-    inserted: &[Row],
-) -> Result<(), Error> {
-    let (mut ids, mut high): (Vec<&str>, Vec<bool>) = (Vec::new(), Vec::new());
-    for row in inserted {
-        ids.push(row.try_get("id")?);
-        let label: Option<&str> = row.try_get("label")?;
-        high.push(label == Some(Label::High.as_str()));
-    }
-    let downstreams: Vec<&str> = by.deliver.iter().map(|to| &*to.name).collect();
-    let only_high = by.deliver.iter().map(|to| to.when == DeliverWhen::High);
-    let only_high: Vec<bool> = only_high.collect();
-    let with = with![
-        by.flow.as_str() => TEXT,
-        ids => TEXT_ARRAY,
-        high => BOOL_ARRAY,
         downstreams => TEXT_ARRAY,
         only_high => BOOL_ARRAY,
     ];
-    transaction.change(OUTBOX, with).await?;
-    Ok(())
+    let lock = with![DECIDED_OR_DEAD => INT4, by.flow.as_str() => TEXT];
+    let keep = if by.deliver.is_empty() {
+        KEEP
+    } else {
+        KEEP_AND_DELIVER
+    };
+    hashes_of(&ledger.rows_under((LOCK_SHARED, lock), keep, with).await?)
 }
 
 /// Rows of id and body hash.
