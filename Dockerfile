@@ -4,16 +4,16 @@ COPY . .
 RUN cargo build --release --locked --package floodgate
 
 FROM rust:1.95-bookworm AS build-archive
-WORKDIR /src/archive
-COPY archive .
-RUN cargo build --release --locked
+WORKDIR /src
+COPY . .
+RUN cargo build --release --locked --package floodgate-archive
 
 # docker compose --profile archive builds this one; nothing else waits for it.
 FROM debian:bookworm-slim AS archive
 # For buckets behind HTTPS.
 RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates && rm -rf /var/lib/apt/lists/*
 RUN useradd --system --uid 10001 --create-home floodgate && install -d -o floodgate /var/lib/floodgate/cold /var/lib/floodgate/spill
-COPY --from=build-archive /src/archive/target/release/floodgate-archive /usr/local/bin/floodgate-archive
+COPY --from=build-archive /src/target/release/floodgate-archive /usr/local/bin/floodgate-archive
 COPY flows /etc/floodgate/flows
 USER floodgate
 ENV FLOODGATE_FLOWS=/etc/floodgate/flows \

@@ -16,8 +16,8 @@ ensure_packages
 command -v wrk >/dev/null || install_packages wrk
 [ -x /usr/bin/time ] || install_packages time
 cargo build --release --package floodgate
-cargo build --release --manifest-path archive/Cargo.toml
-archive=$PWD/archive/target/release/floodgate-archive
+cargo build --release --package floodgate-archive
+archive=$PWD/target/release/floodgate-archive
 venv=target/bench-venv
 if [ ! -x "$venv/bin/python" ]; then
     python3 -m venv "$venv"

@@ -10,11 +10,10 @@ command -v cargo-cyclonedx >/dev/null ||
     cargo install --quiet --locked --root target/tools --version 0.5.9 cargo-cyclonedx
 
 mkdir -p target/sbom
+# It writes beside each manifest. Build dependencies belong to it, since they
+# make what is shipped; those of tests do not.
+cargo cyclonedx --quiet --format json --spec-version 1.5 --override-filename sbom
 for package in host archive; do
-    # It writes beside the manifest. Build dependencies belong to it, since
-    # they make what is shipped; those of tests do not.
-    cargo cyclonedx --quiet --manifest-path "$package/Cargo.toml" --format json \
-        --spec-version 1.5 --override-filename sbom
     # References are names of its own choice, with the place of the checkout in
     # them, which is nobody's business.
     sed "s|path+file://$PWD/|path+file:///|g" "$package/sbom.json" >"target/sbom/$package.cdx.json"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The tests in Python: the API's document against the running host, and its
-# pages in a real browser. Arguments go to pytest. Needs target/debug/floodgate
-# and archive/target/debug/floodgate-archive.
+# pages in a real browser. Arguments go to pytest. Needs floodgate and
+# floodgate-archive in target/debug.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 # shellcheck source=scripts/lib/servers.sh

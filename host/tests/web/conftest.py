@@ -14,7 +14,6 @@ from playwright.sync_api import sync_playwright
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 BINARY = REPOSITORY / "target" / "debug" / "floodgate"
-ARCHIVE = REPOSITORY / "archive" / "target" / "debug"
 # Where nobody listens: what the flow posting delivers ends there.
 NOWHERE = "http://127.0.0.1:9"
 START_TIMEOUT = 60
@@ -53,8 +52,6 @@ class Floodgate:
             *["--data-dir", str(self.data), "--notice", "0s"],
         ]
         kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-        # There it finds the archive, which it starts.
-        kept["PATH"] = f"{ARCHIVE}{os.pathsep}{kept.get('PATH', os.defpath)}"
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 command, env=kept | self.environment, stdout=subprocess.PIPE, stderr=log, text=True

@@ -1,6 +1,8 @@
 use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use floodgate::prove::servers::{Supervised, User, supervised};
@@ -18,7 +20,25 @@ pub struct Floodgate {
     _directory: TempDir,
 }
 
-type Lines = Arc<Mutex<Vec<String>>>;
+/// What comes out of a pipe, read by a thread of its own so that it is never full.
+struct Lines {
+    read: Arc<Mutex<Vec<String>>>,
+    reader: JoinHandle<()>,
+}
+
+/// The program in a directory of its own: `floodgate dev` starts the
+/// floodgate-archive that lies beside it, which a test has to ask for.
+static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("alone");
+    std::fs::create_dir_all(&directory).unwrap();
+    let program = directory.join("floodgate");
+    let new = directory.join(format!("floodgate-{}", std::process::id()));
+    std::fs::hard_link(env!("CARGO_BIN_EXE_floodgate"), &new).unwrap();
+    std::fs::rename(&new, &program).unwrap();
+    // It is still there where both are the same file: rename(2).
+    let _ = std::fs::remove_file(new);
+    program
+});
 
 impl Floodgate {
     pub fn serve(env: &[(&str, &str)], args: &[&str]) -> Self {
@@ -30,9 +50,7 @@ impl Floodgate {
     pub fn start(subcommand: &str, env: &[(&str, &str)], args: &[&str]) -> Self {
         let directory = User::Current.directory(&std::env::temp_dir()).unwrap();
         let mut command = supervised(&User::Current, directory.path(), "KILL");
-        command
-            .args([env!("CARGO_BIN_EXE_floodgate"), subcommand])
-            .args(args);
+        command.arg(&*PROGRAM).arg(subcommand).args(args);
         only(&mut command, env);
         let ports = ["FLOODGATE_LISTEN", "FLOODGATE_ADMIN_LISTEN"];
         command.envs(ports.map(|name| (name, "127.0.0.1:0")));
@@ -63,7 +81,7 @@ impl Floodgate {
         let what = format!("floodgate prints {prefix:?}");
         eventually_some(Duration::from_secs(30), &what, async || {
             let ended = self.process.exited().unwrap();
-            let lines = self.stdout.lock().unwrap().clone();
+            let lines = self.stdout.read.lock().unwrap().clone();
             let found = lines.iter().find_map(|line| line.strip_prefix(prefix));
             if let (None, Some(status)) = (found, ended) {
                 panic!("floodgate ended, {status}: {}", self.stderr());
@@ -75,12 +93,12 @@ impl Floodgate {
 
     /// What it logged so far.
     pub fn stderr(&self) -> String {
-        self.stderr.lock().unwrap().join("\n")
+        self.stderr.read.lock().unwrap().join("\n")
     }
 
     /// What it printed so far.
     pub fn stdout(&self) -> String {
-        self.stdout.lock().unwrap().join("\n")
+        self.stdout.read.lock().unwrap().join("\n")
     }
 
     pub fn sigterm(&mut self) {
@@ -99,12 +117,15 @@ impl Floodgate {
         self.process.signal(Signal::CONT);
     }
 
-    /// Its exit code; 128 + the signal if one killed it.
+    /// Its exit code; 128 + the signal if one killed it. All that it printed was
+    /// read then.
     pub async fn wait_exit(&mut self) -> i32 {
         let what = format!("floodgate ends: {}", self.stderr());
-        let process = &mut self.process;
+        let (process, pipes) = (&mut self.process, [&self.stdout, &self.stderr]);
         eventually_some(Duration::from_secs(60), &what, async || {
-            process.exited().unwrap()
+            let status = process.exited().unwrap()?;
+            let all_read = pipes.iter().all(|pipe| pipe.reader.is_finished());
+            all_read.then_some(status)
         })
         .await
         .code()
@@ -122,14 +143,15 @@ fn only(command: &mut Command, env: &[(&str, &str)]) {
     command.envs(env.iter().copied());
 }
 
-/// Reads on a thread of its own, so that the pipe is never full.
 fn collect(from: impl Read + Send + 'static) -> Lines {
-    let lines = Lines::default();
-    let collected = lines.clone();
-    std::thread::spawn(move || {
-        for line in BufReader::new(from).lines().map_while(Result::ok) {
-            collected.lock().unwrap().push(line);
+    let read = Arc::default();
+    let reader = std::thread::spawn({
+        let read: Arc<Mutex<Vec<_>>> = Arc::clone(&read);
+        move || {
+            for line in BufReader::new(from).lines().map_while(Result::ok) {
+                read.lock().unwrap().push(line);
+            }
         }
     });
-    lines
+    Lines { read, reader }
 }
