@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use deadpool_postgres::Client;
-use futures_util::future::{join, join3, join4};
+use futures_util::future::{OptionFuture, join, join4};
 use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_postgres::Row;
@@ -19,6 +19,9 @@ use crate::ledger::Error;
 
 /// A value, and the type that the server is told.
 pub(super) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
+
+/// The SQL of a statement, and its parameters.
+pub(super) type Statement<'a> = (&'a str, &'a [Parameter<'a>]);
 
 /// The parameters of a statement, each with its type: `with![id => TEXT]`.
 macro_rules! with {
@@ -48,21 +51,12 @@ pub(super) fn begin_in(schema: &str) -> String {
 }
 
 impl Postgres {
-    /// Returns the rows of one statement, in a transaction of its own: one way
-    /// there and back.
+    /// Returns the rows of one statement, in a transaction of its own.
     pub(super) async fn rows(&self, sql: &str, with: &[Parameter<'_>]) -> Result<Vec<Row>, Error> {
         let begin = self.begin().await?;
         let client = self.client().await?;
-        let call = async {
-            let statement = client.query_typed(sql, with);
-            let commit = client.batch_execute("COMMIT");
-            let (begun, rows, ended) = join3(client.batch_execute(&begin), statement, commit).await;
-            begun?;
-            let rows = rows?;
-            ended?;
-            Ok(rows)
-        };
-        let call = timeout(ANSWER, call).await;
+        let statement = client.query_typed(sql, with);
+        let call = timeout(ANSWER, at_once(&client, &begin, None, statement)).await;
         self.answered(client, call)
     }
 
@@ -76,43 +70,23 @@ impl Postgres {
     pub(super) async fn change(&self, sql: &str, with: &[Parameter<'_>]) -> Result<u64, Error> {
         let begin = self.begin().await?;
         let client = self.client().await?;
-        let call = async {
-            let statement = client.execute_typed(sql, with);
-            let commit = client.batch_execute("COMMIT");
-            let (begun, changed, ended) =
-                join3(client.batch_execute(&begin), statement, commit).await;
-            begun?;
-            let changed = changed?;
-            ended?;
-            Ok(changed)
-        };
-        let call = timeout(ANSWER, call).await;
+        let statement = client.execute_typed(sql, with);
+        let call = timeout(ANSWER, at_once(&client, &begin, None, statement)).await;
         self.answered(client, call)
     }
 
-    /// As [`Self::rows`], behind a lock: `(its statement, its parameters)`. Each of
-    /// the two sees what was committed before it begins.
+    /// Does the same as [`Self::rows`] after taking a lock. Each of the two
+    /// statements sees what was committed before it begins.
     pub(super) async fn rows_under(
         &self,
-        lock: (&str, &[Parameter<'_>]),
+        lock: Statement<'_>,
         sql: &str,
         with: &[Parameter<'_>],
     ) -> Result<Vec<Row>, Error> {
         let begin = self.begin().await?;
         let client = self.client().await?;
-        let call = async {
-            let begin = client.batch_execute(&begin);
-            let lock = client.execute_typed(lock.0, lock.1);
-            let statement = client.query_typed(sql, with);
-            let commit = client.batch_execute("COMMIT");
-            let (begun, locked, rows, ended) = join4(begin, lock, statement, commit).await;
-            begun?;
-            locked?;
-            let rows = rows?;
-            ended?;
-            Ok(rows)
-        };
-        let call = timeout(ANSWER, call).await;
+        let statement = client.query_typed(sql, with);
+        let call = timeout(ANSWER, at_once(&client, &begin, Some(lock), statement)).await;
         self.answered(client, call)
     }
 
@@ -141,6 +115,29 @@ impl Postgres {
         first?;
         Ok(transaction)
     }
+}
+
+/// Sends a whole transaction without waiting for an answer in between, and
+/// returns what its statement gave. After an error `COMMIT` rolls back.
+async fn at_once<T>(
+    client: &Client,
+    begin: &str,
+    lock: Option<Statement<'_>>,
+    statement: impl Future<Output = Result<T, tokio_postgres::Error>>,
+) -> Result<T, Error> {
+    let lock = lock.map(|(sql, with)| client.execute_typed(sql, with));
+    let (begun, locked, answer, ended) = join4(
+        client.batch_execute(begin),
+        OptionFuture::from(lock),
+        statement,
+        client.batch_execute("COMMIT"),
+    )
+    .await;
+    begun?;
+    locked.transpose()?;
+    let answer = answer?;
+    ended?;
+    Ok(answer)
 }
 
 /// A transaction of several statements. Dropped before [`Self::commit`], as
