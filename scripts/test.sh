@@ -21,9 +21,9 @@ check_deploy
 # scripts/fuzz.sh is run by few, and wants a lock file that fits the host's.
 cargo update --quiet --workspace --locked --manifest-path fuzz/Cargo.toml
 
-# Everything is built once: in the dev profile, with the features that all packages
-# want together, and by a compiler that tells what clippy finds. `cargo clippy`
-# would look through 500 dependencies that are compiled anyway.
+# Every crate is built once: in the dev profile, with the features that all packages
+# need together, and by a compiler that reports what clippy finds. `cargo clippy`
+# would check all 500 dependencies, although they are compiled anyway.
 linted() { cargo --config "build.rustc-workspace-wrapper='$PWD/scripts/lib/clippy-rustc'" "$@"; }
 for workspace in . plugins; do
     manifest=$workspace/Cargo.toml

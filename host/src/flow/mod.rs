@@ -120,8 +120,8 @@ impl Flow {
         same_files && self.digest == other.digest && self.name == other.name
     }
 
-    /// Returns the uses of oracles that `before` has not in the same way: those
-    /// that are tried before this flow comes into force.
+    /// Returns the uses of oracles that `before` does not contain, or contains with
+    /// other settings. They are tried before this flow comes into force.
     pub fn new_uses<'f>(&'f self, before: Option<&'f Self>) -> impl Iterator<Item = &'f OracleUse> {
         let known = move || before.into_iter().flat_map(|before| &before.oracles);
         let uses = self.oracles.iter();

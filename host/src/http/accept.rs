@@ -56,8 +56,8 @@ pub struct Limits {
     /// How long a request's head may take; also how long a kept-alive
     /// HTTP/1.1 connection may be idle.
     pub head_timeout: Duration,
-    /// How many bytes the heads of HTTP/1 requests may take up together, not
-    /// counting the first 8 KiB of each. One peer may have a quarter of them. A
+    /// The most bytes that the heads of HTTP/1 requests may take up together,
+    /// without the first 8 KiB of each. One peer may have a quarter of them. A
     /// connection that sends more is closed.
     pub heads: usize,
     /// How long a client may take nothing of its answer.

@@ -63,7 +63,7 @@ pub(super) async fn settle(
         for (stream_id, _) in group {
             call.arg(stream_id.to_string());
         }
-        // Few flows remember outcomes: the others send none.
+        // Most flows remember no outcomes, and so send none.
         if group.iter().any(|(id, _)| outcome(id).is_some()) {
             for (stream_id, _) in group {
                 call.arg(outcome(stream_id).map_or("", String::as_str));

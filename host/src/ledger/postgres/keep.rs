@@ -48,8 +48,8 @@ pub(super) async fn store(
     Ok(hashes)
 }
 
-/// The body hashes of what was not kept before. A flow with downstreams has it
-/// written into the outbox by the same statement.
+/// Returns the body hashes of the decisions that were not kept before. Where the
+/// flow has downstreams, the same statement writes them into the outbox.
 async fn insert(ledger: &Postgres, by: &DecidedBy, rows: &[&Decided]) -> Result<Hashes, Error> {
     let bodies = column(rows, body)?;
     let reasons = column(rows, |row| json(&row.decision.reasons))?;

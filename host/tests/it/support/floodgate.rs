@@ -20,14 +20,15 @@ pub struct Floodgate {
     _directory: TempDir,
 }
 
-/// What comes out of a pipe, read by a thread of its own so that it is never full.
+/// The lines that came out of a pipe. A thread reads them, so that the pipe is
+/// never full.
 struct Lines {
     read: Arc<Mutex<Vec<String>>>,
     reader: JoinHandle<()>,
 }
 
-/// The program in a directory of its own: `floodgate dev` starts the
-/// floodgate-archive that lies beside it, which a test has to ask for.
+/// The path of the program, linked into a directory of its own: `floodgate dev`
+/// starts the floodgate-archive that lies beside it, and only some tests want that.
 static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("alone");
     std::fs::create_dir_all(&directory).unwrap();
@@ -35,7 +36,7 @@ static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {
     let new = directory.join(format!("floodgate-{}", std::process::id()));
     std::fs::hard_link(env!("CARGO_BIN_EXE_floodgate"), &new).unwrap();
     std::fs::rename(&new, &program).unwrap();
-    // It is still there where both are the same file: rename(2).
+    // rename(2) removes nothing where both names are of the same file.
     let _ = std::fs::remove_file(new);
     program
 });
@@ -117,8 +118,8 @@ impl Floodgate {
         self.process.signal(Signal::CONT);
     }
 
-    /// Its exit code; 128 + the signal if one killed it. All that it printed was
-    /// read then.
+    /// Waits until it ended and all that it printed was read. Returns its exit
+    /// code: 128 + the signal if one killed it.
     pub async fn wait_exit(&mut self) -> i32 {
         let what = format!("floodgate ends: {}", self.stderr());
         let (process, pipes) = (&mut self.process, [&self.stdout, &self.stderr]);

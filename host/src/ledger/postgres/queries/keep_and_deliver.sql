@@ -1,4 +1,4 @@
--- As keep.sql, and writes into the outbox what was decided just now.
+-- Does the same as keep.sql, and writes the new decisions into the outbox.
 -- $20 downstreams, $21 whether each wants HIGH decisions only.
 WITH kept AS (
     SELECT id, body_hash, label FROM keep_decisions(
