@@ -1,30 +1,23 @@
-use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::sync::{Arc, LazyLock, Mutex};
-use std::thread::JoinHandle;
+use std::process::Command;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use floodgate::prove::servers::{Supervised, User, supervised};
 use rustix::process::Signal;
-use tempfile::TempDir;
+use tempfile::{NamedTempFile, TempDir};
 
 use super::eventually_some;
 
 /// `floodgate serve` or `dev` as it is shipped, on ports of its own choice.
 pub struct Floodgate {
     process: Supervised,
-    stdout: Lines,
-    stderr: Lines,
+    /// Files and no pipes: what the process has written can be read at once, and
+    /// a test that asks for it waits for no reader of a pipe.
+    stdout: NamedTempFile,
+    stderr: NamedTempFile,
     /// Removed with this value.
     _directory: TempDir,
-}
-
-/// The lines that came out of a pipe. A thread reads them, so that the pipe is
-/// never full.
-struct Lines {
-    read: Arc<Mutex<Vec<String>>>,
-    reader: JoinHandle<()>,
 }
 
 /// The path of the program, linked into a directory of its own: `floodgate dev`
@@ -55,13 +48,11 @@ impl Floodgate {
         only(&mut command, env);
         let ports = ["FLOODGATE_LISTEN", "FLOODGATE_ADMIN_LISTEN"];
         command.envs(ports.map(|name| (name, "127.0.0.1:0")));
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut process = Supervised::spawn(command, directory.path()).unwrap();
-        let child = process.child();
-        let stdout = collect(child.stdout.take().unwrap());
-        let stderr = collect(child.stderr.take().unwrap());
+        let [stdout, stderr] = [(); 2].map(|()| NamedTempFile::new().unwrap());
+        command.stdout(stdout.reopen().unwrap());
+        command.stderr(stderr.reopen().unwrap());
         Self {
-            process,
+            process: Supervised::spawn(command, directory.path()).unwrap(),
             stdout,
             stderr,
             _directory: directory,
@@ -82,8 +73,9 @@ impl Floodgate {
         let what = format!("floodgate prints {prefix:?}");
         eventually_some(Duration::from_secs(30), &what, async || {
             let ended = self.process.exited().unwrap();
-            let lines = self.stdout.read.lock().unwrap().clone();
-            let found = lines.iter().find_map(|line| line.strip_prefix(prefix));
+            let printed = self.stdout();
+            let mut lines = printed.lines();
+            let found = lines.find_map(|line| line.strip_prefix(prefix));
             if let (None, Some(status)) = (found, ended) {
                 panic!("floodgate ended, {status}: {}", self.stderr());
             }
@@ -94,12 +86,12 @@ impl Floodgate {
 
     /// What it logged so far.
     pub fn stderr(&self) -> String {
-        self.stderr.read.lock().unwrap().join("\n")
+        whole_lines(&self.stderr)
     }
 
     /// What it printed so far.
     pub fn stdout(&self) -> String {
-        self.stdout.read.lock().unwrap().join("\n")
+        whole_lines(&self.stdout)
     }
 
     pub fn sigterm(&mut self) {
@@ -118,15 +110,12 @@ impl Floodgate {
         self.process.signal(Signal::CONT);
     }
 
-    /// Waits until it ended and all that it printed was read. Returns its exit
-    /// code: 128 + the signal if one killed it.
+    /// Waits until it ended. Returns its exit code: 128 + the signal if one
+    /// killed it.
     pub async fn wait_exit(&mut self) -> i32 {
         let what = format!("floodgate ends: {}", self.stderr());
-        let (process, pipes) = (&mut self.process, [&self.stdout, &self.stderr]);
         eventually_some(Duration::from_secs(60), &what, async || {
-            let status = process.exited().unwrap()?;
-            let all_read = pipes.iter().all(|pipe| pipe.reader.is_finished());
-            all_read.then_some(status)
+            self.process.exited().unwrap()
         })
         .await
         .code()
@@ -144,15 +133,10 @@ fn only(command: &mut Command, env: &[(&str, &str)]) {
     command.envs(env.iter().copied());
 }
 
-fn collect(from: impl Read + Send + 'static) -> Lines {
-    let read = Arc::default();
-    let reader = std::thread::spawn({
-        let read: Arc<Mutex<Vec<_>>> = Arc::clone(&read);
-        move || {
-            for line in BufReader::new(from).lines().map_while(Result::ok) {
-                read.lock().unwrap().push(line);
-            }
-        }
-    });
-    Lines { read, reader }
+/// A last line without its end is still being written.
+fn whole_lines(file: &NamedTempFile) -> String {
+    let written = std::fs::read(file.path()).unwrap();
+    let end = written.iter().rposition(|byte| *byte == b'\n');
+    let whole = &written[..end.map_or(0, |end| end + 1)];
+    String::from_utf8_lossy(whole).into_owned()
 }
