@@ -13,10 +13,10 @@ use std::time::Duration;
 use anyhow::Context;
 use bytes::Bytes;
 use criterion::{BatchSize, Criterion, Throughput};
-use floodgate::backbone::{self, AppendLimits, Backbone, NewEntry, Partition, StreamId};
+use floodgate::backbone::{self, AppendLimits, Backbone, NewEntry};
 use floodgate::flow::{
     BodyHash, Decision, Digest, Entry, Filled, Flow, FlowName, Judged, Label, Name, OracleSettings,
-    Values,
+    Partition, StreamId, Values,
 };
 use floodgate::ledger::{self, Decided, DecidedBy, Ledger};
 use floodgate::prove::servers::{Postgres, Redis};

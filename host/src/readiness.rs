@@ -9,8 +9,8 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::types as admin;
-use crate::backbone::{self, Backbone, MemoryUse, Partition, partitions};
-use crate::flow::{Flow, Flows};
+use crate::backbone::{self, Backbone, MemoryUse};
+use crate::flow::{Flow, Flows, Partition, partitions};
 use crate::fresh::{Fresh, Unknown, within};
 use crate::ledger::Ledger;
 use crate::oracle::{InFlow, Standing};

@@ -6,8 +6,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
-use floodgate::backbone::{self, Backbone, Depth, Partition};
-use floodgate::flow::FlowName;
+use floodgate::backbone::{self, Backbone, Depth};
+use floodgate::flow::{FlowName, Partition};
 use floodgate::prove::servers::{Postgres, Redis};
 use tempfile::TempDir;
 

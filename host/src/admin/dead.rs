@@ -10,8 +10,8 @@ use super::guard::Caller;
 use super::pending::{time, timestamp};
 use super::types::{Dead, DeadDone, WhichDead};
 use super::{Admin, Error};
-use crate::backbone::{Partition, Requeue};
-use crate::flow::{BodyHash, FaultKind};
+use crate::backbone::Requeue;
+use crate::flow::{BodyHash, FaultKind, Partition};
 use crate::ledger::{Buried, DeadFilter};
 use crate::masked;
 

@@ -7,8 +7,8 @@ use super::pending::timestamp;
 use super::types::{Erase, Erased};
 use super::{Admin, Error};
 use crate::archive::{self, FindError, find};
-use crate::backbone::{Partition, StreamId, Trace};
-use crate::flow::{Flow, FlowName};
+use crate::backbone::Trace;
+use crate::flow::{Flow, FlowName, Partition, StreamId};
 use crate::ledger::{self, DeadFilter};
 
 impl Told for Erased {}

@@ -11,10 +11,8 @@ use hyper::header::{CONTENT_TYPE, HeaderValue};
 use tracing::{debug, warn};
 
 use super::Admin;
-use crate::backbone::{
-    ByDeliveries, Depth, Error, MemoryUse, RememberMemory, depth_of, partitions,
-};
-use crate::flow::{Flow, FlowName};
+use crate::backbone::{ByDeliveries, Depth, Error, MemoryUse, RememberMemory, depth_of};
+use crate::flow::{Flow, FlowName, partitions};
 use crate::fresh::{Fresh, Unknown, within};
 use crate::metrics::table::{
     BACKBONE_MEMORY_LIMIT, BACKBONE_MEMORY_USED, BACKLOG_KNOWN, DEAD_LETTERS, ENTRIES_OPEN,

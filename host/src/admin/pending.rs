@@ -6,8 +6,8 @@ use super::api::Query;
 use super::oracles::{held_of, reports};
 use super::types::{FlowStatus, KeptSince, PendingEntry, Report};
 use super::{Admin, Error};
-use crate::backbone::{Depth, Pending, depth_of, partitions};
-use crate::flow::FlowName;
+use crate::backbone::{Depth, Pending, depth_of};
+use crate::flow::{FlowName, partitions};
 use crate::masked;
 
 const DEFAULT_MAX: u32 = 100;

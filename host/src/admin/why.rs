@@ -3,8 +3,8 @@ use super::pending::{pending_entry, timestamp};
 use super::types::{Delivery, PendingEntry, Why};
 use super::{Admin, Error, oracles};
 use crate::archive::Found;
-use crate::backbone::{Partition, Trace};
-use crate::flow::Flow;
+use crate::backbone::Trace;
+use crate::flow::{Flow, Partition};
 use crate::ledger::{DeadFilter, DeliveryState, KeptDelivery};
 use crate::masked;
 

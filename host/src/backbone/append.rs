@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::StreamId;
-use crate::flow::{BodyHash, Flow, KEY, OWNER, REQUEST_ID, RememberFull, TRACEPARENT, sha256_16};
+use crate::flow::{
+    BodyHash, Flow, KEY, OWNER, REQUEST_ID, RememberFull, StreamId, TRACEPARENT, sha256_16,
+};
 
 /// An entry on its way in.
 #[derive(Clone, Debug)]

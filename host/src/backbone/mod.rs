@@ -6,14 +6,15 @@
 mod append;
 mod embedded;
 pub mod redis;
-mod stream_id;
 mod types;
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::flow::{BodyHash, Flow, FlowName, Rate, Retry};
+use crate::flow::{
+    BodyHash, Flow, FlowName, Landmark, Partition, Rate, Retry, StreamId, partitions,
+};
 use crate::ledger::Stored;
 
 pub use self::append::{
@@ -21,11 +22,9 @@ pub use self::append::{
 };
 pub use self::embedded::Embedded;
 pub use self::redis::Redis;
-pub use self::stream_id::{NotAStreamId, StreamId};
 pub use self::types::{
-    ByDeliveries, Cause, Cost, Delivery, Depth, Error, Failed, Fate, FaultRecord, Landmark,
-    MemoryUse, OpenEntry, Outcomes, Partition, Payload, Pending, Recorded, Requeue, Tokens, Trace,
-    partitions,
+    ByDeliveries, Cause, Cost, Delivery, Depth, Error, Failed, Fate, FaultRecord, MemoryUse,
+    OpenEntry, Outcomes, Payload, Pending, Recorded, Requeue, Tokens, Trace,
 };
 
 /// How long a worker's hold on an entry lasts without being renewed, where

@@ -7,24 +7,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{OwnerHash, StreamId};
-use crate::flow::{Attributes, BodyHash, Entry, EntryFault, Flow, FlowName, owner_of};
-
-/// One partition of a flow's stream.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Partition {
-    pub flow: FlowName,
-    pub index: u16,
-}
-
-/// All of a flow.
-pub fn partitions(flow: &Flow) -> impl Iterator<Item = Partition> {
-    let name = flow.name.clone();
-    (0..flow.stream.partitions).map(move |index| Partition {
-        flow: name.clone(),
-        index,
-    })
-}
+use super::OwnerHash;
+use crate::flow::{Attributes, BodyHash, Entry, EntryFault, StreamId, owner_of};
 
 /// An entry handed to a worker.
 #[derive(Clone, Debug)]
@@ -273,15 +257,6 @@ impl MemoryUse {
     pub fn admissible(limit: u64) -> u64 {
         (Self::SHARE * limit as f64).ceil() as u64
     }
-}
-
-/// What tells one life of a partition from another.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Landmark {
-    /// Made when the partition was first prepared; another one means that the
-    /// backbone lost what it held.
-    pub born: String,
-    pub open: u64,
 }
 
 /// How an entry leaves the backbone, apart from `settle`.

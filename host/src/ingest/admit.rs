@@ -23,10 +23,8 @@ use super::receipt::Receipt;
 use super::receive::{check_media_type, receive};
 use super::visitor::Visitor;
 use super::{Refusal, Response, respond};
-use crate::backbone::{
-    AppendLimits, Appended, Backbone, NewEntry, Origin, Partition, RememberMemory,
-};
-use crate::flow::{Admitted, BodyHash, Flow, Identity, Inadmissible, Name};
+use crate::backbone::{AppendLimits, Appended, Backbone, NewEntry, Origin, RememberMemory};
+use crate::flow::{Admitted, BodyHash, Flow, Identity, Inadmissible, Name, Partition};
 use crate::http::Grant;
 use crate::ledger::Ledger;
 use crate::telemetry::traces;

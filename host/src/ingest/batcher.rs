@@ -22,7 +22,8 @@ use self::queues::Queues;
 use super::Refusal;
 use super::drain::{DrainRate, Sample};
 use super::meter::AppendMeter;
-use crate::backbone::{AppendLimits, Appended, Backbone, NewEntry, Partition};
+use crate::backbone::{AppendLimits, Appended, Backbone, NewEntry};
+use crate::flow::Partition;
 use crate::http::Grant;
 use crate::tasks::{APPENDER, BACKLOG};
 

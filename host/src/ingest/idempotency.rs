@@ -9,8 +9,8 @@ use hyper::header::HeaderName;
 
 use super::Refusal;
 use super::admit::Admission;
-use crate::backbone::{Partition, Remember};
-use crate::flow::{BodyHash, MAX_ID};
+use crate::backbone::Remember;
+use crate::flow::{BodyHash, MAX_ID, Partition};
 
 static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 

@@ -9,10 +9,10 @@ use tracing::{debug, warn};
 use super::receipt::id;
 use super::{Refusal, Response, respond};
 use crate::archive::{self, Archive, FindError, Found, find};
-use crate::backbone::{Backbone, Fate, OpenEntry, OwnerHash, Partition};
+use crate::backbone::{Backbone, Fate, OpenEntry, OwnerHash};
 use crate::flow::{
-    Attributes, FaultKind, Filled, Flow, Judged, Name, Outcome, State, Track, Values, owner_of,
-    parse_body,
+    Attributes, FaultKind, Filled, Flow, Judged, Name, Outcome, Partition, State, Track, Values,
+    owner_of, parse_body,
 };
 use crate::ledger::{DeadFilter, DeliveryState, KeptDecision, KeptDelivery, Ledger};
 use crate::telemetry::Seldom;

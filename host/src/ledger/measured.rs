@@ -14,8 +14,7 @@ use super::{
     LeasedDelivery, Ledger, ListedDecision, Migrated, Outbox, Route, SampledControls, Stored,
     Undelivered,
 };
-use crate::backbone::{Landmark, Partition, StreamId};
-use crate::flow::{BodyHash, Digest, FlowName};
+use crate::flow::{BodyHash, Digest, FlowName, Landmark, Partition, StreamId};
 use crate::metrics::table::{LEDGER_DURATION, LEDGER_FAULTS};
 
 /// Passes every call on.

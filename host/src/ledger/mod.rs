@@ -15,9 +15,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::backbone::{Landmark, Partition, StreamId};
 use crate::flow::{
-    Attributes, BodyHash, Decision, Digest, Downstream, Entry, EntryFault, FlowName, Outcome,
+    Attributes, BodyHash, Decision, Digest, Downstream, Entry, EntryFault, FlowName, Landmark,
+    Outcome, Partition, StreamId,
 };
 
 pub use self::audit::{AuditFilter, AuditLog, Audited, Change, Event};

@@ -2,8 +2,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::{Decided, Error};
-use crate::backbone::StreamId;
-use crate::flow::BodyHash;
+use crate::flow::{BodyHash, StreamId};
 
 /// The proof that these entries need not be judged again: their decision is
 /// stored or was not to be kept, or they are buried. Only a ledger makes it,

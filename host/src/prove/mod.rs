@@ -37,8 +37,8 @@ use self::load::Load;
 use self::recovery::{Recovery, Watch};
 use self::schedule::{Planned, Schedule};
 use self::stage::Stage;
-use crate::backbone::{Backbone, Partition};
-use crate::flow::FlowName;
+use crate::backbone::Backbone;
+use crate::flow::{FlowName, Partition};
 
 pub use self::fault::Fault;
 pub use self::proxy::Proxy;

@@ -19,8 +19,7 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::registry::LookupSpan;
 
-use crate::backbone::StreamId;
-use crate::flow::{Flow, FlowName, TRACEPARENT};
+use crate::flow::{Flow, FlowName, StreamId, TRACEPARENT};
 
 /// Of all spans that are collected, and of nothing that is logged.
 pub(super) const TARGET: &str = "floodgate::traces";

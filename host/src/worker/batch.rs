@@ -11,8 +11,10 @@ use super::judge::{self, Shown};
 use super::lease::Lease;
 use super::partition::{Batch, PartitionWorker};
 use super::traced::Traced;
-use crate::backbone::{Delivery, Failed, Outcomes, Payload, Recorded, Remember, StreamId};
-use crate::flow::{BodyHash, Decision, Entry, EntryFault, FaultKind, Keep, Outcome, happened_at};
+use crate::backbone::{Delivery, Failed, Outcomes, Payload, Recorded, Remember};
+use crate::flow::{
+    BodyHash, Decision, Entry, EntryFault, FaultKind, Keep, Outcome, StreamId, happened_at,
+};
 use crate::ledger::{Decided, DecidedBy, Stored};
 
 /// A fault of one delivery, with all that a dead letter needs.

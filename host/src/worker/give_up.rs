@@ -10,8 +10,8 @@ use super::decide::unjudged;
 use super::insist::Stopped;
 use super::lease::Lease;
 use super::partition::PartitionWorker;
-use crate::backbone::{Delivery, Payload, RememberMemory, StreamId};
-use crate::flow::{EntryFault, FaultKind, Unjudged};
+use crate::backbone::{Delivery, Payload, RememberMemory};
+use crate::flow::{EntryFault, FaultKind, StreamId, Unjudged};
 use crate::ledger::DeadLetter;
 
 /// An entry without attempts left.

@@ -9,8 +9,7 @@ use super::blame::{self, Found};
 use super::insist::Stopped;
 use super::partition::PartitionWorker;
 use super::recheck;
-use crate::backbone::StreamId;
-use crate::flow::{Entry, EntryFault, Judged, OracleUse, Verdict};
+use crate::flow::{Entry, EntryFault, Judged, OracleUse, StreamId, Verdict};
 use crate::oracle::{BatchFault, Condition, Judge, Observation, Oracle, Refusal, Settled};
 
 /// An entry as the oracles are shown it.

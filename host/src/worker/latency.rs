@@ -5,8 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hdrhistogram::Histogram;
 
-use crate::backbone::StreamId;
-use crate::flow::FlowName;
+use crate::flow::{FlowName, StreamId};
 
 /// Turns that count, of a second each: enough entries for a p99 that does not
 /// jump about, and few enough to see a change.

@@ -4,8 +4,9 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::backbone::{Delivery, StreamId};
+use crate::backbone::Delivery;
 use crate::boot_time::BootTime;
+use crate::flow::StreamId;
 
 /// A holder stops relying on its lease before others may take over: by this
 /// much, or by a tenth of a short lease.

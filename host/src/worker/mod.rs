@@ -31,8 +31,8 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use crate::backbone::{self, Backbone, StreamId};
-use crate::flow::{Flow, FlowName, Flows};
+use crate::backbone::Backbone;
+use crate::flow::{Flow, FlowName, Flows, StreamId};
 use crate::ledger::Ledger;
 use crate::oracle::Registry;
 use crate::tasks::PARTITION;
@@ -113,7 +113,7 @@ impl Worker {
                 }
                 let latency = self.latencies.of(&flow.name);
                 let live = Arc::new(Live::new(Arc::clone(flow), latency));
-                for partition in backbone::partitions(flow) {
+                for partition in crate::flow::partitions(flow) {
                     let worker = PartitionWorker::new(
                         self.clone(),
                         Arc::clone(&live),

@@ -14,7 +14,8 @@ use tracing::{error, info};
 
 use super::insist::{Stopped, insist};
 use super::partition::PartitionWorker;
-use crate::backbone::{Error, Partition};
+use crate::backbone::Error;
+use crate::flow::Partition;
 use crate::metrics::table::PARTITION_STUCK;
 
 /// A call that is refused, as a worker reports it.

@@ -11,8 +11,8 @@ use super::give_up::Exhausted;
 use super::insist::Stopped;
 use super::lease::Lease;
 use super::partition::{Batch, PartitionWorker};
-use crate::backbone::{Delivery, StreamId};
-use crate::flow::{EntryFault, FaultKind};
+use crate::backbone::Delivery;
+use crate::flow::{EntryFault, FaultKind, StreamId};
 use crate::tasks::survive;
 
 /// How many processes may end over one entry.

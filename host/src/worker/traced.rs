@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use tracing::Span;
 
-use crate::backbone::{Delivery, Payload, StreamId};
-use crate::flow::{Decision, EntryFault, FlowName, REQUEST_ID, TRACEPARENT, attribute};
+use crate::backbone::{Delivery, Payload};
+use crate::flow::{Decision, EntryFault, FlowName, REQUEST_ID, StreamId, TRACEPARENT, attribute};
 use crate::telemetry::traces;
 
 /// The spans of a batch; they end when it is dropped. Empty where nobody

@@ -62,6 +62,7 @@ mod prove;
 mod readiness;
 mod reloading;
 mod request_ids;
+mod rooms;
 mod secrets;
 mod security;
 mod services;

@@ -4,10 +4,10 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::ids::Id;
 use super::partition;
-use crate::backbone::{AppendLimits, Appended, NewEntry, OwnerHash, Partition, Requeue, StreamId};
+use crate::backbone::{AppendLimits, Appended, NewEntry, OwnerHash, Requeue};
 use crate::embedded::now;
 use crate::embedded::values::{attributes, millis, signed, to_json};
-use crate::flow::{BodyHash, sha256_16};
+use crate::flow::{BodyHash, Partition, StreamId, sha256_16};
 
 pub(super) fn append(
     db: &Connection,

@@ -3,7 +3,7 @@ use rusqlite::{Connection, params};
 use super::ids::Id;
 use super::partition;
 use super::rows::last_read;
-use crate::backbone::Partition;
+use crate::flow::Partition;
 
 /// An entry may be in the log more than once, settled before.
 const OPEN: &str = "SELECT EXISTS (

@@ -4,10 +4,10 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::partition;
 use super::rows::{payload, stream_id};
-use crate::backbone::{Delivery, Failed, Partition, RETRY, Recorded, StreamId};
+use crate::backbone::{Delivery, Failed, RETRY, Recorded};
 use crate::embedded::now;
 use crate::embedded::values::{millis, signed, to_json};
-use crate::flow::Retry;
+use crate::flow::{Partition, Retry, StreamId};
 
 /// To be claimed at once; ?1 is the time. The owner is [`RETRY`].
 const HAND_BACK: &str = "UPDATE pending SET owner = 'retry', due = ?1, since = ?1";

@@ -3,9 +3,9 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::rows::stream_id;
-use crate::backbone::{OwnerHash, StreamId};
+use crate::backbone::OwnerHash;
 use crate::embedded::now;
-use crate::flow::{BodyHash, sha256_16};
+use crate::flow::{BodyHash, StreamId, sha256_16};
 
 /// An id of one partition, as the tables have it.
 pub(super) struct Id {

@@ -4,9 +4,10 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::partition;
 use super::rows::{fault_record, stream_id};
-use crate::backbone::{ByDeliveries, Depth, FaultRecord, Landmark, Partition, Pending, StreamId};
+use crate::backbone::{ByDeliveries, Depth, FaultRecord, Pending};
 use crate::embedded::now;
 use crate::embedded::values::signed;
+use crate::flow::{Landmark, Partition, StreamId};
 
 const PENDING: &str = "SELECT * FROM pending JOIN (SELECT position, ms, id FROM log)
     USING (position)";

@@ -28,11 +28,11 @@ use tokio::sync::watch;
 
 use super::{
     AppendLimits, Appended, Backbone, ByDeliveries, Cost, Delivery, Depth, Error, Failed, Fate,
-    FaultRecord, LEASE, Landmark, MemoryUse, NewEntry, Outcomes, Partition, Pending, Reader,
-    Recorded, Remember, RememberMemory, Requeue, StreamId, Tokens, Trace,
+    FaultRecord, LEASE, MemoryUse, NewEntry, Outcomes, Pending, Reader, Recorded, Remember,
+    RememberMemory, Requeue, Tokens, Trace,
 };
 use crate::embedded::{self, Database, Nature};
-use crate::flow::{BodyHash, FlowName, Rate, Retry};
+use crate::flow::{BodyHash, FlowName, Landmark, Partition, Rate, Retry, StreamId};
 use crate::ledger::Stored;
 
 use self::buckets::Buckets;

@@ -1,8 +1,7 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::backbone::Partition;
 use crate::embedded::now;
-use crate::flow::FlowName;
+use crate::flow::{FlowName, Partition};
 
 /// Under which number the tables know a partition; new ones are given one.
 pub(super) fn number(db: &Connection, partition: &Partition) -> rusqlite::Result<i64> {

@@ -6,8 +6,9 @@ use tokio::sync::watch;
 
 use super::rows::{last_read, payload, stream_id};
 use super::{Embedded, partition};
-use crate::backbone::{Delivery, Error, Partition, Reader};
+use crate::backbone::{Delivery, Error, Reader};
 use crate::embedded::now;
+use crate::flow::Partition;
 
 /// How long a read waits for the first entry.
 const BLOCK: Duration = Duration::from_secs(1);

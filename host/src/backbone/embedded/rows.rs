@@ -5,9 +5,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use rusqlite::{Connection, Row};
 
-use crate::backbone::{FaultRecord, Payload, StreamId};
+use crate::backbone::{FaultRecord, Payload};
 use crate::embedded::values::from_json;
-use crate::flow::{Entry, EntryFault};
+use crate::flow::{Entry, EntryFault, StreamId};
 
 /// From the columns `ms` and `position`.
 pub(super) fn stream_id(row: &Row<'_>) -> rusqlite::Result<StreamId> {

@@ -6,9 +6,10 @@ use rusqlite::{Connection, params};
 use super::ids::Id;
 use super::partition;
 use super::rows::last_read;
-use crate::backbone::{DEAD_FOR, Outcomes, Partition, StreamId};
+use crate::backbone::{DEAD_FOR, Outcomes};
 use crate::embedded::now;
 use crate::embedded::values::{millis, signed};
+use crate::flow::{Partition, StreamId};
 use crate::ledger::Stored;
 
 /// Rows that one trim drops: what waits behind it is committed in between.

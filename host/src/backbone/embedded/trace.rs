@@ -4,8 +4,9 @@ use rusqlite::{Connection, params};
 use super::ids::{Id, Known};
 use super::rows::last_read;
 use super::{inspect, partition};
-use crate::backbone::{Fate, OpenEntry, Partition, RETRY, Trace};
+use crate::backbone::{Fate, OpenEntry, RETRY, Trace};
 use crate::embedded::values::signed;
+use crate::flow::Partition;
 
 /// Where counting what is ahead ends, as on Redis.
 const FAR: i64 = 100_000;

@@ -6,8 +6,8 @@ use super::Keys;
 use super::connection::Server;
 use super::memory::{Memory, Remembered};
 use super::script::{Call, Invoke, script};
-use crate::backbone::{AppendLimits, Appended, Error, NewEntry, OwnerHash, Partition, Requeue};
-use crate::flow::{BodyHash, KEY, OWNER, RememberFull, TRACEPARENT};
+use crate::backbone::{AppendLimits, Appended, Error, NewEntry, OwnerHash, Requeue};
+use crate::flow::{BodyHash, KEY, OWNER, Partition, RememberFull, TRACEPARENT};
 
 /// About what an entry adds to the command besides its body, in bytes: its id,
 /// the key of that, two hashes, its request's id.

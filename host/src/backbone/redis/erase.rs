@@ -5,7 +5,8 @@ use redis::Script;
 use super::connection::Server;
 use super::script::script;
 use super::{GROUP, Keys};
-use crate::backbone::{Error, StreamId};
+use crate::backbone::Error;
+use crate::flow::StreamId;
 
 static ERASE: LazyLock<Script> = LazyLock::new(|| script!("erase"));
 

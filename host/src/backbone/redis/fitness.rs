@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use super::connection::Server;
 use super::keys::{Keys, LAYOUT};
 use super::memory;
-use crate::backbone::{Error, Partition};
-use crate::flow::FlowName;
+use crate::backbone::Error;
+use crate::flow::{FlowName, Partition};
 
 /// What weakens the promise.
 pub(super) async fn check(

@@ -7,8 +7,8 @@ use tracing::error;
 use super::connection::Server;
 use super::script::script;
 use super::{GROUP, Keys, parse};
-use crate::backbone::{Delivery, Error, Failed, Partition, Recorded, StreamId};
-use crate::flow::Retry;
+use crate::backbone::{Delivery, Error, Failed, Recorded};
+use crate::flow::{Partition, Retry, StreamId};
 use crate::metrics::table::ENTRIES_LOST;
 
 static RENEW: LazyLock<Script> = LazyLock::new(|| script!("renew"));

@@ -8,9 +8,8 @@ use super::connection::{Server, is_no_group};
 use super::pool::Connection;
 use super::script::script;
 use super::{GROUP, Keys, RETRY, parse};
-use crate::backbone::{
-    ByDeliveries, Depth, Error, FaultRecord, Landmark, Partition, Pending, StreamId,
-};
+use crate::backbone::{ByDeliveries, Depth, Error, FaultRecord, Pending};
+use crate::flow::{Landmark, Partition, StreamId};
 
 /// XPENDING's own row: stream id, consumer, idle ms, deliveries.
 type Row = (String, String, u64, u32);

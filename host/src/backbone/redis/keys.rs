@@ -1,5 +1,4 @@
-use crate::backbone::Partition;
-use crate::flow::{FlowName, sha256_16};
+use crate::flow::{FlowName, Partition, sha256_16};
 
 /// The key of a flow's token bucket, in a slot of its own.
 pub(super) fn bucket(flow: &FlowName, bucket: &str) -> String {
@@ -36,7 +35,7 @@ pub(super) struct Keys {
     pub suspects: String,
     /// By which rules the keys of this partition are written; see [`LAYOUT`].
     pub layout: String,
-    /// Made with the group of an empty stream; see [`crate::backbone::Landmark`].
+    /// Made with the group of an empty stream; see [`crate::flow::Landmark`].
     pub born: String,
     /// How many open entries were trimmed by somebody else.
     pub lost: String,

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use tracing::{error, info};
 
 use super::connection::Server;
-use crate::backbone::{Error, MemoryUse, Partition, Remember, RememberMemory};
-use crate::flow::{FlowName, RememberFull};
+use crate::backbone::{Error, MemoryUse, Remember, RememberMemory};
+use crate::flow::{FlowName, Partition, RememberFull};
 
 /// How old a look at the memory may be.
 const PERIOD: Duration = Duration::from_millis(250);

@@ -32,10 +32,10 @@ use async_trait::async_trait;
 
 use super::{
     AppendLimits, Appended, Backbone, ByDeliveries, Cost, DEAD_FOR, Delivery, Depth, Error, Failed,
-    Fate, FaultRecord, LEASE, Landmark, MemoryUse, NewEntry, Outcomes, Partition, Pending, RETRY,
-    Reader, Recorded, Remember, RememberMemory, Requeue, StreamId, Tokens, Trace,
+    Fate, FaultRecord, LEASE, MemoryUse, NewEntry, Outcomes, Pending, RETRY, Reader, Recorded,
+    Remember, RememberMemory, Requeue, Tokens, Trace,
 };
-use crate::flow::{BodyHash, FlowName, Rate, Retry};
+use crate::flow::{BodyHash, FlowName, Landmark, Partition, Rate, Retry, StreamId};
 use crate::ledger::Stored;
 
 use self::connection::Server;

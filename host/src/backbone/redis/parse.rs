@@ -4,8 +4,8 @@ use bytes::Bytes;
 use redis::Value;
 
 use super::raw_entry::RawEntry;
-use crate::backbone::{FaultRecord, Payload, StreamId};
-use crate::flow::{Entry, EntryFault, check_body};
+use crate::backbone::{FaultRecord, Payload};
+use crate::flow::{Entry, EntryFault, StreamId, check_body};
 
 /// Longest id, as in `flow`; what is longer was not admitted by us.
 const LONGEST_ID: usize = 256;

@@ -9,7 +9,8 @@ use super::connection::{Server, is_no_group};
 use super::parse::Fields;
 use super::pool::MAX_AGE;
 use super::{GROUP, Keys, leave, parse};
-use crate::backbone::{Delivery, Error, Reader, StreamId};
+use crate::backbone::{Delivery, Error, Reader};
+use crate::flow::StreamId;
 
 /// How long a read waits for the first entry: as long as a stop may have to
 /// wait for the reader, since a read is never abandoned.

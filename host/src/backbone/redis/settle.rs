@@ -8,7 +8,8 @@ use super::connection::Server;
 use super::memory::Remembered;
 use super::script::{Call, script};
 use super::{GROUP, Keys};
-use crate::backbone::{Error, Outcomes, Partition};
+use crate::backbone::{Error, Outcomes};
+use crate::flow::Partition;
 use crate::ledger::Stored;
 use crate::metrics::table::ENTRIES_LOST;
 

@@ -1,6 +1,7 @@
 use super::Keys;
 use super::connection::Server;
-use crate::backbone::{Error, StreamId};
+use crate::backbone::Error;
+use crate::flow::StreamId;
 
 pub(super) async fn suspect(server: &Server, keys: &Keys, entry: StreamId) -> Result<u32, Error> {
     let noted = add(server, keys, entry, 1).await?;

@@ -7,7 +7,8 @@ use super::append::owner_of;
 use super::connection::Server;
 use super::script::script;
 use super::{GROUP, Keys, inspect};
-use crate::backbone::{Error, Fate, OpenEntry, Partition, StreamId, Trace};
+use crate::backbone::{Error, Fate, OpenEntry, Trace};
+use crate::flow::{Partition, StreamId};
 
 static TRACE: LazyLock<Script> = LazyLock::new(|| script!("trace"));
 

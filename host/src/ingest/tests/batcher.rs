@@ -4,8 +4,8 @@ use futures_util::future::join_all;
 use futures_util::poll;
 
 use super::*;
-use crate::backbone::{AppendLimits, Appended, NewEntry, Origin, Partition};
-use crate::flow::{BodyHash, FlowName};
+use crate::backbone::{AppendLimits, Appended, NewEntry, Origin};
+use crate::flow::{BodyHash, FlowName, Partition};
 use crate::http::{Grant, Peers};
 use crate::ingest::Refusal;
 use crate::ingest::batcher::{Batcher, IN_FLIGHT, OF_A_BATCH, QUEUE};

@@ -8,10 +8,10 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::backbone::{
     AppendLimits, Appended, Backbone, ByDeliveries, Cost, Delivery, Depth, Error, Failed, Fate,
-    FaultRecord, LEASE, Landmark, MemoryUse, NewEntry, Outcomes, Partition, Pending, Reader,
-    Recorded, Remember, RememberMemory, Requeue, StreamId, Tokens, Trace,
+    FaultRecord, LEASE, MemoryUse, NewEntry, Outcomes, Pending, Reader, Recorded, Remember,
+    RememberMemory, Requeue, Tokens, Trace,
 };
-use crate::flow::{BodyHash, FlowName, Rate, Retry};
+use crate::flow::{BodyHash, FlowName, Landmark, Partition, Rate, Retry, StreamId};
 use crate::ledger::Stored;
 
 /// More permits than there are ever calls.

@@ -1,9 +1,8 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::backbone::{Landmark, Partition};
 use crate::embedded::now;
 use crate::embedded::values::signed;
-use crate::flow::{Digest, FlowName};
+use crate::flow::{Digest, FlowName, Landmark, Partition};
 
 pub(super) fn next_ids(db: &Connection, flow: &FlowName, count: u32) -> rusqlite::Result<u64> {
     let next = "INSERT INTO sequences (flow, next) VALUES (?1, 1 + ?2)

@@ -23,10 +23,9 @@ use super::{
     Buried, Choice, DeadFilter, DeadLetter, Decided, DecidedBy, Erased, Error, Kept, KeptDecision,
     Ledger, ListedDecision, Migrated, Stored,
 };
-use crate::backbone::{Landmark, Partition, StreamId};
 use crate::embedded::values::unreadable;
 use crate::embedded::{self, Database, Nature};
-use crate::flow::{BodyHash, Digest, FlowName};
+use crate::flow::{BodyHash, Digest, FlowName, Landmark, Partition, StreamId};
 
 /// The ledger of `floodgate dev`.
 #[derive(Clone)]

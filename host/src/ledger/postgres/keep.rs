@@ -9,8 +9,9 @@ use super::call::with;
 use super::dead::{parse_digest, unix_ms, unreadable};
 use super::moved::id_hashes;
 use super::{Postgres, moment, timestamp};
-use crate::backbone::StreamId;
-use crate::flow::{Attributes, BodyHash, DeliverWhen, Digest, FlowName, Judged, Label, Outcome};
+use crate::flow::{
+    Attributes, BodyHash, DeliverWhen, Digest, FlowName, Judged, Label, Outcome, StreamId,
+};
 use crate::ledger::proof::{self, Hashes};
 use crate::ledger::{Decided, DecidedBy, Error, Kept, KeptDecision, ListedDecision};
 

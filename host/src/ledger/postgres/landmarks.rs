@@ -1,6 +1,6 @@
 use super::Postgres;
 use super::call::with;
-use crate::backbone::{Landmark, Partition};
+use crate::flow::{Landmark, Partition};
 use crate::ledger::Error;
 
 const NOTE_LANDMARK: &str = include_str!("queries/note_landmark.sql");

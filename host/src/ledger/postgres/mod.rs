@@ -35,8 +35,7 @@ use super::{
     Buried, Choice, DeadFilter, DeadLetter, Decided, DecidedBy, Erased, Error, Kept, KeptDecision,
     Ledger, ListedDecision, Migrated, Stored,
 };
-use crate::backbone::{Landmark, Partition, StreamId};
-use crate::flow::{BodyHash, Digest, FlowName};
+use crate::flow::{BodyHash, Digest, FlowName, Landmark, Partition, StreamId};
 
 /// A Postgres that was paused or lost its network says nothing at all.
 const CONNECT: Duration = Duration::from_secs(5);

@@ -14,8 +14,9 @@ use tempfile::TempDir;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::*;
-use crate::backbone::{Landmark, Partition, StreamId};
-use crate::flow::{BodyHash, Digest, Entry, Flow, FlowName, OracleLimits};
+use crate::flow::{
+    BodyHash, Digest, Entry, Flow, FlowName, Landmark, OracleLimits, Partition, StreamId,
+};
 use crate::ledger::{
     AuditFilter, AuditLog, Audited, Buried, Change, Choice, Control, DeadFilter, DeadLetter,
     Decided, DecidedBy, DeliveryCounts, Erased, Error, Event, Kept, KeptDecision, KeptDelivery,

@@ -16,8 +16,8 @@ use super::super::flows::ProvenFlow;
 use super::super::load::{HttpClient, Load, post};
 use super::super::stage::Stage;
 use super::{client, shut_out};
-use crate::backbone::{Backbone, Partition};
-use crate::flow::FlowName;
+use crate::backbone::Backbone;
+use crate::flow::{FlowName, Partition};
 
 /// How long the hostile client tries.
 const PATIENCE: Duration = Duration::from_secs(30);

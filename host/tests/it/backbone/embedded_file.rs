@@ -299,7 +299,7 @@ async fn a_full_disk_refuses_whole_groups_and_is_written_again_when_there_is_roo
     };
     let backbone = floodgate::backbone::Embedded::new(database.clone());
     let backbone = backbone.await.unwrap();
-    let partition = floodgate::backbone::Partition {
+    let partition = floodgate::flow::Partition {
         flow: FlowName::new("orders"),
         index: 0,
     };

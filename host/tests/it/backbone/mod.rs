@@ -26,9 +26,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use floodgate::backbone::{
     AppendLimits, Appended, Delivery, Failed, Fate, NewEntry, Origin, Outcomes, Payload, Remember,
-    RememberMemory, StreamId,
+    RememberMemory,
 };
-use floodgate::flow::{BodyHash, Digest, EntryFault, FaultKind, FlowName, Retry};
+use floodgate::flow::{BodyHash, Digest, EntryFault, FaultKind, FlowName, Retry, StreamId};
 use floodgate::ledger::{Decided, DecidedBy, Ledger, Postgres, Stored};
 
 use self::rig::{Rig, Server};

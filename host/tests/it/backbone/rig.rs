@@ -1,8 +1,9 @@
 //! A backbone with one partition, and a way to do to it what nobody can do
 //! through the trait.
 
-use floodgate::backbone::{Backbone, Embedded, Partition, Redis};
+use floodgate::backbone::{Backbone, Embedded, Redis};
 use floodgate::embedded::Database;
+use floodgate::flow::Partition;
 use redis::aio::MultiplexedConnection;
 use rusqlite::Connection;
 use tempfile::TempDir;

@@ -2,8 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use floodgate::backbone::{Landmark, Partition};
-use floodgate::flow::Digest;
+use floodgate::flow::{Digest, Landmark, Partition};
 
 use super::*;
 

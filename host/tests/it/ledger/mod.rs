@@ -22,8 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use floodgate::backbone::StreamId;
-use floodgate::flow::{BodyHash, Decision, Digest, Entry, FlowName, Judged, Label};
+use floodgate::flow::{BodyHash, Decision, Digest, Entry, FlowName, Judged, Label, StreamId};
 use floodgate::ledger::{Decided, DecidedBy, Stored};
 
 use self::rig::Rig;

@@ -1,3 +1,5 @@
+//! Names an entry of a stream, as Redis does.
+
 use std::fmt;
 use std::str::FromStr;
 
