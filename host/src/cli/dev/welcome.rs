@@ -11,6 +11,7 @@ use crate::cli::host::Started;
 use crate::cli::serve::announce;
 use crate::cli::table::short;
 use crate::flow::Flow;
+use crate::harmless::words;
 use crate::oracle::Registry;
 
 /// What a person who starts it wants to know.
@@ -75,14 +76,28 @@ fn write_flow(flow: &Flow, registry: Option<&Registry>, out: &mut impl Write) ->
     )?;
     for usage in &flow.oracles {
         let name = &usage.component;
-        match registry.and_then(|registry| registry.current(name)) {
-            Some(oracle) => writeln!(
+        let mut known = registry
+            .map(Registry::status)
+            .unwrap_or_default()
+            .into_iter();
+        let status = known.find(|status| *status.name == **name);
+        match status.map(|status| (status.digest, status.loading, status.refused)) {
+            Some((Some(digest), ..)) => {
+                let digest = short(&digest.to_string(), 12);
+                writeln!(out, "{:14}{name} {digest}", "")?;
+            }
+            Some((None, true, _)) => writeln!(
                 out,
-                "{:14}{name} {}",
-                "",
-                short(&oracle.digest().to_string(), 12)
+                "{:14}{MISSING}{name}.wasm is being compiled: the flow waits for it{MISSING:#}",
+                ""
             )?,
-            None => writeln!(
+            Some((None, false, Some(refused))) => writeln!(
+                out,
+                "{:14}{MISSING}{name} was not taken: {}{MISSING:#}",
+                "",
+                words(&refused.error)
+            )?,
+            _ => writeln!(
                 out,
                 "{:14}{MISSING}{name}.wasm is not there: the flow waits for it{MISSING:#}",
                 ""
