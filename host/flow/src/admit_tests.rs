@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::flow::Place;
+use crate::Place;
 
 fn admit(batch: bool) -> Admit {
     let schema = br#"{"type": "object", "required": ["n"],

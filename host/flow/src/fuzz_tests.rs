@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::{Flow, Inadmissible, Pointer};
 
 fn shipped() -> Flow {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../flows");
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../flows");
     let flows = Flow::load_dir(&dir).unwrap();
     let mut flows = flows.into_iter();
     flows
@@ -97,7 +97,7 @@ proptest! {
     fn any_text_is_a_flow_file_or_a_list_of_problems(
         from in 0_usize..3_000, length in 0_usize..40, text in "\\PC{0,20}",
     ) {
-        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../flows");
+        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../flows");
         let dir = tempfile::tempdir().unwrap();
         let schema = "transactions.schema.json";
         std::fs::copy(shipped.join(schema), dir.path().join(schema)).unwrap();

@@ -25,6 +25,7 @@ mod happened;
 mod identity;
 mod keep_table;
 mod load;
+pub mod masked;
 mod oracle_table;
 mod parameter;
 mod parameter_table;

@@ -6,7 +6,7 @@ const MASK: &str = "***";
 
 /// Returns a URL as it may be shown: without user, password, values of its query
 /// and fragment. What is no absolute URL is masked as a whole.
-pub(crate) fn url(text: &str) -> String {
+pub fn url(text: &str) -> String {
     let Some((scheme, rest)) = text.split_once("://") else {
         return MASK.to_owned();
     };
@@ -27,7 +27,7 @@ pub(crate) fn url(text: &str) -> String {
 
 /// Returns a text with every URL in it masked, for errors of libraries and those
 /// that were stored before.
-pub(crate) fn text(text: &str) -> String {
+pub fn text(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find("://") {

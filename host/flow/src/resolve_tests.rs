@@ -55,7 +55,7 @@ fn problems(file: &str) -> Vec<String> {
 
 #[test]
 fn every_shipped_flow_file_is_sound() {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../flows");
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../flows");
     let flows = Flow::load_dir(&dir).unwrap_or_else(|problems| panic!("{problems:#?}"));
     let transactions = flows
         .iter()

@@ -5,7 +5,7 @@ use rustix::time::{ClockId, clock_gettime};
 /// A time that goes on while the process is stopped or the machine sleeps
 /// (CLOCK_BOOTTIME); `Instant` stands still during suspend.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct BootTime(Duration);
+pub struct BootTime(Duration);
 
 impl BootTime {
     /// Before anything that ever happened on this machine.
@@ -23,7 +23,6 @@ impl BootTime {
         Self(self.0 + duration)
     }
 
-    #[cfg(test)]
     pub fn minus(self, duration: Duration) -> Self {
         Self(self.0.saturating_sub(duration))
     }

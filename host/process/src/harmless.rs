@@ -16,7 +16,7 @@ fn is_harmful(character: char) -> bool {
 }
 
 /// Returns words for a person, with what is harmful written as `\u{202e}`.
-pub(crate) fn words(text: &str) -> Cow<'_, str> {
+pub fn words(text: &str) -> Cow<'_, str> {
     escaped(text, |shown, character| {
         shown.extend(character.escape_unicode());
     })
@@ -24,7 +24,7 @@ pub(crate) fn words(text: &str) -> Cow<'_, str> {
 
 /// Returns the same JSON: what is harmful can only stand in its strings, where
 /// `\u202e` means the same.
-pub(crate) fn json(text: &str) -> Cow<'_, str> {
+pub fn json(text: &str) -> Cow<'_, str> {
     escaped(text, |shown, character| {
         let mut units = [0; 2];
         for unit in character.encode_utf16(&mut units) {
@@ -51,7 +51,7 @@ fn escaped(text: &str, escape: impl Fn(&mut String, char)) -> Cow<'_, str> {
 
 /// Writes the lines of a log. In text for a terminal, the escape character stays:
 /// the colours are made of it, and tracing escapes it in what it is told.
-pub(crate) struct LogWriter<W> {
+pub struct LogWriter<W> {
     to: W,
     coloured: bool,
 }

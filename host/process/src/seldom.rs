@@ -10,7 +10,7 @@ const EVERY: Duration = Duration::from_secs(60);
 /// Lets a log line be written at most once a minute, and counts how often it
 /// would have been: else whoever sets it off could fill the disk.
 #[derive(Debug, Default)]
-pub(crate) struct Seldom {
+pub struct Seldom {
     times: AtomicU64,
     last: Mutex<Option<Instant>>,
 }

@@ -22,19 +22,19 @@ use tracing::{error, info};
 use crate::metrics::table::TASK_PANICS;
 
 /// A task or a thread that is started again, after a pause, when it panics.
-pub(crate) struct Restarted(&'static str);
+pub struct Restarted(&'static str);
 
 /// A task without which the process is of no use: when it panics, the process
 /// drains as if it had been told to stop, and ends with exit code 1.
-pub(crate) struct Vital(&'static str);
+pub struct Vital(&'static str);
 
 /// A task that is not started again, because nobody here can make it anew, and
 /// without which the process does its work all the same.
-pub(crate) struct Expendable(&'static str);
+pub struct Expendable(&'static str);
 
 macro_rules! table {
     ($($(#[doc = $does:literal])* $kind:ident $task:ident $name:literal;)*) => {
-        $($(#[doc = $does])* pub(crate) static $task: $kind = $kind($name);)*
+        $($(#[doc = $does])* pub static $task: $kind = $kind($name);)*
 
         #[cfg(test)]
         static NAMES: &[&str] = &[$($name),*];
@@ -214,7 +214,7 @@ impl Expendable {
 }
 
 /// Waits until a vital task has panicked, and names it.
-pub(crate) async fn vital_one_panicked() -> &'static str {
+pub async fn vital_one_panicked() -> &'static str {
     let mut ended = ENDED.subscribe();
     loop {
         if let Some(name) = *ended.borrow_and_update() {
@@ -228,7 +228,7 @@ pub(crate) async fn vital_one_panicked() -> &'static str {
 }
 
 /// Runs `task` to its end; `None` where that was a panic, which is counted.
-pub(crate) async fn survive<T>(task: impl Future<Output = T>, panics: &Counter) -> Option<T> {
+pub async fn survive<T>(task: impl Future<Output = T>, panics: &Counter) -> Option<T> {
     let survived = AssertUnwindSafe(task).catch_unwind().await;
     if survived.is_err() {
         panics.increment(1);
@@ -239,7 +239,7 @@ pub(crate) async fn survive<T>(task: impl Future<Output = T>, panics: &Counter) 
 /// The task that is to panic once, to see what becomes of it.
 static PANICKING: Mutex<Option<String>> = Mutex::new(None);
 
-pub(crate) fn panic_once_in(task: &str) {
+pub fn panic_once_in(task: &str) {
     *PANICKING.lock().unwrap_or_else(PoisonError::into_inner) = Some(task.to_owned());
 }
 
@@ -286,7 +286,7 @@ impl Pauses {
 /// From now on a panic is logged by its place. Its message is not, unless the
 /// code has it as it stands: others quote what they stumbled over, and that
 /// may be a body.
-pub(crate) fn log_panics() {
+pub fn log_panics() {
     std::panic::set_hook(Box::new(|panicked: &PanicHookInfo<'_>| {
         let place = panicked.location().map(ToString::to_string);
         let place = place.unwrap_or_else(|| "an unknown place".to_owned());

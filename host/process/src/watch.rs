@@ -11,12 +11,12 @@ use tracing::warn;
 
 /// Between the two looks at a file that must find the same. Longer than the
 /// pauses of a copy, short against the second within which a drop counts.
-pub(crate) const SETTLE: Duration = Duration::from_millis(120);
+pub const SETTLE: Duration = Duration::from_millis(120);
 
 /// Everything that changes when a file is written or replaced, even by a copy
 /// that sets size and time to what they were.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Stamp {
+pub struct Stamp {
     pub len: u64,
     inode: u64,
     modified: (i64, i64),
@@ -44,12 +44,12 @@ impl Stamp {
 
 /// Tells of changes in a directory, for as long as the watcher lives. `None`
 /// where the system cannot: then polling has to do.
-pub(crate) fn stirs(dir: &Path) -> (Option<RecommendedWatcher>, watch::Receiver<()>) {
+pub fn stirs(dir: &Path) -> (Option<RecommendedWatcher>, watch::Receiver<()>) {
     stirs_in([dir])
 }
 
 /// Tells of changes in several directories.
-pub(crate) fn stirs_in<'d>(
+pub fn stirs_in<'d>(
     dirs: impl IntoIterator<Item = &'d Path>,
 ) -> (Option<RecommendedWatcher>, watch::Receiver<()>) {
     let dirs: Vec<&Path> = dirs.into_iter().collect();

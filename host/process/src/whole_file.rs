@@ -8,7 +8,7 @@ use std::path::Path;
 use tempfile::NamedTempFile;
 
 /// Replaces what was there. Whole even when the machine crashes.
-pub(crate) fn write(path: &Path, mode: u32, bytes: &[u8]) -> io::Result<()> {
+pub fn write(path: &Path, mode: u32, bytes: &[u8]) -> io::Result<()> {
     let file = aside(path, mode, bytes)?;
     file.as_file().sync_all()?;
     file.persist(path)?;
@@ -17,7 +17,7 @@ pub(crate) fn write(path: &Path, mode: u32, bytes: &[u8]) -> io::Result<()> {
 
 /// As [`write()`], without waiting for the disk: a crash of the machine may leave
 /// it damaged, so it is for what is worth nothing then or can be checked.
-pub(crate) fn write_unsynced(path: &Path, mode: u32, bytes: &[u8]) -> io::Result<()> {
+pub fn write_unsynced(path: &Path, mode: u32, bytes: &[u8]) -> io::Result<()> {
     aside(path, mode, bytes)?.persist(path)?;
     Ok(())
 }

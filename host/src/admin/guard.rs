@@ -15,7 +15,7 @@ use super::person::{NotAName, person};
 use super::{Token, api};
 use crate::http::origin::{NoHost, Origins, called_as, check_host};
 use crate::metrics::table;
-use crate::telemetry::Seldom;
+use crate::seldom::Seldom;
 
 /// Characters of a refused call in the log, where whoever may not call could
 /// write as much as they like.

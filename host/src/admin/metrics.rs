@@ -20,7 +20,7 @@ use crate::metrics::table::{
     PART_UP, PENDING_BY_DELIVERIES, REMEMBERED, REMEMBERED_LIMIT,
 };
 use crate::metrics::{Recorder, snapshot};
-use crate::telemetry::Seldom;
+use crate::seldom::Seldom;
 
 /// Pending entries of a partition that are looked at.
 const LOOKED_AT: usize = 1000;

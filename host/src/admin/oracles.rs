@@ -11,7 +11,7 @@ use super::{Admin, Error};
 use crate::flow::{Digest, Flow, NotADigest};
 use crate::ledger::Choice;
 use crate::oracle::{InFlow, Standing};
-use crate::telemetry::Seldom;
+use crate::seldom::Seldom;
 
 /// The fewest hex digits that name a digest: with fewer, a person mistyped.
 const SHORTEST_PIN: usize = 4;

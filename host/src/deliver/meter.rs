@@ -9,7 +9,7 @@ use super::attempt::{FailureKind, Outcome};
 use crate::flow::{Downstream, FaultKind};
 use crate::ledger::Route;
 use crate::metrics::table;
-use crate::telemetry::Seldom;
+use crate::seldom::Seldom;
 
 pub(super) struct Meter {
     pub delivered: Counter,

@@ -16,7 +16,7 @@ use super::{Refusal, Response, respond};
 use crate::archive::{self, Answer, Archive, Skipped};
 use crate::flow::{Asked, Filled, Name, Query, Values};
 use crate::http::Peer;
-use crate::telemetry::Seldom;
+use crate::seldom::Seldom;
 
 /// How many files were left out of the answer, because they cannot be read.
 static FLOODGATE_INCOMPLETE: HeaderName = HeaderName::from_static("floodgate-incomplete");

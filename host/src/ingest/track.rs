@@ -15,7 +15,7 @@ use crate::flow::{
     owner_of, parse_body,
 };
 use crate::ledger::{DeadFilter, DeliveryState, KeptDecision, KeptDelivery, Ledger};
-use crate::telemetry::Seldom;
+use crate::seldom::Seldom;
 
 /// What is known of an entry.
 #[derive(Default)]

@@ -3,12 +3,9 @@
 
 mod logging;
 mod otlp;
-mod seldom;
 pub(crate) mod traces;
 
 use std::time::Duration;
-
-pub(crate) use self::seldom::Seldom;
 
 use anyhow::Context;
 use opentelemetry_sdk::trace::SdkTracerProvider;

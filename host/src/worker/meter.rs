@@ -11,8 +11,8 @@ use super::recheck::Due;
 use crate::flow::{Digest, FaultKind, FlowName, Label};
 use crate::ledger::{Decided, Stored};
 use crate::metrics::table;
+use crate::seldom::Seldom;
 use crate::tasks::LANE;
-use crate::telemetry::Seldom;
 
 pub(super) struct Meter {
     flow: FlowName,

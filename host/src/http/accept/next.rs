@@ -7,7 +7,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tracing::{debug, warn};
 
 use super::LOOK;
-use crate::telemetry::Seldom;
+use crate::seldom::Seldom;
 
 /// The number of clients that may wait to be accepted. The system may allow fewer
 /// (`net.core.somaxconn`). A client that finds no place asks again only after a
