@@ -4,13 +4,16 @@ mod connections;
 mod servers;
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
 pub use self::connections::ConnectionSettings;
 pub use self::servers::{BackboneSettings, LedgerSettings, SettingsError};
+pub use crate::admin::AdminTokenSettings;
+pub use crate::archive::ArchiveSettings;
+use crate::cache_dir::user_cache;
 use crate::oracle::CompileLimits;
 
 /// What this process does.
@@ -137,38 +140,6 @@ pub struct HostSettings {
     pub drain: Duration,
 }
 
-/// Where floodgate-archive is.
-#[derive(Clone, Debug, Default, Args)]
-pub struct ArchiveSettings {
-    /// URL of floodgate-archive, which answers statistics and keeps what left the
-    /// ledger, such as http://127.0.0.1:9191
-    #[arg(long, env = "FLOODGATE_ARCHIVE_URL")]
-    pub archive_url: Option<String>,
-
-    /// File of the token that it asks for
-    #[arg(long, env = "FLOODGATE_ARCHIVE_TOKEN_FILE")]
-    pub archive_token_file: Option<PathBuf>,
-}
-
-/// What a caller of the admin API shows.
-#[derive(Clone, Debug, Args)]
-pub struct AdminTokenSettings {
-    /// File of the admin API's token, at least 16 characters; FLOODGATE_ADMIN_TOKEN
-    /// may have it instead
-    #[arg(long, env = "FLOODGATE_ADMIN_TOKEN_FILE")]
-    pub admin_token_file: Option<PathBuf>,
-
-    /// The token itself, where no file is named. No flag: everybody on the
-    /// machine could read it in the list of processes.
-    #[arg(skip = token_of_environment())]
-    pub admin_token: Option<String>,
-}
-
-fn token_of_environment() -> Option<String> {
-    let token = std::env::var_os("FLOODGATE_ADMIN_TOKEN")?;
-    Some(token.to_string_lossy().into_owned())
-}
-
 /// Who may post to flows that ask for an API key.
 #[derive(Clone, Debug, Args)]
 pub struct KeySettings {
@@ -190,22 +161,6 @@ pub struct FlowSettings {
     pub flows: PathBuf,
 }
 
-/// Shows the path of a file that a setting names, where it looks like one: the
-/// secret that belongs into the file may stand there itself.
-pub(crate) fn shown_path(path: &Path) -> String {
-    let text = path.to_string_lossy();
-    let begins_as_one = ["/", "./", "../"]
-        .iter()
-        .any(|begin| text.starts_with(begin));
-    let parent = path
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty());
-    if begins_as_one || path.exists() || parent.is_some_and(Path::is_dir) {
-        return text.into_owned();
-    }
-    "*** (not shown: it may be the secret itself, and the path of a file belongs there)".to_owned()
-}
-
 impl HostSettings {
     /// The directory for compiled oracles.
     pub fn cache_dir(&self) -> PathBuf {
@@ -224,17 +179,6 @@ fn lease(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// `name` in Floodgate's part of the user's cache directory (XDG Base
-/// Directory Specification).
-pub fn user_cache(name: &str) -> PathBuf {
-    let var = |name| std::env::var_os(name).map(PathBuf::from);
-    var("XDG_CACHE_HOME")
-        .or_else(|| var("HOME").map(|home| home.join(".cache")))
-        .unwrap_or_else(std::env::temp_dir)
-        .join("floodgate")
-        .join(name)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -244,17 +188,6 @@ mod tests {
         assert_eq!(lease("2s"), Ok(Duration::from_secs(2)));
         for text in ["0s", "999ms", "2h", "30"] {
             assert!(lease(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_secret_in_the_place_of_its_file_is_not_shown() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        for path in [file.path(), "/nowhere/keys".as_ref(), "./keys".as_ref()] {
-            assert_eq!(shown_path(path), path.to_string_lossy());
-        }
-        for secret in ["hunter2", "c2VjcmV0/c2VjcmV0", "0123456789abcdef"] {
-            assert!(!shown_path(secret.as_ref()).contains(secret));
         }
     }
 }

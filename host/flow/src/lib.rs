@@ -2,6 +2,8 @@
 //! is answered. Parsing, schema, identity and reply templates; no I/O beyond
 //! reading the flow directory at start.
 
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 mod admit;
 mod admit_table;
 mod authorities;

@@ -2,6 +2,8 @@
 //! answers of the admin API and tables. A name and a token in a URL are as good
 //! as a password, and so is the value of a parameter.
 
+use std::path::Path;
+
 const MASK: &str = "***";
 
 /// Returns a URL as it may be shown: without user, password, values of its query
@@ -93,6 +95,22 @@ fn parameter(text: &str) -> String {
     }
 }
 
+/// Shows the path of a file that a setting names, where it looks like one: the
+/// secret that belongs into the file may stand there itself.
+pub fn path(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    let begins_as_one = ["/", "./", "../"]
+        .iter()
+        .any(|begin| text.starts_with(begin));
+    let parent = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
+    if begins_as_one || path.exists() || parent.is_some_and(Path::is_dir) {
+        return text.into_owned();
+    }
+    "*** (not shown: it may be the secret itself, and the path of a file belongs there)".to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -163,6 +181,17 @@ mod tests {
                 let told = text(&format!("read {whole}: no answer"));
                 prop_assert!(!told.contains("SECRET"), "{} -> {}", whole, told);
             }
+        }
+    }
+
+    #[test]
+    fn a_secret_in_the_place_of_its_file_is_not_shown() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        for shown in [file.path(), "/nowhere/keys".as_ref(), "./keys".as_ref()] {
+            assert_eq!(path(shown), shown.to_string_lossy());
+        }
+        for secret in ["hunter2", "c2VjcmV0/c2VjcmV0", "0123456789abcdef"] {
+            assert!(!path(secret.as_ref()).contains(secret));
         }
     }
 }

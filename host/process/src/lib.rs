@@ -4,6 +4,7 @@
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod boot_time;
+pub mod cache_dir;
 pub mod fresh;
 pub mod harmless;
 pub mod metrics;

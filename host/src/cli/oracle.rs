@@ -5,7 +5,7 @@ use clap::Subcommand;
 use super::out::{JsonOption, note};
 use super::{OneEntry, oracle_check, oracle_new, oracle_verify, oracle_watch};
 use crate::oracle::CompileLimits;
-use crate::oracle::build::build;
+use crate::oracle_build::build;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {

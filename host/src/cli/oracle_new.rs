@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 
 use super::out::print;
-use crate::oracle::template::{self, Name};
+use crate::oracle_build::template::{self, Name};
 
 #[derive(Debug, Args)]
 #[command(after_long_help = "\

@@ -139,7 +139,7 @@ fn said(verdict: &Result<Verdict, String>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::oracle::{Engine, EngineOptions, guests};
+    use crate::oracle::{Engine, EngineOptions};
 
     #[test]
     fn a_sample_that_is_not_json_is_an_error_that_names_the_line() {
@@ -151,7 +151,10 @@ mod tests {
     fn a_comparison_marks_what_changed_and_nothing_where_there_is_none_before() {
         let engine = Engine::new(&EngineOptions::default()).unwrap();
         let load = |bytes: &[u8]| Oracle::load(&engine, bytes).unwrap();
-        let (one, other) = (load(&guests::misbehaving()), load(&guests::constant(0.25)));
+        let (one, other) = (
+            load(&floodgate_test_components::misbehaving()),
+            load(&floodgate_test_components::constant(0.25)),
+        );
         let sample = parse("{\"tx_hash\": \"abc\"}\n{\"id\": \"error\"}\n").unwrap();
 
         let compared = compare(Some(&one), &other, &sample, &Arc::default());

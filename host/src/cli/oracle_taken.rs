@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::client::{Client, nobody_listens};
 use crate::admin::types::{FlowStatus, WorkerOracle};
 use crate::flow::Digest;
-use crate::oracle::OracleStatus;
+use crate::report::OracleStatus;
 
 /// Workers look twice a second and report every second.
 const DEADLINE: Duration = Duration::from_secs(5);

@@ -15,8 +15,8 @@ use super::oracle_sample::{self as sample, Comparison, setting};
 use super::oracle_taken::taken;
 use super::out::{note, print};
 use crate::flow::{Entry, OracleSettings};
-use crate::oracle::build::{BuildError, Component, Sources, make};
 use crate::oracle::{Engine, EngineOptions, LoadError, Oracle};
+use crate::oracle_build::{BuildError, Component, Sources, make};
 
 const RED: Style = AnsiColor::Red.on_default().bold();
 const GREEN: Style = AnsiColor::Green.on_default().bold();

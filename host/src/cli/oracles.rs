@@ -4,7 +4,7 @@ use super::client::segment;
 use super::table::{or_dash, print, short};
 use super::{CallOptions, JsonOption};
 use crate::admin::types::{Chosen, Nothing, Pin, WorkerOracle};
-use crate::oracle::{OracleStatus, Standing};
+use crate::report::{OracleStatus, Standing};
 
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]

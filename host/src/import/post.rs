@@ -75,7 +75,7 @@ impl Poster {
         Self {
             target,
             flow,
-            http: Client::new(),
+            http: Client::default(),
             bad,
             progress,
             file,

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use floodgate::flow::{Digest, Entry, FaultKind, OracleLimits, OracleSettings, Verdict};
-use floodgate::oracle::build::{BuildError, build};
 use floodgate::oracle::{Engine, EngineOptions, LoadError, Oracle, Refusal};
+use floodgate::oracle_build::{BuildError, build};
 
 const LIMITS: OracleLimits = OracleLimits {
     memory: 64 << 20,

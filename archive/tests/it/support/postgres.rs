@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use tokio::sync::OnceCell;
 use tokio_postgres::{Client, Config, NoTls};
 
-const SUPERVISE: &str = include_str!("../../../../host/src/prove/servers/supervise.sh");
+const SUPERVISE: &str = include_str!("../../../../host/prove/src/servers/supervise.sh");
 
 /// A Postgres that is reached by a socket in its directory, and ends with this
 /// process however that ends.

@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use crate::admin::types::Report;
 use crate::flow::{Flow, FlowName, FlowSet};
-use crate::oracle::FlowTried;
+use crate::report::FlowTried;
+use crate::report::Report;
 
 /// What workers say of the flows that changed.
 #[derive(Debug, PartialEq, Eq)]

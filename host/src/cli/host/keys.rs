@@ -11,8 +11,9 @@ use tracing::{error, info, warn};
 
 use crate::flow::Flow;
 use crate::ingest::keys::KeyRing;
+use crate::masked;
 use crate::metrics::table::FILES_READ;
-use crate::settings::{KeySettings, shown_path};
+use crate::settings::KeySettings;
 use crate::watch::{SETTLE, Stamp};
 
 /// How often the file is looked at.
@@ -24,7 +25,7 @@ pub(super) fn load(settings: &KeySettings) -> anyhow::Result<KeyRing> {
     let mut text = String::new();
     if let Some(path) = &settings.keys_file {
         text = std::fs::read_to_string(path).with_context(|| {
-            let path = shown_path(path);
+            let path = masked::path(path);
             format!("read key file (--keys-file, FLOODGATE_KEYS_FILE) {path}")
         })?;
         // So that each place is judged by itself.

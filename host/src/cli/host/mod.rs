@@ -38,7 +38,7 @@ use crate::oracle::{CompileOptions, Engine, EngineOptions, Registry, RegistryOpt
 use crate::readiness::{Asked, Readiness};
 use crate::settings::{HostSettings, Role};
 use crate::tasks;
-use crate::worker::Worker;
+use crate::worker::{self, Worker};
 
 /// How long a start waits for the backbone and for the ledger, each.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -272,7 +272,7 @@ async fn bind_front_end(
     let (backbone, ledger) = (parts.backbone.clone(), parts.ledger.clone());
     let health: ingest::Health = Arc::new(move || {
         let (backbone, ledger) = (backbone.clone(), ledger.clone());
-        async move { admin::health(&*backbone, &*ledger).await.into() }.boxed()
+        async move { shown(&admin::health(&*backbone, &*ledger).await) }.boxed()
     });
     let ingest = Arc::new(Ingest::new(
         parts.backbone.clone(),
@@ -336,7 +336,7 @@ async fn start_worker(
         .panicking_on(settings.panic_on.clone());
     let (reporter, stopped) = (worker.clone(), stop.clone());
     work.spawn(tasks::REPORTS.run(move || {
-        admin::publish_reports(
+        worker::publish_reports(
             reporter.name.clone(),
             reporter.backbone.clone(),
             reporter.registry.clone(),
@@ -388,5 +388,17 @@ async fn check_when_there(
             Err(error) => warn!(%error, "backbone not checked, trying again"),
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+/// Tells clients which parts answer, and nothing of their errors.
+fn shown(health: &admin::Health) -> ingest::HealthReport {
+    let part = |part: &Result<(), String>| match part {
+        Ok(()) => ingest::Part::Ok,
+        Err(_) => ingest::Part::Error,
+    };
+    ingest::HealthReport {
+        redis: part(&health.redis),
+        postgres: part(&health.postgres),
     }
 }

@@ -11,7 +11,8 @@ use crate::admin::Admin;
 use crate::admin::types::WorkerOracle;
 use crate::flow::{Flow, Flows};
 use crate::ingest::{Hindered, Ingest};
-use crate::oracle::{Hindrance, InFlow, Registry, Standing};
+use crate::oracle::{Hindrance, Registry};
+use crate::report::{InFlow, Standing};
 
 const PERIOD: Duration = Duration::from_secs(1);
 
@@ -28,7 +29,7 @@ pub(super) fn follow_registry(
         let now = flows.borrow_and_update().clone();
         ingest.use_flows(&now.live);
         for flow in now.live.iter() {
-            ingest.hinder(&flow.name, registry.hindrance(flow).map(Hindered::from));
+            ingest.hinder(&flow.name, registry.hindrance(flow).map(hindered_by));
         }
     };
     look(&mut flows);
@@ -94,11 +95,10 @@ fn hindered(flow: &Flow, rows: &[WorkerOracle]) -> Option<Hindered> {
     })
 }
 
-impl From<Hindrance> for Hindered {
-    fn from(hindrance: Hindrance) -> Self {
-        match hindrance {
-            Hindrance::Missing(component) => Self::Waiting(component.to_string()),
-            Hindrance::Held(_) => Self::Held,
-        }
+/// Tells the front end what keeps a flow of this process from being judged.
+fn hindered_by(hindrance: Hindrance) -> Hindered {
+    match hindrance {
+        Hindrance::Missing(component) => Hindered::Waiting(component.to_string()),
+        Hindrance::Held(_) => Hindered::Held,
     }
 }

@@ -1,6 +1,5 @@
 use super::*;
 use crate::cli::oracle_sample::LIMITS;
-use crate::oracle::guests;
 
 fn report(bytes: &[u8], sample: &str) -> (bool, String) {
     let entries = sample::parse(sample).unwrap();
@@ -11,7 +10,7 @@ fn report(bytes: &[u8], sample: &str) -> (bool, String) {
 #[test]
 fn a_component_that_fits_is_described_and_judges_the_sample() {
     let sample = "{\"tx_hash\": \"abc\"}\n\n{\"id\": 7}\n{}\n{\"id\": \"trap\"}\n";
-    let (fits, text) = report(&guests::misbehaving(), sample);
+    let (fits, text) = report(&floodgate_test_components::misbehaving(), sample);
     assert!(fits);
     assert!(text.contains("floodgate:oracle/settings@0.1.0"), "{text}");
     assert!(text.contains("\n abc   0.5000"), "{text}");
@@ -32,7 +31,7 @@ fn a_component_that_fits_is_described_and_judges_the_sample() {
 
 #[test]
 fn of_a_component_that_does_not_fit_each_part_is_told_with_what_is_wrong() {
-    let (fits, text) = report(&guests::with_sockets(), "");
+    let (fits, text) = report(&floodgate_test_components::with_sockets(), "");
     assert!(!fits);
     assert!(
         text.contains("found     wasi:sockets/tcp-create-socket@0.2.3"),
@@ -49,12 +48,12 @@ fn checked(bytes: &[u8], sample: &str, limits: OracleLimits) -> Loaded {
 #[test]
 fn what_it_takes_to_refuse_an_entry_is_not_told_as_the_cost_of_judging() {
     let sample = "{\"id\": \"error\"}\n{\"id\": \"trap\"}\n";
-    let loaded = checked(&guests::misbehaving(), sample, LIMITS);
+    let loaded = checked(&floodgate_test_components::misbehaving(), sample, LIMITS);
     assert_eq!(loaded.judged, 0);
     assert!(!loaded.cost.is_empty());
     assert!(loaded.cost.iter().all(|cost| cost.per_batch_us.is_none()));
     let sample = format!("{sample}{{\"id\": \"a\"}}\n");
-    let loaded = checked(&guests::misbehaving(), &sample, LIMITS);
+    let loaded = checked(&floodgate_test_components::misbehaving(), &sample, LIMITS);
     assert_eq!(loaded.judged, 1);
     assert!(!loaded.cost.is_empty());
     assert!(loaded.cost.iter().all(|cost| cost.per_batch_us.is_some()));
@@ -66,7 +65,7 @@ fn memory_is_what_it_is_told_to_be() {
     let sample = "{\"id\": \"memory\"}\n";
     let of = |memory| {
         let limits = OracleLimits { memory, ..LIMITS };
-        checked(&guests::misbehaving(), sample, limits).judged
+        checked(&floodgate_test_components::misbehaving(), sample, limits).judged
     };
     assert_eq!((of(64 << 20), of(300 << 20)), (0, 1));
 }

@@ -8,7 +8,7 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use super::*;
 
 const LAYOUT: &str = "floodgate:{orders:0}:layout";
-const LIBRARY: &str = include_str!("../../../src/backbone/redis/lua/library.lua");
+const LIBRARY: &str = include_str!("../../../backbone/src/redis/lua/library.lua");
 
 impl Rig {
     async fn set(&self, key: &[u8], value: &[u8]) {

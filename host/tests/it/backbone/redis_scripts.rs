@@ -22,8 +22,8 @@ macro_rules! scripts {
         [$(Script {
             name: $name,
             text: concat!(
-                include_str!("../../../src/backbone/redis/lua/library.lua"),
-                include_str!(concat!("../../../src/backbone/redis/lua/", $name, ".lua")),
+                include_str!("../../../backbone/src/redis/lua/library.lua"),
+                include_str!(concat!("../../../backbone/src/redis/lua/", $name, ".lua")),
             ),
             keys: &$keys,
             args: &$args,
