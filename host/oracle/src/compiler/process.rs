@@ -6,7 +6,6 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
-use std::time::Duration;
 
 use rustix::process::{Pid, Signal};
 
@@ -18,10 +17,6 @@ use crate::words::cut;
 /// Wall time for each unit of processor time: so busy a machine may be. Only
 /// a process that hangs comes to the end of it.
 const PATIENCE: u32 = 10;
-/// A small component compiles in less; a process that takes longer gets a lower
-/// priority.
-const QUICK: Duration = Duration::from_secs(2);
-const NICENESS: i32 = 10;
 /// Bytes of its last words that are kept.
 const WORDS: u64 = 1 << 10;
 
@@ -120,13 +115,8 @@ fn run(
             words
         });
         let hanging = scope.spawn(move || {
-            let goes_on = |pause| ended.recv_timeout(pause) == Err(RecvTimeoutError::Timeout);
-            if !goes_on(QUICK) {
-                return false;
-            }
-            // Judging goes first. By group, because that is all threads of it.
-            rustix::process::setpriority_pgrp(pid, NICENESS).ok();
-            let hangs = goes_on(limits.time.saturating_mul(PATIENCE));
+            let most = limits.time.saturating_mul(PATIENCE);
+            let hangs = ended.recv_timeout(most) == Err(RecvTimeoutError::Timeout);
             if hangs {
                 kill(pid);
             }
