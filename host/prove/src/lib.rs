@@ -100,6 +100,8 @@ struct Proof {
     load: Arc<Load>,
     started: Instant,
     posting: JoinSet<()>,
+    /// Cancelled once nobody waits for answers any more.
+    give_up: CancellationToken,
     following: JoinSet<()>,
     injections: JoinSet<anyhow::Result<Recovery>>,
 }
@@ -112,16 +114,26 @@ impl Proof {
             stage: Arc::new(stage),
             started: Instant::now(),
             posting: JoinSet::new(),
+            give_up: CancellationToken::new(),
             following: JoinSet::new(),
             injections: JoinSet::new(),
         }
     }
 
     async fn run(&mut self) -> anyhow::Result<Report> {
-        let (stop, give_up) = (CancellationToken::new(), CancellationToken::new());
-        let (load, stage) = (self.load.clone(), self.stage.clone());
-        self.posting
-            .spawn(load.run(self.options.rate, stop.clone(), give_up.clone()));
+        let stop = CancellationToken::new();
+        let stage = self.stage.clone();
+        let posting = self
+            .load
+            .clone()
+            .run(self.options.rate, stop.clone(), self.give_up.clone());
+        // The good client shares the server with the hostile one, and no queue of
+        // tasks: what it measures is how long the server takes.
+        let own = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .context("start the good client")?;
+        self.posting.spawn_blocking(move || own.block_on(posting));
         let load = self.load.clone();
         self.following
             .spawn(async move { recovery::follow(&load, &stage).await });
@@ -136,7 +148,7 @@ impl Proof {
         stop.cancel();
         let deadline = Instant::now() + SETTLED;
         let posted = timeout_at(deadline, self.posting.join_next()).await;
-        give_up.cancel();
+        self.give_up.cancel();
         if posted.is_err() {
             progress(self.started, "some requests are still not answered");
         }
@@ -218,6 +230,7 @@ impl Proof {
 
     /// Ends all tasks and all processes.
     async fn end(mut self) -> anyhow::Result<()> {
+        self.give_up.cancel();
         self.posting.shutdown().await;
         self.following.shutdown().await;
         self.injections.shutdown().await;
