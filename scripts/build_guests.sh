@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds the components in Python and JavaScript that the host's tests need,
-# into host/tests/components. Neither build is reproducible, so what it made is
+# into host/floodgate/tests/components. Neither build is reproducible, so what it made is
 # kept; the tests tell whether it still does the same. Wants python3, npm and
 # zstd; what it installs goes into a directory of its own and is removed.
 set -euo pipefail
@@ -10,7 +10,7 @@ COMPONENTIZE_PY=0.25.0
 JCO=1.35.0
 COMPONENTIZE_QJS=0.4.5
 
-out=$PWD/host/tests/components
+out=$PWD/host/floodgate/tests/components
 wit=$PWD/wit
 tools=$(mktemp -d)
 trap 'rm -rf "$tools"' EXIT

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds the oracles from source: those that Floodgate watches by default into
-# plugins/dist, those that the host's tests need into host/tests/components.
+# plugins/dist, those that the host's tests need into host/floodgate/tests/components.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -10,5 +10,5 @@ for oracle in mempool-risk uniform-risk age-rule value-rule task-echo; do
   "$floodgate" oracle build "plugins/$oracle" -o plugins/dist
 done
 for oracle in misbehaving always-failing; do
-  "$floodgate" oracle build "plugins/$oracle" -o host/tests/components
+  "$floodgate" oracle build "plugins/$oracle" -o host/floodgate/tests/components
 done

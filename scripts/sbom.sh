@@ -13,10 +13,10 @@ mkdir -p target/sbom
 # It writes beside each manifest. Build dependencies belong to it, since they
 # make what is shipped; those of tests do not.
 cargo cyclonedx --quiet --format json --spec-version 1.5 --override-filename sbom
-for package in host archive; do
+for package in host/floodgate archive; do
     # References are names of its own choice, with the place of the checkout in
     # them, which is nobody's business.
-    sed "s|path+file://$PWD/|path+file:///|g" "$package/sbom.json" >"target/sbom/$package.cdx.json"
+    sed "s|path+file://$PWD/|path+file:///|g" "$package/sbom.json" >"target/sbom/$(basename "$package").cdx.json"
     rm "$package/sbom.json"
-    echo "target/sbom/$package.cdx.json"
+    echo "target/sbom/$(basename "$package").cdx.json"
 done

@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, LazyLock};
 
-use floodgate::oracle::{Engine, EngineOptions, Oracle};
+use floodgate_oracle_host::{Engine, EngineOptions, Oracle};
 use libfuzzer_sys::fuzz_target;
 
 static ENGINE: LazyLock<Arc<Engine>> = LazyLock::new(|| {

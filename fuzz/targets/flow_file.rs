@@ -1,7 +1,7 @@
 //! Reads a flow file: it is a flow, or a list of problems.
 #![no_main]
 
-use floodgate::flow::Flow;
+use floodgate_flow::Flow;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::LazyLock;
 
 use bytes::Bytes;
-use floodgate::flow::Flow;
+use floodgate_flow::Flow;
 use libfuzzer_sys::fuzz_target;
 
 static FLOWS: LazyLock<Vec<Flow>> = LazyLock::new(|| {

@@ -3,4 +3,4 @@
 
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|bytes: &[u8]| floodgate::backbone::redis::fuzz_entry(bytes));
+fuzz_target!(|bytes: &[u8]| floodgate_backbone::redis::fuzz_entry(bytes));

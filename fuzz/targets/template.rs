@@ -1,7 +1,7 @@
 //! Compiles a reply template: it is one, or a list of problems.
 #![no_main]
 
-use floodgate::flow::Flow;
+use floodgate_flow::Flow;
 use libfuzzer_sys::fuzz_target;
 
 const FLOW: &str = r#"

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # Checks of deploy/: sourced after scripts/lib/servers.sh, never run. That rules
-# and dashboard name only metrics that exist is held by host/tests/it.
+# and dashboard name only metrics that exist is held by host/floodgate/tests/it.
 #
 #   check_deploy        the configuration of Prometheus, its rules, and whether
 #                       each alert fires when it must

@@ -7,7 +7,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 # shellcheck source=scripts/lib/servers.sh
 source scripts/lib/servers.sh
 
-tests=host/tests/web
+tests=host/floodgate/tests/web
 venv=target/web-venv
 
 missing=()

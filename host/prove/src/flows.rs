@@ -9,7 +9,7 @@ use serde::Serialize;
 const UNIFORM_RISK: &[u8] = include_bytes!("../../../plugins/dist/uniform-risk.wasm");
 const TASK_ECHO: &[u8] = include_bytes!("../../../plugins/dist/task-echo.wasm");
 const AGE_RULE: &[u8] = include_bytes!("../../../plugins/dist/age-rule.wasm");
-const MISBEHAVING: &[u8] = include_bytes!("../../tests/components/misbehaving.wasm");
+const MISBEHAVING: &[u8] = include_bytes!("../../floodgate/tests/components/misbehaving.wasm");
 
 /// All that any of the oracles reads; every flow takes the same bodies. The
 /// example is what a changed oracle or flow file is tried on.

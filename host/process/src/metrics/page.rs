@@ -9,7 +9,7 @@ const HEAD: &str = "\
 # Metrics
 
 `GET /metrics` on the admin address answers in Prometheus' text format, 0.0.4. \
-This page is made of the table in `host/src/metrics/table.rs`, and a test fails when it is out of date: \
+This page is made of the table in `host/process/src/metrics/table.rs`, and a test fails when it is out of date: \
 `UPDATE=1 cargo test --test it -- metrics::the_page` makes it anew. \
 What `floodgate-archive` says of itself is in [ARCHIVE.md](ARCHIVE.md#metrics).
 
