@@ -173,12 +173,23 @@ impl OneEntry {
     }
 }
 
+/// Takes memory from the kernel in small pages only. The first byte that is written
+/// to a huge page has 2 MiB of zeros made: a few hundred bodies that strangers
+/// begin and do not end would make everybody else wait for that.
+fn without_huge_pages() {
+    // An old kernel refuses, and everything works all the same.
+    rustix::thread::disable_transparent_huge_pages(true).ok();
+}
+
 /// Parses the command line and does what it says. Exit codes: 0 done,
 /// 1 not done, 2 the command line is wrong.
 pub fn main() -> ExitCode {
     let cli = parse();
     if let Command::CompileComponent(arguments) = &cli.command {
         return floodgate_oracle_host::run_child(arguments);
+    }
+    if matches!(cli.command, Command::Serve(_) | Command::Dev(_)) {
+        without_huge_pages();
     }
     floodgate_oracle_host::this_is_floodgate(cli.command.compile_limits());
     let runtime = match tokio::runtime::Runtime::new() {
