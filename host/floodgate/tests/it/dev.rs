@@ -171,7 +171,7 @@ async fn it_says_what_runs_and_what_to_try_and_that_works() {
     .await;
     // On a busy machine compiling takes longer than the start waits for it.
     let states = [
-        format!("mempool-risk {}\n", &digest[..12]),
+        format!("mempool-risk {}", &digest[..12]),
         "mempool-risk.wasm is being compiled".to_owned(),
     ];
     assert!(states.iter().any(|state| out.contains(state)), "{out}");
