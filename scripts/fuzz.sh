@@ -29,18 +29,18 @@ while [ $# -gt 0 ]; do
 done
 
 # The modules that have property tests.
-modules=(flow:: masked:: worker::blame backbone::redis:: oracle::hostile oracle::trial backbone::model backbone::hold)
+modules=(fuzz_tests template_tests masked:: body:: identity:: blame:: redis:: redis_layout hostile_tests trial sampling backbone::model backbone::hold)
 
 properties() {
     ensure_packages
-    cargo test --package floodgate --lib --test it --no-run
+    cargo test --workspace --lib --test it --no-run
     export PROPTEST_CASES=${PROPTEST_CASES:-1000}
     local until=$((SECONDS + seconds))
     while [ "$SECONDS" -lt "$until" ]; do
         PROPTEST_RNG_SEED=$(od -An -N7 -tu8 /dev/urandom | tr -d ' ')
         export PROPTEST_RNG_SEED
         echo "seed $PROPTEST_RNG_SEED"
-        cargo test --quiet --package floodgate --lib --test it -- "${modules[@]}"
+        cargo test --quiet --workspace --lib --test it -- "${modules[@]}"
     done
 }
 
