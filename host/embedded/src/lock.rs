@@ -2,9 +2,18 @@ use std::fs::{DirBuilder, File, TryLockError};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
+use std::time::Duration;
+
+use backon::{BlockingRetryable, ConstantBuilder};
 
 use super::OpenError;
 use floodgate_process::whole_file;
+
+/// A process that was just forked holds the locks of its parent until it runs a
+/// program of its own, which takes a moment on a busy machine.
+const PATIENCE: ConstantBuilder = ConstantBuilder::new()
+    .with_delay(Duration::from_millis(10))
+    .with_max_times(50);
 
 /// Held on the directory itself for as long as the process uses it, so that
 /// nothing in it can be removed and the lock with it; gone with the process.
@@ -22,7 +31,12 @@ impl Lock {
         let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
         made.map_err(unusable)?;
         let directory = File::open(dir).map_err(unusable)?;
-        match directory.try_lock() {
+        let is_held = |error: &TryLockError| matches!(error, TryLockError::WouldBlock);
+        let taken = (|| directory.try_lock())
+            .retry(PATIENCE)
+            .when(is_held)
+            .call();
+        match taken {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 return Err(OpenError::InUse {
