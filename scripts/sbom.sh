@@ -10,13 +10,14 @@ command -v cargo-cyclonedx >/dev/null ||
     cargo install --quiet --locked --root target/tools --version 0.5.9 cargo-cyclonedx
 
 mkdir -p target/sbom
-# It writes beside each manifest. Build dependencies belong to it, since they
-# make what is shipped; those of tests do not.
+# It writes beside the manifest of each crate, of which two are programs.
+trap 'rm -f host/*/sbom.json archive/sbom.json' EXIT
+# Build dependencies belong to it, since they make what is shipped; those of
+# tests do not.
 cargo cyclonedx --quiet --format json --spec-version 1.5 --override-filename sbom
 for package in host/floodgate archive; do
     # References are names of its own choice, with the place of the checkout in
     # them, which is nobody's business.
     sed "s|path+file://$PWD/|path+file:///|g" "$package/sbom.json" >"target/sbom/$(basename "$package").cdx.json"
-    rm "$package/sbom.json"
     echo "target/sbom/$(basename "$package").cdx.json"
 done
