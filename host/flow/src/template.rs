@@ -97,12 +97,6 @@ impl Template {
             .any(|placeholder| *placeholder == Placeholder::Named(name))
     }
 
-    /// Whether it points into the body.
-    pub fn mentions_body(&self) -> bool {
-        self.placeholders()
-            .any(|placeholder| matches!(placeholder, Placeholder::Body(_)))
-    }
-
     fn placeholders(&self) -> impl Iterator<Item = &Placeholder> {
         self.segments.iter().filter_map(|segment| match segment {
             Segment::Literal(_) => None,

@@ -10,7 +10,6 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use super::component::Oracle;
 use super::engine::Engine;
 use super::loader::Loader;
 use super::notebook::{self, Note};
@@ -213,11 +212,6 @@ impl Registry {
 
     pub(super) fn seat_of(&self, name: &str) -> Option<Arc<Seat>> {
         self.seats.load().get(name).cloned()
-    }
-
-    /// The oracle in force; `None` while there is none.
-    pub fn current(&self, name: &str) -> Option<Arc<Oracle>> {
-        self.seat_of(name)?.current()
     }
 
     /// Changes with every swap.

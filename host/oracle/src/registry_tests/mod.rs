@@ -14,6 +14,7 @@ use tempfile::TempDir;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::*;
+use crate::component::Oracle;
 use floodgate_flow::{
     BodyHash, Digest, Entry, Flow, FlowName, Landmark, OracleLimits, Partition, StreamId,
 };
@@ -266,8 +267,9 @@ pub(super) struct Host {
     _running: DropGuard,
 }
 
-/// A flow that `judge` judges, with `oracle` in its table and one control
-/// entry: its id, which is what `floodgate_test_components::misbehaving` goes by.
+/// Returns a flow that the component `judge` judges, with `oracle` in its table. It
+/// has one control entry, whose id is `control`: `floodgate_test_components::misbehaving`
+/// does what the first letter of an id says.
 pub(super) fn flow_of(name: &str, oracle: &str, control: &str) -> Arc<Flow> {
     let dir = tempfile::tempdir().unwrap();
     let write = |file: String, text: String| std::fs::write(dir.path().join(file), text).unwrap();
@@ -394,4 +396,11 @@ pub(super) async fn score(oracle: &Arc<Oracle>) -> f64 {
         oracle.judge(&[&entry], &Arc::default(), limits)
     });
     judged.await.unwrap().unwrap().remove(0).unwrap().score
+}
+
+impl Registry {
+    /// Returns the oracle in force, if one is.
+    fn current(&self, name: &str) -> Option<Arc<Oracle>> {
+        self.seat_of(name)?.current()
+    }
 }
