@@ -1,5 +1,5 @@
 //! The migrations are embedded by a macro that does not tell cargo so.
 
 fn main() {
-    println!("cargo:rerun-if-changed=../../migrations");
+    println!("cargo:rerun-if-changed=../../migrations/embedded");
 }
