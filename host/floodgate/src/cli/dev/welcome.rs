@@ -13,6 +13,7 @@ use crate::cli::table::short;
 use floodgate_flow::Flow;
 use floodgate_oracle_host::Registry;
 use floodgate_process::harmless::words;
+use floodgate_report::OracleStatus;
 
 /// What a person who starts it wants to know.
 pub(super) struct Welcome<'s> {
@@ -40,8 +41,10 @@ impl Welcome<'_> {
             false => "",
         };
         writeln!(out, "data in {}{kept}\n", self.dir.display())?;
+        let registry = started.oracles.as_deref();
+        let oracles = registry.map(Registry::status).unwrap_or_default();
         for flow in started.flows.iter() {
-            write_flow(flow, started.oracles.as_deref(), out)?;
+            write_flow(flow, &oracles, out)?;
         }
         if started.flows.iter().any(|flow| flow.needs_archive()) {
             let style = match self.statistics {
@@ -63,7 +66,7 @@ impl Welcome<'_> {
     }
 }
 
-fn write_flow(flow: &Flow, registry: Option<&Registry>, out: &mut impl Write) -> io::Result<()> {
+fn write_flow(flow: &Flow, oracles: &[OracleStatus], out: &mut impl Write) -> io::Result<()> {
     let paths = flow
         .paths()
         .map(|(method, path)| format!("{method} {path}"));
@@ -76,12 +79,8 @@ fn write_flow(flow: &Flow, registry: Option<&Registry>, out: &mut impl Write) ->
     )?;
     for usage in &flow.oracles {
         let name = &usage.component;
-        let mut known = registry
-            .map(Registry::status)
-            .unwrap_or_default()
-            .into_iter();
-        let status = known.find(|status| *status.name == **name);
-        match status.map(|status| (status.digest, status.loading, status.refused)) {
+        let status = oracles.iter().find(|status| *status.name == **name);
+        match status.map(|status| (status.digest, status.loading, &status.refused)) {
             Some((Some(digest), ..)) => {
                 let digest = short(&digest.to_string(), 12);
                 writeln!(out, "{:14}{name} {digest}", "")?;
