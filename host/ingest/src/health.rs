@@ -24,6 +24,15 @@ pub struct HealthReport {
 }
 
 impl HealthReport {
+    /// Tells of each part whether it answers, and nothing of its error.
+    pub fn of(redis: bool, postgres: bool) -> Self {
+        let part = |answers| if answers { Part::Ok } else { Part::Error };
+        Self {
+            redis: part(redis),
+            postgres: part(postgres),
+        }
+    }
+
     pub(super) fn is_ok(self) -> bool {
         (self.redis, self.postgres) == (Part::Ok, Part::Ok)
     }

@@ -272,7 +272,11 @@ async fn bind_front_end(
     let (backbone, ledger) = (parts.backbone.clone(), parts.ledger.clone());
     let health: ingest::Health = Arc::new(move || {
         let (backbone, ledger) = (backbone.clone(), ledger.clone());
-        async move { shown(&admin::health(&*backbone, &*ledger).await) }.boxed()
+        async move {
+            let health = admin::health(&*backbone, &*ledger).await;
+            ingest::HealthReport::of(health.redis.is_ok(), health.postgres.is_ok())
+        }
+        .boxed()
     });
     let ingest = Arc::new(Ingest::new(
         parts.backbone.clone(),
@@ -388,17 +392,5 @@ async fn check_when_there(
             Err(error) => warn!(%error, "backbone not checked, trying again"),
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
-    }
-}
-
-/// Tells clients which parts answer, and nothing of their errors.
-fn shown(health: &admin::Health) -> ingest::HealthReport {
-    let part = |part: &Result<(), String>| match part {
-        Ok(()) => ingest::Part::Ok,
-        Err(_) => ingest::Part::Error,
-    };
-    ingest::HealthReport {
-        redis: part(&health.redis),
-        postgres: part(&health.postgres),
     }
 }
