@@ -1,5 +1,5 @@
-//! docs/ARCHITECTURE.md begins with a picture of the crates, made of what cargo
-//! knows of them.
+//! Holds the picture of the crates in docs/ARCHITECTURE.md to what cargo says of
+//! their dependencies.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -8,6 +8,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::host::repository;
+use crate::support;
 
 const BEGIN: &str = "<!-- crates: made by the test crates::the_picture -->\n";
 const END: &str = "<!-- end of crates -->\n";
@@ -16,7 +17,7 @@ const END: &str = "<!-- end of crates -->\n";
 struct Member {
     directory: String,
     description: String,
-    /// Those that it uses, tests aside.
+    /// The names of the crates that it uses, not counting those of its tests.
     uses: BTreeSet<String>,
 }
 
@@ -56,7 +57,7 @@ fn members() -> BTreeMap<String, Member> {
         .collect()
 }
 
-/// Whether a crate uses another one, by way of others or not.
+/// Returns whether a crate uses another one, directly or through others.
 fn reaches(members: &BTreeMap<String, Member>, from: &str, to: &str) -> bool {
     let uses = &members[from].uses;
     uses.contains(to) || uses.iter().any(|on| reaches(members, on, to))
@@ -76,23 +77,12 @@ fn picture(members: &BTreeMap<String, Member>) -> String {
         }
     }
     page += "```\n\n| crate | what it is | which it uses |\n|---|---|---|\n";
-    for (
-        name,
-        Member {
-            directory,
-            description,
-            uses,
-        },
-    ) in members
-    {
-        let uses: Vec<String> = uses.iter().map(|on| short(on)).collect();
-        let uses = uses.join(", ");
-        writeln!(
-            page,
-            "| `{}` in [{directory}](../{directory}) | {description} | {uses} |",
-            short(name)
-        )
-        .unwrap();
+    for (name, member) in members {
+        let uses: Vec<String> = member.uses.iter().map(|on| short(on)).collect();
+        let (name, uses) = (short(name), uses.join(", "));
+        let (directory, description) = (&member.directory, &member.description);
+        let place = format!("[{directory}](../{directory})");
+        writeln!(page, "| `{name}` in {place} | {description} | {uses} |").unwrap();
     }
     page
 }
@@ -104,14 +94,7 @@ fn the_picture_is_that_of_cargo() {
     let (before, rest) = page.split_once(BEGIN).unwrap();
     let (_, after) = rest.split_once(END).unwrap();
     let made = format!("{before}{BEGIN}{}{END}{after}", picture(&members()));
-    if std::env::var_os("UPDATE").is_some() {
-        std::fs::write(&file, &made).unwrap();
-    }
-    assert!(
-        std::fs::read_to_string(&file).unwrap() == made,
-        "the crates of docs/ARCHITECTURE.md are not those of cargo: \
-         UPDATE=1 cargo test --package floodgate --test it -- crates::the_picture"
-    );
+    support::holds(&file, &made, "crates::the_picture");
 }
 
 #[test]

@@ -310,12 +310,5 @@ async fn a_downstream_that_is_away_is_told_until_it_is_back() {
 fn the_page_is_that_of_the_table() {
     let file = repository().join("docs/METRICS.md");
     let page = floodgate_process::metrics::page();
-    if std::env::var_os("UPDATE").is_some() {
-        std::fs::write(&file, &page).unwrap();
-    }
-    assert!(
-        std::fs::read_to_string(&file).unwrap_or_default() == page,
-        "docs/METRICS.md is not what host/process/src/metrics/table.rs makes of it: \
-         UPDATE=1 cargo test --test it -- metrics::the_page"
-    );
+    support::holds(&file, &page, "metrics::the_page");
 }

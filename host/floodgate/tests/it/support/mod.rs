@@ -52,6 +52,22 @@ pub async fn through_pgbouncer(postgres: &str) -> String {
     pooler.database(name)
 }
 
+/// Holds a file to what a test makes of the code, or writes it anew where the
+/// environment has `UPDATE`.
+///
+/// # Panics
+/// Where the two differ, with the command that writes it. `test` is the test's name.
+pub fn holds(file: &std::path::Path, made: &str, test: &str) {
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(file, made).unwrap();
+    }
+    assert!(
+        std::fs::read_to_string(file).unwrap_or_default() == made,
+        "{} is out of date: UPDATE=1 cargo test --package floodgate --test it -- {test}",
+        file.display()
+    );
+}
+
 /// Waits until `check` says yes.
 ///
 /// # Panics
