@@ -9,7 +9,7 @@ mod kept;
 mod queries;
 mod schedule;
 #[cfg(test)]
-pub mod stand_in;
+mod stand_in;
 #[cfg(test)]
 mod tests;
 mod wire;

@@ -9,8 +9,9 @@ use backon::{BlockingRetryable, ConstantBuilder};
 use super::OpenError;
 use floodgate_process::whole_file;
 
-/// A process that was just forked holds the locks of its parent until it runs a
-/// program of its own, which takes a moment on a busy machine.
+/// How long a lock that is held is waited for. A child that was just forked holds the
+/// locks of its parent until it executes its own program, which takes a moment on a
+/// busy machine.
 const PATIENCE: ConstantBuilder = ConstantBuilder::new()
     .with_delay(Duration::from_millis(10))
     .with_max_times(50);

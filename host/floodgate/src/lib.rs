@@ -1,7 +1,7 @@
-//! Floodgate's command line, and how a process is put together from the crates
-//! beside this one. docs/ARCHITECTURE.md shows them.
+//! Runs Floodgate's command line, and puts a process together from the crates
+//! beside this one, which docs/ARCHITECTURE.md shows.
 
-// They panic where nobody reads; the commands print through `cli::out`.
+// The macros that print panic when nobody reads; commands print through `cli::out`.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod cli;

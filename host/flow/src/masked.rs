@@ -95,8 +95,9 @@ fn parameter(text: &str) -> String {
     }
 }
 
-/// Shows the path of a file that a setting names, where it looks like one: the
-/// secret that belongs into the file may stand there itself.
+/// Returns the path of a file, which a setting names, as it may be shown. People
+/// write the secret itself where the path of its file belongs, so a text that does
+/// not look like a path is masked.
 pub fn path(path: &Path) -> String {
     let text = path.to_string_lossy();
     let begins_as_one = ["/", "./", "../"]

@@ -9,7 +9,7 @@ pub struct Partition {
     pub index: u16,
 }
 
-/// All of a flow.
+/// Returns all partitions of a flow.
 pub fn partitions(flow: &Flow) -> impl Iterator<Item = Partition> {
     let name = flow.name.clone();
     (0..flow.stream.partitions).map(move |index| Partition {
@@ -18,11 +18,12 @@ pub fn partitions(flow: &Flow) -> impl Iterator<Item = Partition> {
     })
 }
 
-/// What tells one life of a partition from another.
+/// Tells whether a partition is the one that was seen before.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Landmark {
-    /// Made when the partition was first prepared; another one means that the
-    /// backbone lost what it held.
+    /// A name that was made when the partition was first prepared. If it changes,
+    /// the backbone has lost what it held.
     pub born: String,
+    /// How many entries are open.
     pub open: u64,
 }

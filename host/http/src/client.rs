@@ -46,8 +46,8 @@ pub enum NoAnswer {
 }
 
 /// Trusts the certificate authorities of the system and those that browsers
-/// trust; where `SSL_CERT_FILE` or `SSL_CERT_DIR` is set, the ones there
-/// and no others.
+/// trust. Where `SSL_CERT_FILE` or `SSL_CERT_DIR` is set, it trusts only those that
+/// are found there.
 impl Default for Client {
     fn default() -> Self {
         Self::over(connector())

@@ -3,15 +3,15 @@ use std::time::Duration;
 /// What became of one batch, after it was split to find the guilty entries.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Observation<'a> {
-    /// Calls of [`super::Oracle::judge`] that it took.
+    /// How many calls of [`super::Oracle::judge`] the batch took.
     pub calls: u64,
-    /// The time that they took.
+    /// How long these calls took together.
     pub took: Duration,
     pub succeeded: usize,
-    /// Entries that it broke on; without those that failed before.
+    /// How many entries broke the oracle, not counting those that failed before.
     pub broke: usize,
-    /// Entries that it refused; without those that failed before.
+    /// How many entries the oracle refused, not counting those that failed before.
     pub refused: usize,
-    /// One of their errors.
+    /// The error of one of these entries.
     pub error: Option<&'a str>,
 }

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-/// `name` in Floodgate's part of the user's cache directory (XDG Base
-/// Directory Specification).
+/// Returns the directory `name` in Floodgate's part of the user's cache directory
+/// (XDG Base Directory Specification).
 pub fn user_cache(name: &str) -> PathBuf {
     let var = |name| std::env::var_os(name).map(PathBuf::from);
     var("XDG_CACHE_HOME")

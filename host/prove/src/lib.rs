@@ -127,8 +127,8 @@ impl Proof {
             .load
             .clone()
             .run(self.options.rate, stop.clone(), self.give_up.clone());
-        // The good client shares the server with the hostile one, and no queue of
-        // tasks: what it measures is how long the server takes.
+        // The good client runs on a runtime of its own. Otherwise its tasks would
+        // wait behind those of the hostile client, and it would measure that.
         let own = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()

@@ -29,15 +29,16 @@ pub struct Report {
     pub stuck: Vec<StuckCall>,
 }
 
-/// What a worker measured: of each flow (milliseconds, entries).
+/// How long entries took, as a worker measured it for each flow: pairs of (milliseconds,
+/// number of entries).
 pub type LatencyCounts = BTreeMap<String, Vec<(u64, u64)>>;
 
-/// A call that is refused, as a worker reports it.
+/// A call that the backbone refuses for good, as a worker reports it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StuckCall {
     pub flow: String,
     pub partition: u16,
-    /// What the worker tries, such as `settle`.
+    /// The call that the worker tries again and again, such as `settle`.
     pub call: String,
     pub error: String,
 }
@@ -46,8 +47,8 @@ pub struct StuckCall {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FlowTried {
     pub flow: String,
-    /// Of the flow file.
+    /// The digest of the flow file.
     pub digest: Digest,
-    /// Why it is not in force.
+    /// Why the worker did not take it. `None` where the worker works by it.
     pub error: Option<String>,
 }

@@ -173,9 +173,9 @@ impl OneEntry {
     }
 }
 
-/// Takes memory from the kernel in small pages only. The first byte that is written
-/// to a huge page has 2 MiB of zeros made: a few hundred bodies that strangers
-/// begin and do not end would make everybody else wait for that.
+/// Takes memory from the kernel in small pages only. When the first byte is written
+/// to a huge page, the kernel zeroes 2 MiB. If strangers begin a few hundred bodies
+/// and do not end them, everybody else would wait for that.
 fn without_huge_pages() {
     // An old kernel refuses, and everything works all the same.
     rustix::thread::disable_transparent_huge_pages(true).ok();

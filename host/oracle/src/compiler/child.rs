@@ -67,8 +67,8 @@ fn compile(arguments: &Arguments) -> io::Result<Result<Vec<u8>, String>> {
     )?;
     limit(Resource::Core, 0, 0)?;
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
-    // Before there are threads, which inherit it. Where it is not allowed, the
-    // compiler competes with everybody else.
+    // Threads inherit the priority, so it is set before any are started. Where the
+    // system does not allow it, the compiler competes with everybody else.
     rustix::process::setpriority_process(None, NICENESS).ok();
     let mut bytes = Vec::new();
     io::stdin().take(MAX_COMPONENT).read_to_end(&mut bytes)?;

@@ -262,7 +262,8 @@ async fn a_broken_oracle_that_is_pinned_holds_the_flow_until_it_is_unpinned() {
     .await;
 }
 
-/// Of an owner; `floodgate_test_components::misbehaving` goes by the first letter of its id.
+/// Returns an entry of an owner. `floodgate_test_components::misbehaving` does what the
+/// first letter of its id says.
 fn sampled(owner: &str, id: &str) -> Control {
     Control {
         sender: Sender::Owner(owner.into()),

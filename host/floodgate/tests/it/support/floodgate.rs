@@ -12,16 +12,17 @@ use super::eventually_some;
 /// `floodgate serve` or `dev` as it is shipped, on ports of its own choice.
 pub struct Floodgate {
     process: Supervised,
-    /// Files and no pipes: what the process has written can be read at once, and
-    /// a test that asks for it waits for no reader of a pipe.
+    /// Files, and not pipes: a test can read at once what the process has written,
+    /// where a thread would have to read a pipe first.
     stdout: NamedTempFile,
     stderr: NamedTempFile,
     /// Removed with this value.
     _directory: TempDir,
 }
 
-/// The path of the program, linked into a directory of its own: `floodgate dev`
-/// starts the floodgate-archive that lies beside it, and only some tests want that.
+/// The path of the program. It is linked into a directory of its own, because
+/// `floodgate dev` starts the floodgate-archive that lies beside it, and only some
+/// tests want that.
 static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("alone");
     std::fs::create_dir_all(&directory).unwrap();
@@ -110,8 +111,8 @@ impl Floodgate {
         self.process.signal(Signal::CONT);
     }
 
-    /// Waits until it ended. Returns its exit code: 128 + the signal if one
-    /// killed it.
+    /// Waits until the process has ended, and returns its exit code. If a signal
+    /// killed the process, the code is 128 + the signal.
     pub async fn wait_exit(&mut self) -> i32 {
         let what = format!("floodgate ends: {}", self.stderr());
         eventually_some(Duration::from_secs(60), &what, async || {
@@ -133,10 +134,11 @@ fn only(command: &mut Command, env: &[(&str, &str)]) {
     command.envs(env.iter().copied());
 }
 
-/// A last line without its end is still being written.
+/// Returns the lines of a file that have an end: one without it is still being
+/// written.
 fn whole_lines(file: &NamedTempFile) -> String {
     let written = std::fs::read(file.path()).unwrap();
-    let end = written.iter().rposition(|byte| *byte == b'\n');
-    let whole = &written[..end.map_or(0, |end| end + 1)];
-    String::from_utf8_lossy(whole).into_owned()
+    let written = String::from_utf8_lossy(&written);
+    let whole = written.rsplit_once('\n').map(|(whole, _)| whole);
+    whole.unwrap_or_default().to_owned()
 }
