@@ -139,7 +139,7 @@ impl Proof {
             .spawn(async move { recovery::follow(&load, &stage).await });
 
         sleep(self.options.calm).await;
-        let calm = self.load.waits.between(self.started, Instant::now());
+        let calm = Waited::of(self.load.waits.between(self.started, Instant::now()));
         self.inject().await?;
         let mut recoveries = Vec::new();
         while let Some(recovery) = self.injections.join_next().await {

@@ -10,7 +10,6 @@ use super::fault::{Done, Fault};
 use super::flows::ProvenFlow;
 use super::load::Load;
 use super::stage::Stage;
-use super::waits::Waited;
 
 /// What came of one injection.
 #[derive(Clone, Debug)]
@@ -25,7 +24,7 @@ pub(super) struct Recovery {
     /// Requests that were not answered in that time.
     pub unanswered: u64,
     /// How long good entries waited in that time until they were accepted.
-    pub waited: Waited,
+    pub waits: Vec<Duration>,
 }
 
 /// Begins with the injection.
@@ -62,7 +61,7 @@ impl Watch {
             took: recovered.then(|| now - self.began),
             refused: load.refused.load(Ordering::Relaxed) - self.refused,
             unanswered: load.unanswered.load(Ordering::Relaxed) - self.unanswered,
-            waited: load.waits.between(self.began, now),
+            waits: load.waits.between(self.began, now),
         }
     }
 }

@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -38,7 +39,7 @@ pub struct FaultRow {
     /// The longest that an entry of the good client waited until it was
     /// accepted, from an injection to its recovery.
     pub longest_wait_ms: f64,
-    /// The greatest p99 of these waits, of one injection.
+    /// 1 of 100 of these entries waited longer, over all injections.
     pub p99_ms: f64,
 }
 
@@ -81,6 +82,7 @@ pub(super) fn rows(faults: &[Fault], recoveries: &[Recovery]) -> Vec<FaultRow> {
         (*fault, row)
     };
     let mut rows: BTreeMap<Fault, FaultRow> = faults.iter().map(empty).collect();
+    let mut waits: BTreeMap<Fault, Vec<Duration>> = BTreeMap::new();
     for recovery in recoveries {
         let Some(row) = rows.get_mut(&recovery.fault) else {
             continue;
@@ -93,30 +95,32 @@ pub(super) fn rows(faults: &[Fault], recoveries: &[Recovery]) -> Vec<FaultRow> {
             .max(took.and_then(|took| u64::try_from(took).ok()));
         row.refused += recovery.refused;
         row.unanswered += recovery.unanswered;
-        row.longest_wait_ms = row.longest_wait_ms.max(recovery.waited.longest_ms);
-        row.p99_ms = row.p99_ms.max(recovery.waited.p99_ms);
+        waits.entry(row.fault).or_default().extend(&recovery.waits);
+    }
+    for (fault, waits) in waits {
+        let waited = Waited::of(waits);
+        if let Some(row) = rows.get_mut(&fault) {
+            row.longest_wait_ms = waited.longest_ms;
+            row.p99_ms = waited.p99_ms;
+        }
     }
     rows.into_values().collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
-    fn recovery(fault: Fault, took: Option<u64>, waits: u64) -> Recovery {
-        let waited = Waited {
-            count: 100,
-            p99_ms: waits as f64 / 2.0,
-            longest_ms: waits as f64,
-        };
+    /// In milliseconds. Each of a hundred entries waits a little longer than the
+    /// one before.
+    fn recovery(fault: Fault, took: Option<u64>, longest: u64) -> Recovery {
+        let waits = (longest - 99..=longest).map(Duration::from_millis);
         Recovery {
             fault,
             took: took.map(Duration::from_millis),
             refused: 2,
             unanswered: 1,
-            waited,
+            waits: waits.collect(),
         }
     }
 
@@ -136,9 +140,9 @@ mod tests {
         let fault = Fault::KillApi;
         let recovery = |took, waits| recovery(fault, took, waits);
         let recoveries = [
-            recovery(Some(7), 5),
-            recovery(None, 4),
-            recovery(Some(5), 6),
+            recovery(Some(7), 500),
+            recovery(None, 400),
+            recovery(Some(5), 600),
         ];
         let report = report(fault, &recoveries);
         let expected = FaultRow {
@@ -148,8 +152,8 @@ mod tests {
             worst_recovery_ms: Some(7),
             refused: 6,
             unanswered: 3,
-            longest_wait_ms: 6.0,
-            p99_ms: 3.0,
+            longest_wait_ms: 600.0,
+            p99_ms: 597.0,
         };
         assert_eq!(report.faults, [expected]);
         assert!(!report.is_proven());
@@ -157,7 +161,7 @@ mod tests {
 
     #[test]
     fn a_fault_that_never_came_is_named_and_nothing_is_proven() {
-        let recoveries = [recovery(Fault::KillApi, Some(7), 5)];
+        let recoveries = [recovery(Fault::KillApi, Some(7), 500)];
         let came = report(Fault::KillApi, &recoveries);
         assert!(came.is_proven() && came.missing().is_empty());
         let missing = report(Fault::PanicLane, &recoveries);

@@ -26,10 +26,10 @@ const MOST: f64 = 3.0;
 ///
 /// # Errors
 /// Where the promise is broken otherwise, too.
-pub fn measure() -> anyhow::Result<Vec<Figure>> {
+pub fn measure(seed: usize) -> anyhow::Result<Vec<Figure>> {
     let output = Command::new(env!("CARGO_BIN_EXE_floodgate"))
-        .args(["prove", "--seed", "1", "--calm", "20s", "--for", "120s"])
-        .args(["--json", "--faults", &FAULTS.join(",")])
+        .args(["prove", "--calm", "20s", "--for", "120s", "--json"])
+        .args(["--seed", &seed.to_string(), "--faults", &FAULTS.join(",")])
         .stderr(Stdio::inherit())
         .output()
         .context("run floodgate prove")?;

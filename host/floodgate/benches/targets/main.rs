@@ -88,8 +88,11 @@ async fn main() -> anyhow::Result<ExitCode> {
     }
     if arguments.hostile {
         let mut report = Report::new();
-        for figure in hostile::measure()? {
-            report.add(figure);
+        for seed in 1..=arguments.rounds {
+            for figure in hostile::measure(seed)? {
+                println!("seed {seed}: {figure}");
+                report.add(figure);
+            }
         }
         report.print();
         return Ok(match report.is_missed() {
