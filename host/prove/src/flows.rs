@@ -116,10 +116,11 @@ impl ProvenFlow {
             Self::Flood => "never",
         };
         // A limit of memory that comes while it runs leaves each flow a small share
-        // for ids: those that good clients sent before would not fit into it.
+        // for ids: neither those that good clients sent before nor those of giant
+        // batches would fit into it.
         let remember = match self {
             Self::Flood => "",
-            _ => "remember_memory = \"32MiB\"\n",
+            _ => "remember_memory = \"256MiB\"\n",
         };
         // A short backoff, so that the dead are dead when the load ends.
         format!(
