@@ -258,9 +258,14 @@ async fn injection(
     let recovery = watch
         .until_recovered(&done, &load, &stage, fault.held_at_most())
         .await;
-    if recovery.took.is_none() {
-        progress(started, &format!("{}: not recovered from", fault.name()));
-    }
+    let waited = Waited::of(recovery.waits.clone());
+    let how = match recovery.took {
+        Some(took) => format!("recovered from after {:.1} s", took.as_secs_f64()),
+        None => "not recovered from".to_owned(),
+    };
+    let (name, p99, longest) = (fault.name(), waited.p99_ms, waited.longest_ms);
+    let others = format!("others waited {p99:.0} ms (p99), {longest:.0} ms at most");
+    progress(started, &format!("{name}: {how}; {others}"));
     Ok(recovery)
 }
 
