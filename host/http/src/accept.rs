@@ -33,6 +33,7 @@ use self::open::{Meter, Open};
 use self::stream::Watched;
 use super::budget::WINDOWS;
 use super::heads::Heads;
+use super::peers::Place;
 use super::{Activity, Answer, Peer, Peers, Proxies, Visit, date, proxies};
 
 /// The size of the largest head over HTTP/1, in bytes. hyper answers 431 to a larger one.
@@ -130,6 +131,10 @@ impl Listener {
                 }
                 accepted = accept(&self.tcp), if next.is_none() => {
                     next = shared.knock(accepted);
+                    if next.is_none() {
+                        // Closing it may have cost more than answering others.
+                        tokio::task::yield_now().await;
+                    }
                 }
                 permit = shared.room(), if next.is_some() => {
                     let Some(knocking) = next.take() else { continue };
@@ -175,6 +180,7 @@ struct Shared {
 struct Knocking {
     stream: TcpStream,
     visit: Arc<Visit>,
+    place: Place,
 }
 
 impl Shared {
@@ -215,32 +221,36 @@ impl Shared {
     /// connection.
     fn knock(&self, (stream, address): (TcpStream, SocketAddr)) -> Option<Knocking> {
         let address = address.ip().to_canonical();
-        let visit = self.visit(address)?;
-        Some(Knocking { stream, visit })
+        let (visit, place) = self.visit(address)?;
+        Some(Knocking {
+            stream,
+            visit,
+            place,
+        })
     }
 
     /// `None` where its peer has too many connections already.
-    fn visit(&self, address: IpAddr) -> Option<Arc<Visit>> {
+    fn visit(&self, address: IpAddr) -> Option<(Arc<Visit>, Place)> {
         let proxies = self.limits.proxies.clone();
-        if proxies.trust(address) {
-            return Some(Arc::new(Visit {
-                address,
-                peer: Peer::proxy(),
-                through: Some(Arc::clone(&self.peers)),
-                proxies,
-            }));
-        }
-        let peer = self.peers.of(address);
-        if peer.connections() >= self.limits.of_one_peer && !self.make_room(Some(&peer)) {
+        let (peer, most, through) = match proxies.trust(address) {
+            true => (Peer::proxy(), usize::MAX, Some(Arc::clone(&self.peers))),
+            false => (self.peers.of(address), self.limits.of_one_peer, None),
+        };
+        let place = peer.place(most).or_else(|| {
+            let made = self.make_room(Some(&peer));
+            made.then(|| peer.place(usize::MAX)).flatten()
+        });
+        let Some(place) = place else {
             self.meter.refused();
             return None;
-        }
-        Some(Arc::new(Visit {
+        };
+        let visit = Visit {
             address,
             peer,
-            through: None,
+            through,
             proxies,
-        }))
+        };
+        Some((Arc::new(visit), place))
     }
 
     /// Hears from a trusted proxy for whom it connects, if it says so. `None`
@@ -252,7 +262,7 @@ impl Shared {
         let source = proxies::source(&mut knocking.stream);
         match tokio::time::timeout(self.limits.head_timeout, source).await {
             Ok(Ok(None)) => {}
-            Ok(Ok(Some(client))) => knocking.visit = self.visit(client)?,
+            Ok(Ok(Some(client))) => (knocking.visit, knocking.place) = self.visit(client)?,
             Ok(Err(error)) => {
                 debug!(%error, "proxy did not say for whom it connects");
                 return None;
@@ -303,9 +313,14 @@ impl Shared {
     {
         let (service, stop) = (Arc::clone(service), stop.child_token());
         async move {
-            let Some(Knocking { stream, visit }) = self.introduced(knocking).await else {
+            let Some(knocking) = self.introduced(knocking).await else {
                 return;
             };
+            let Knocking {
+                stream,
+                visit,
+                place: _place,
+            } = knocking;
             if let Err(error) = stream.set_nodelay(true) {
                 debug!(%error, "client left at once");
                 return;

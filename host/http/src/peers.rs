@@ -5,8 +5,14 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio::sync::{Semaphore, SemaphorePermit};
+
 /// Peers that are remembered before those that hold nothing are forgotten.
 const FEW: usize = 64;
+
+/// Bodies of one peer of which a piece is read at the same time. Two are enough
+/// for some gigabytes a second.
+const TURNS: usize = 2;
 
 /// All peers that hold something, by their networks.
 #[derive(Debug, Default)]
@@ -26,10 +32,12 @@ struct Known {
 pub struct Peer {
     /// `None` for a trusted proxy, which speaks for many clients.
     network: Option<IpAddr>,
-    pub(super) connections: AtomicUsize,
+    connections: AtomicUsize,
     pub(super) bytes: AtomicUsize,
     /// Bytes of heads that are counted.
     pub(super) heads: AtomicUsize,
+    /// Bodies that are read at the same time.
+    turns: Semaphore,
 }
 
 impl Peer {
@@ -39,6 +47,7 @@ impl Peer {
             connections: AtomicUsize::new(0),
             bytes: AtomicUsize::new(0),
             heads: AtomicUsize::new(0),
+            turns: Semaphore::new(TURNS),
         }
     }
 
@@ -48,9 +57,29 @@ impl Peer {
         self.network
     }
 
-    /// Returns the connections that it has open.
-    pub fn connections(&self) -> usize {
-        self.connections.load(Ordering::Relaxed)
+    /// Waits until a piece of one of its bodies may be read, which lasts until
+    /// what this returns is dropped.
+    pub async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+        // It is never closed.
+        self.turns.acquire().await.ok()
+    }
+
+    /// Takes a place for a connection; `None` where it has `most` already.
+    pub(super) fn place(self: &Arc<Self>, most: usize) -> Option<Place> {
+        let one_more = |held: usize| (held < most).then_some(held + 1);
+        let order = Ordering::Relaxed;
+        let taken = self.connections.fetch_update(order, order, one_more);
+        taken.ok().map(|_| Place(Arc::clone(self)))
+    }
+}
+
+/// One connection of a peer, from when it was accepted until this is dropped.
+#[derive(Debug)]
+pub(super) struct Place(Arc<Peer>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.connections.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

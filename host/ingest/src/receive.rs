@@ -1,5 +1,7 @@
 //! Takes a request's body off the wire.
 
+use std::pin::pin;
+
 use bytes::Bytes;
 use bytesize::ByteSize;
 use http_body_util::BodyExt;
@@ -8,7 +10,7 @@ use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
 
 use super::Refusal;
 use super::visitor::Visitor;
-use floodgate_http::Grant;
+use floodgate_http::{Grant, Peer};
 
 /// Refuses what does not say it is JSON. Clients that say nothing are many.
 pub(super) fn check_media_type(headers: &HeaderMap) -> Result<(), Refusal> {
@@ -106,7 +108,7 @@ async fn collect_in_pieces(
                 pieces.reserve_exact(capacity - pieces.len());
             }
             pieces.extend_from_slice(&piece);
-            match next(&mut body).await? {
+            match next_in_turn(&mut body, &from.peer).await? {
                 Some(data) => piece = data,
                 None => return Ok(pieces),
             }
@@ -125,6 +127,26 @@ async fn collect_in_pieces(
 fn capacity_for(needed: usize, most: usize) -> usize {
     let first = FIRST_SIZES.into_iter().find(|size| *size >= needed);
     first.unwrap_or(2 * needed).min(most).max(needed)
+}
+
+/// Returns the next data of a body, read in turns with the other bodies of its
+/// peer: hundreds that arrive at once would else stand in line before everybody
+/// else's requests.
+async fn next_in_turn(body: &mut Incoming, peer: &Peer) -> Result<Option<Bytes>, Refusal> {
+    let turn = peer.turn().await;
+    let mut next = pin!(next(body));
+    // The connection reads what has arrived as soon as the body is asked for it,
+    // which is before it yields. Who sends slowly keeps the turn from nobody.
+    let arrived = tokio::select! {
+        biased;
+        data = &mut next => Some(data),
+        () = tokio::task::yield_now() => None,
+    };
+    drop(turn);
+    match arrived {
+        Some(data) => data,
+        None => next.await,
+    }
 }
 
 /// The next data of a body; `None` at its end.

@@ -21,14 +21,12 @@ pub(super) struct Open {
 pub(super) struct Entered<'o> {
     open: &'o Open,
     number: u64,
-    activity: Arc<Activity>,
     gauge: Gauge,
 }
 
 impl Open {
-    /// Counts a connection, for its peer too.
+    /// Counts a connection.
     pub fn enter(&self, activity: &Arc<Activity>, meter: &Meter) -> Entered<'_> {
-        activity.peer.connections.fetch_add(1, Ordering::Relaxed);
         meter.open.increment(1.0);
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let mut open = self
@@ -39,7 +37,6 @@ impl Open {
         Entered {
             open: self,
             number,
-            activity: Arc::clone(activity),
             gauge: meter.open.clone(),
         }
     }
@@ -61,8 +58,6 @@ impl Open {
 
 impl Drop for Entered<'_> {
     fn drop(&mut self) {
-        let peer = &self.activity.peer;
-        peer.connections.fetch_sub(1, Ordering::Relaxed);
         self.gauge.decrement(1.0);
         let open = &self.open.connections;
         let mut open = open.lock().unwrap_or_else(PoisonError::into_inner);

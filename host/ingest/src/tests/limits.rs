@@ -118,6 +118,29 @@ async fn a_peer_has_no_more_connections_at_work_than_its_limit_and_others_have_t
 }
 
 #[tokio::test]
+async fn connections_that_come_all_at_once_are_counted_before_any_is_served() {
+    let front = with_limits(|limits| limits.of_one_peer = 2).await;
+    // The one thread of this test is the server's, too: nothing is accepted before
+    // all of them are there.
+    let burst: Vec<_> = (0..40)
+        .map(|_| std::net::TcpStream::connect(front.address).unwrap())
+        .collect();
+    let mut held = Vec::new();
+    for stream in burst {
+        stream.set_nonblocking(true).unwrap();
+        let mut stream = TcpStream::from_std(stream).unwrap();
+        // One that was closed may say so when it is written to.
+        let _closed = stream
+            .write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
+            .await;
+        if status(&mut stream).await == "HTTP/1.1 200" {
+            held.push(stream);
+        }
+    }
+    assert_eq!(held.len(), 2);
+}
+
+#[tokio::test]
 async fn whoever_takes_nothing_of_its_answers_loses_the_connection() {
     let front = with_limits(|limits| limits.stalled = Duration::from_millis(200)).await;
     let socket = TcpSocket::new_v4().unwrap();
