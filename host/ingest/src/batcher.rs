@@ -40,6 +40,9 @@ pub(super) const IN_FLIGHT: usize = 4;
 pub(super) const QUEUE: usize = 10_000;
 /// Groups of one large batch that wait at a time: enough to keep all calls busy.
 pub(super) const OF_A_BATCH: usize = 2 * IN_FLIGHT;
+/// Groups of a batch that has more than these: its last group is far away in any
+/// case, and whoever sends one entry waits in Redis behind one of its groups.
+const OF_A_GIANT: usize = 1;
 /// Groups of large batches that wait in the queue; the others wait for a place
 /// there, in the order in which they came.
 const QUEUE_OF_LARGE: usize = 64;
@@ -134,8 +137,12 @@ impl Batcher {
         let mut waiting = VecDeque::with_capacity(OF_A_BATCH);
         let chunks = chunks(entries);
         let is_large = chunks.len() > 1;
+        let at_a_time = match chunks.len() > OF_A_BATCH {
+            true => OF_A_GIANT,
+            false => OF_A_BATCH,
+        };
         for chunk in chunks {
-            if waiting.len() == OF_A_BATCH
+            if waiting.len() == at_a_time
                 && let Some(first) = waiting.pop_front()
             {
                 appended.extend(answered(first).await?);

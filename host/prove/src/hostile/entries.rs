@@ -111,7 +111,7 @@ pub(in super::super) async fn giant_batch(stage: &Stage, load: &Load) -> anyhow:
     let taken = post_batch(&client(), stage.api_port, load, ProvenFlow::Batch, GIANT).await;
     let what = match taken {
         true => format!("{GIANT} entries taken after {:.1?}", began.elapsed()),
-        false => format!("{GIANT} entries, not answered in {HELD:?}"),
+        false => format!("{GIANT} entries, refused, or not answered in {HELD:?}"),
     };
     Done::of(what)
 }
