@@ -175,7 +175,8 @@ impl OneEntry {
 
 /// Takes memory from the kernel in small pages only. When the first byte is written
 /// to a huge page, the kernel zeroes 2 MiB. If strangers begin a few hundred bodies
-/// and do not end them, everybody else would wait for that.
+/// and do not end them, everybody else would wait for that. `prove` has the good
+/// client and those strangers in one process.
 fn without_huge_pages() {
     // An old kernel refuses, and everything works all the same.
     rustix::thread::disable_transparent_huge_pages(true).ok();
@@ -188,7 +189,10 @@ pub fn main() -> ExitCode {
     if let Command::CompileComponent(arguments) = &cli.command {
         return floodgate_oracle_host::run_child(arguments);
     }
-    if matches!(cli.command, Command::Serve(_) | Command::Dev(_)) {
+    if matches!(
+        cli.command,
+        Command::Serve(_) | Command::Dev(_) | Command::Prove(_)
+    ) {
         without_huge_pages();
     }
     floodgate_oracle_host::this_is_floodgate(cli.command.compile_limits());

@@ -130,7 +130,8 @@ async fn until_closed(connection: TcpStream) -> anyhow::Result<()> {
 /// As many streams as the server allows, each with a body that stops.
 async fn streams(port: u16) -> anyhow::Result<()> {
     const STREAMS: usize = 100;
-    const CHUNK: usize = 64 << 10;
+    // Made once: what it costs to make is a cost of the attacker's machine.
+    static CHUNK: [u8; 64 << 10] = [b' '; 64 << 10];
     const CHUNKS: usize = 8;
     let connection = connect(port).await?;
     let (mut sender, connection) =
@@ -139,7 +140,7 @@ async fn streams(port: u16) -> anyhow::Result<()> {
     connections.spawn(connection);
     let mut answers = JoinSet::new();
     for _ in 0..STREAMS {
-        let chunk = Bytes::from(vec![b' '; CHUNK]);
+        let chunk = Bytes::from_static(&CHUNK);
         let chunks = stream::iter(std::iter::repeat_n(chunk, CHUNKS)).chain(stream::pending());
         let body = StreamBody::new(chunks.map(|chunk| Ok::<_, Infallible>(Frame::data(chunk))));
         let request = Request::post(format!(
