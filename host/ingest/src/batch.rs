@@ -45,7 +45,8 @@ impl Admission {
             if slice.is_empty() {
                 break;
             }
-            self.append_slice(slice, &grant, &mut outcome).await?;
+            self.append_slice(slice, count, &grant, &mut outcome)
+                .await?;
         }
         outcome.refuse_if_not_taken()?;
         let mut reply = Vec::with_capacity(256);
@@ -81,10 +82,11 @@ impl Admission {
         self.apart(size, make).await
     }
 
-    /// Appends some entries of a batch, behind those of `outcome`.
+    /// Appends some entries of a batch that has `of_batch`, behind those of `outcome`.
     async fn append_slice(
         &self,
         slice: Vec<NewEntry>,
+        of_batch: usize,
         grant: &Arc<Grant>,
         outcome: &mut Outcome,
     ) -> Result<(), Refusal> {
@@ -100,7 +102,7 @@ impl Admission {
         let split = split.into_iter().filter(|entries| !entries.is_empty());
         let appends = split.map(|entries| async {
             let batcher = self.batcher(&entries[0].id)?;
-            batcher.append_all(entries, grant).await
+            batcher.append_all(entries, of_batch, grant).await
         });
         let mut all = vec![Appended::Conflict; count];
         let places = places.into_iter().filter(|places| !places.is_empty());

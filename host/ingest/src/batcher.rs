@@ -40,7 +40,7 @@ pub(super) const IN_FLIGHT: usize = 4;
 pub(super) const QUEUE: usize = 10_000;
 /// Groups of one large batch that wait at a time: enough to keep all calls busy.
 pub(super) const OF_A_BATCH: usize = 2 * IN_FLIGHT;
-/// Groups of a batch that has more than these: its last group is far away in any
+/// Groups that wait at a time of a batch whose entries would fill more than these: its last group is far away in any
 /// case, and whoever sends one entry waits in Redis behind one of its groups.
 const OF_A_GIANT: usize = 1;
 /// Groups of large batches that wait in the queue; the others wait for a place
@@ -126,18 +126,20 @@ impl Batcher {
         }
     }
 
-    /// Appends many entries; one answer for each. An error is of all of them,
-    /// of which some may stand, as they may where the caller goes away.
+    /// Appends many entries of a batch that has `of_batch`; returns one answer for
+    /// each. An error is of all of them, of which some may stand, as they may where
+    /// the caller goes away.
     pub async fn append_all(
         &self,
         entries: Vec<NewEntry>,
+        of_batch: usize,
         grant: &Arc<Grant>,
     ) -> Result<Vec<Appended>, Refusal> {
         let mut appended = Vec::with_capacity(entries.len());
         let mut waiting = VecDeque::with_capacity(OF_A_BATCH);
         let chunks = chunks(entries);
         let is_large = chunks.len() > 1;
-        let at_a_time = match chunks.len() > OF_A_BATCH {
+        let at_a_time = match of_batch > OF_A_BATCH * MAX_GROUP {
             true => OF_A_GIANT,
             false => OF_A_BATCH,
         };

@@ -190,7 +190,7 @@ async fn a_single_entry_waits_behind_a_group_of_a_large_batch_and_not_behind_all
     let mut asked = occupy(&backbone, &batcher).await;
     let large: Vec<NewEntry> = (0..128 * 100).map(|number| entry(number, 1)).collect();
     let held = Arc::new(grant().await);
-    let mut batch = Box::pin(batcher.append_all(large, &held));
+    let mut batch = Box::pin(batcher.append_all(large, 128 * 100, &held));
     assert!(poll!(&mut batch).is_pending());
     // One group of it, beside the call that was under way.
     backbone.until_calls_began(2).await;
@@ -208,6 +208,23 @@ async fn a_single_entry_waits_behind_a_group_of_a_large_batch_and_not_behind_all
 }
 
 #[tokio::test]
+async fn one_group_of_a_giant_batch_is_under_way_however_small_its_parts_are() {
+    let (backbone, batcher) = start();
+    let _asked = occupy(&backbone, &batcher).await;
+    let part: Vec<NewEntry> = (0..128 * 4).map(|number| entry(number, 1)).collect();
+    let held = Arc::new(grant().await);
+    let mut batch = Box::pin(batcher.append_all(part, 128 * 100, &held));
+    assert!(poll!(&mut batch).is_pending());
+    backbone.until_calls_began(2).await;
+    // The tasks of this test share one thread: each of them has its turn.
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    assert!(poll!(&mut batch).is_pending());
+    assert_eq!(backbone.groups(), [1, 128]);
+}
+
+#[tokio::test]
 async fn large_batches_take_turns() {
     let (backbone, batcher) = start();
     let _asked = occupy(&backbone, &batcher).await;
@@ -217,9 +234,9 @@ async fn large_batches_take_turns() {
             .map(|number| entry(number, 1))
             .collect()
     };
-    let mut long = Box::pin(batcher.append_all(of(0, 200), &held));
+    let mut long = Box::pin(batcher.append_all(of(0, 200), 128 * 200, &held));
     assert!(poll!(&mut long).is_pending());
-    let short = batcher.append_all(of(1_000_000, 2), &held);
+    let short = batcher.append_all(of(1_000_000, 2), 128 * 2, &held);
     let mut short = Box::pin(short);
     assert!(poll!(&mut short).is_pending());
     backbone.release();
