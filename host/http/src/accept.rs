@@ -42,6 +42,11 @@ const LARGEST_HEAD: usize = 64 << 10;
 /// How long a connection that does nothing keeps its place while others wait.
 const GRACE: Duration = Duration::from_secs(1);
 
+/// Connections that are refused before others have their turn: to close one may take
+/// longer than to answer a request. If each of them were followed by a turn of the
+/// others, the queue of the listening socket would fill up.
+const REFUSED_AT_A_TIME: usize = 16;
+
 /// How often connections that do nothing are looked for while others wait.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -120,6 +125,7 @@ impl Listener {
         let mut open = JoinSet::new();
         // Accepted, and waiting for room.
         let mut next = None;
+        let mut refused = 0_usize;
         loop {
             tokio::select! {
                 biased;
@@ -131,8 +137,9 @@ impl Listener {
                 }
                 accepted = accept(&self.tcp), if next.is_none() => {
                     next = shared.knock(accepted);
-                    if next.is_none() {
-                        // Closing it may have cost more than answering others.
+                    refused += usize::from(next.is_none());
+                    if refused == REFUSED_AT_A_TIME {
+                        refused = 0;
                         tokio::task::yield_now().await;
                     }
                 }

@@ -58,9 +58,10 @@ impl Peer {
     }
 
     /// Waits until a piece of one of its bodies may be read, which lasts until
-    /// what this returns is dropped.
+    /// what this returns is dropped. `None` for a trusted proxy, which does not wait.
     pub async fn turn(&self) -> Option<SemaphorePermit<'_>> {
-        // It is never closed.
+        self.network?;
+        // The semaphore is never closed.
         self.turns.acquire().await.ok()
     }
 
