@@ -1,5 +1,4 @@
-use std::collections::BTreeMap;
-use std::time::Duration;
+use std::collections::BTreeSet;
 
 use serde::Serialize;
 
@@ -39,7 +38,7 @@ pub struct FaultRow {
     /// The longest that an entry of the good client waited until it was
     /// accepted, from an injection to its recovery.
     pub longest_wait_ms: f64,
-    /// 1 of 100 of these entries waited longer, over all injections.
+    /// 1 of 100 of these entries waited longer. It is taken over all injections.
     pub p99_ms: f64,
 }
 
@@ -58,6 +57,26 @@ impl Report {
 }
 
 impl FaultRow {
+    fn of(fault: Fault, injections: &[&Recovery]) -> Self {
+        let recovered = injections.iter().filter_map(|injection| injection.took);
+        let worst = recovered.clone().max().map(|took| took.as_millis());
+        let waits = injections.iter().flat_map(|injection| &injection.waits);
+        let waited = Waited::of(waits.copied().collect());
+        Self {
+            fault,
+            injected: injections.len(),
+            not_recovered: injections.len() - recovered.count(),
+            worst_recovery_ms: worst.and_then(|took| u64::try_from(took).ok()),
+            refused: injections.iter().map(|injection| injection.refused).sum(),
+            unanswered: injections
+                .iter()
+                .map(|injection| injection.unanswered)
+                .sum(),
+            longest_wait_ms: waited.longest_ms,
+            p99_ms: waited.p99_ms,
+        }
+    }
+
     fn is_over(&self) -> bool {
         let most = HELD.as_secs_f64() * 1000.0;
         let others_go_on = !self.fault.is_hostile() || self.longest_wait_ms <= most;
@@ -66,53 +85,24 @@ impl FaultRow {
     }
 }
 
-/// A row for each of `faults`, also for what was never injected.
+/// Returns a row for each of `faults`, also for those that were never injected.
 pub(super) fn rows(faults: &[Fault], recoveries: &[Recovery]) -> Vec<FaultRow> {
-    let empty = |fault: &Fault| {
-        let row = FaultRow {
-            fault: *fault,
-            injected: 0,
-            not_recovered: 0,
-            worst_recovery_ms: None,
-            refused: 0,
-            unanswered: 0,
-            longest_wait_ms: 0.0,
-            p99_ms: 0.0,
-        };
-        (*fault, row)
-    };
-    let mut rows: BTreeMap<Fault, FaultRow> = faults.iter().map(empty).collect();
-    let mut waits: BTreeMap<Fault, Vec<Duration>> = BTreeMap::new();
-    for recovery in recoveries {
-        let Some(row) = rows.get_mut(&recovery.fault) else {
-            continue;
-        };
-        let took = recovery.took.map(|took| took.as_millis());
-        row.injected += 1;
-        row.not_recovered += usize::from(took.is_none());
-        row.worst_recovery_ms = row
-            .worst_recovery_ms
-            .max(took.and_then(|took| u64::try_from(took).ok()));
-        row.refused += recovery.refused;
-        row.unanswered += recovery.unanswered;
-        waits.entry(row.fault).or_default().extend(&recovery.waits);
-    }
-    for (fault, waits) in waits {
-        let waited = Waited::of(waits);
-        if let Some(row) = rows.get_mut(&fault) {
-            row.longest_wait_ms = waited.longest_ms;
-            row.p99_ms = waited.p99_ms;
-        }
-    }
-    rows.into_values().collect()
+    let faults: BTreeSet<Fault> = faults.iter().copied().collect();
+    let rows = faults.into_iter().map(|fault| {
+        let of_it = recoveries.iter().filter(|one| one.fault == fault);
+        FaultRow::of(fault, &of_it.collect::<Vec<_>>())
+    });
+    rows.collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
-    /// In milliseconds. Each of a hundred entries waits a little longer than the
-    /// one before.
+    /// Returns a recovery in which a hundred entries waited, each of them a millisecond
+    /// longer than the one before. Times are in milliseconds.
     fn recovery(fault: Fault, took: Option<u64>, longest: u64) -> Recovery {
         let waits = (longest - 99..=longest).map(Duration::from_millis);
         Recovery {
