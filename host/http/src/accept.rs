@@ -2,6 +2,7 @@
 //! time: of all connections, of those of one peer, of a head, of an answer that
 //! is not taken.
 
+mod limiter;
 mod next;
 mod open;
 mod stream;
@@ -9,7 +10,7 @@ mod stream;
 use std::convert::Infallible;
 use std::error::Error;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,34 +22,26 @@ use hyper::service::service_fn;
 use hyper::{Request, Response, Version};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
+use self::limiter::{Knocking, Limiter};
 use self::next::{accept, listen};
-use self::open::{Meter, Open};
 use self::stream::Watched;
 use super::budget::WINDOWS;
 use super::heads::Heads;
-use super::peers::Place;
-use super::{Activity, Answer, Peer, Peers, Proxies, Visit, date, proxies};
+use super::{Activity, Answer, Proxies, Visit, date};
 
 /// The size of the largest head over HTTP/1, in bytes. hyper answers 431 to a larger one.
 const LARGEST_HEAD: usize = 64 << 10;
 
-/// How long a connection that does nothing keeps its place while others wait.
-const GRACE: Duration = Duration::from_secs(1);
-
-/// Connections that are refused before others have their turn: to close one may take
-/// longer than to answer a request. If each of them were followed by a turn of the
-/// others, the queue of the listening socket would fill up.
+/// How many connections are refused before other tasks run. To close a connection may
+/// take longer than to answer a request. If other tasks ran after each refusal, the
+/// queue of the listening socket would fill up.
 const REFUSED_AT_A_TIME: usize = 16;
-
-/// How often connections that do nothing are looked for while others wait.
-const LOOK: Duration = Duration::from_millis(100);
 
 /// Limits that keep slow or many clients from using up a server.
 #[derive(Clone, Debug)]
@@ -136,14 +129,14 @@ impl Listener {
                     }
                 }
                 accepted = accept(&self.tcp), if next.is_none() => {
-                    next = shared.knock(accepted);
+                    next = shared.limiter.knock(accepted);
                     refused += usize::from(next.is_none());
                     if refused == REFUSED_AT_A_TIME {
                         refused = 0;
                         tokio::task::yield_now().await;
                     }
                 }
-                permit = shared.room(), if next.is_some() => {
+                permit = shared.limiter.room(), if next.is_some() => {
                     let Some(knocking) = next.take() else { continue };
                     let serve = Arc::clone(&shared).serve(knocking, &service, &stop);
                     open.spawn(async move {
@@ -176,18 +169,8 @@ async fn finish(mut open: JoinSet<()>, drain_timeout: Duration) {
 struct Shared {
     http: auto::Builder<TokioExecutor>,
     limits: Limits,
-    peers: Arc<Peers>,
-    open: Open,
+    limiter: Limiter,
     heads: Arc<Heads>,
-    permits: Arc<Semaphore>,
-    meter: Meter,
-}
-
-/// A client that was accepted.
-struct Knocking {
-    stream: TcpStream,
-    visit: Arc<Visit>,
-    place: Place,
 }
 
 impl Shared {
@@ -214,95 +197,11 @@ impl Shared {
             .keep_alive_interval(Duration::from_secs(20))
             .keep_alive_timeout(Duration::from_secs(20));
         Self {
-            permits: Arc::new(Semaphore::new(limits.connections)),
+            limiter: Limiter::new(name, &limits),
             heads: Heads::new(limits.heads),
             http,
             limits,
-            peers: Arc::default(),
-            open: Open::default(),
-            meter: Meter::of(name),
         }
-    }
-
-    /// Lets a client in to wait for room, if its peer may have one more
-    /// connection.
-    fn knock(&self, (stream, address): (TcpStream, SocketAddr)) -> Option<Knocking> {
-        let address = address.ip().to_canonical();
-        let (visit, place) = self.visit(address)?;
-        Some(Knocking {
-            stream,
-            visit,
-            place,
-        })
-    }
-
-    /// `None` where its peer has too many connections already.
-    fn visit(&self, address: IpAddr) -> Option<(Arc<Visit>, Place)> {
-        let proxies = self.limits.proxies.clone();
-        let (peer, most, through) = match proxies.trust(address) {
-            true => (Peer::proxy(), usize::MAX, Some(Arc::clone(&self.peers))),
-            false => (self.peers.of(address), self.limits.of_one_peer, None),
-        };
-        let place = peer.place(most).or_else(|| {
-            let made = self.make_room(Some(&peer));
-            made.then(|| peer.place(usize::MAX)).flatten()
-        });
-        let Some(place) = place else {
-            self.meter.refused();
-            return None;
-        };
-        let visit = Visit {
-            address,
-            peer,
-            through,
-            proxies,
-        };
-        Some((Arc::new(visit), place))
-    }
-
-    /// Hears from a trusted proxy for whom it connects, if it says so. `None`
-    /// where the connection is not served.
-    async fn introduced(&self, mut knocking: Knocking) -> Option<Knocking> {
-        if knocking.visit.through.is_none() {
-            return Some(knocking);
-        }
-        let source = proxies::source(&mut knocking.stream);
-        match tokio::time::timeout(self.limits.head_timeout, source).await {
-            Ok(Ok(None)) => {}
-            Ok(Ok(Some(client))) => (knocking.visit, knocking.place) = self.visit(client)?,
-            Ok(Err(error)) => {
-                debug!(%error, "proxy did not say for whom it connects");
-                return None;
-            }
-            Err(_) => return None,
-        }
-        Some(knocking)
-    }
-
-    /// Waits until there may be one more connection. Cancel-safe.
-    async fn room(&self) -> Option<OwnedSemaphorePermit> {
-        loop {
-            if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
-                return Some(permit);
-            }
-            self.make_room(None);
-            let permit = Arc::clone(&self.permits).acquire_owned();
-            if let Ok(permit) = tokio::time::timeout(LOOK, permit).await {
-                // The semaphore is never closed.
-                return permit.ok();
-            }
-        }
-    }
-
-    /// Closes the connection that has done nothing for the longest time; of one
-    /// peer, where that one has too many. Returns whether there was one.
-    fn make_room(&self, of: Option<&Arc<Peer>>) -> bool {
-        let longest = self.open.longest_idle(of, GRACE);
-        if let Some(idle) = &longest {
-            idle.cut();
-            self.meter.made_room();
-        }
-        longest.is_some()
     }
 
     fn serve<M, S, F, B>(
@@ -320,7 +219,7 @@ impl Shared {
     {
         let (service, stop) = (Arc::clone(service), stop.child_token());
         async move {
-            let Some(knocking) = self.introduced(knocking).await else {
+            let Some(knocking) = self.limiter.introduced(knocking).await else {
                 return;
             };
             let Knocking {
@@ -333,9 +232,9 @@ impl Shared {
                 return;
             }
             let activity = Arc::new(Activity::of(Arc::clone(&visit.peer)));
-            let _entered = self.open.enter(&activity, &self.meter);
+            let _entered = self.limiter.enter(&activity);
             let head = self.heads.of(&activity);
-            let large_heads = self.meter.large_heads.clone();
+            let large_heads = self.limiter.meter.large_heads.clone();
             let stalled = self.limits.stalled;
             let stream = Watched::new(stream, stalled, Arc::clone(&activity), head, large_heads);
             tokio::select! {
@@ -380,7 +279,7 @@ impl Shared {
                         return;
                     }
                     if activity.is_stuck(self.limits.stalled) {
-                        self.meter.stalled();
+                        self.limiter.meter.stalled();
                         return;
                     }
                     looking = activity.speaks_http2();

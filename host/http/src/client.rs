@@ -45,9 +45,9 @@ pub enum NoAnswer {
     TooLarge(usize),
 }
 
-/// Trusts the certificate authorities of the system and those that browsers
-/// trust. Where `SSL_CERT_FILE` or `SSL_CERT_DIR` is set, it trusts only those that
-/// are found there.
+/// Trusts the certificate authorities of the system and those that browsers trust. If
+/// `SSL_CERT_FILE` or `SSL_CERT_DIR` is set, the client trusts only the authorities
+/// that it finds there.
 impl Default for Client {
     fn default() -> Self {
         Self::over(connector())

@@ -10,8 +10,8 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 /// Peers that are remembered before those that hold nothing are forgotten.
 const FEW: usize = 64;
 
-/// Bodies of one peer of which a piece is read at the same time. Two are enough
-/// for some gigabytes a second.
+/// How many bodies of one peer are read at the same time. Two bodies are enough for
+/// some gigabytes a second.
 const TURNS: usize = 2;
 
 /// All peers that hold something, by their networks.
@@ -36,7 +36,7 @@ pub struct Peer {
     pub(super) bytes: AtomicUsize,
     /// Bytes of heads that are counted.
     pub(super) heads: AtomicUsize,
-    /// Bodies that are read at the same time.
+    /// Has a permit for each body that may be read at the same time.
     turns: Semaphore,
 }
 
@@ -57,15 +57,17 @@ impl Peer {
         self.network
     }
 
-    /// Waits until a piece of one of its bodies may be read, which lasts until
-    /// what this returns is dropped. `None` for a trusted proxy, which does not wait.
+    /// Waits for a turn to read a piece of one of this peer's bodies. The turn lasts
+    /// until the returned permit is dropped. Returns `None` for a trusted proxy, whose
+    /// bodies are read without turns.
     pub async fn turn(&self) -> Option<SemaphorePermit<'_>> {
         self.network?;
         // The semaphore is never closed.
         self.turns.acquire().await.ok()
     }
 
-    /// Takes a place for a connection; `None` where it has `most` already.
+    /// Counts one more connection of this peer. Returns `None` if the peer has `most`
+    /// connections already.
     pub(super) fn place(self: &Arc<Self>, most: usize) -> Option<Place> {
         let one_more = |held: usize| (held < most).then_some(held + 1);
         let order = Ordering::Relaxed;
@@ -74,7 +76,7 @@ impl Peer {
     }
 }
 
-/// One connection of a peer, from when it was accepted until this is dropped.
+/// One connection of a peer, which counts until this value is dropped.
 #[derive(Debug)]
 pub(super) struct Place(Arc<Peer>);
 

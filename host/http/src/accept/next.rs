@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tracing::{debug, warn};
 
-use super::LOOK;
+use super::limiter::LOOK;
 use floodgate_process::seldom::Seldom;
 
 /// The number of clients that may wait to be accepted. The system may allow fewer

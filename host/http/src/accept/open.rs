@@ -25,7 +25,7 @@ pub(super) struct Entered<'o> {
 }
 
 impl Open {
-    /// Counts a connection.
+    /// Adds a connection to those that are open, until the returned value is dropped.
     pub fn enter(&self, activity: &Arc<Activity>, meter: &Meter) -> Entered<'_> {
         meter.open.increment(1.0);
         let number = self.next.fetch_add(1, Ordering::Relaxed);
