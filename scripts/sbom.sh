@@ -10,10 +10,10 @@ command -v cargo-cyclonedx >/dev/null ||
     cargo install --quiet --locked --root target/tools --version 0.5.9 cargo-cyclonedx
 
 mkdir -p target/sbom
-# It writes beside the manifest of each crate, of which two are programs.
+# cargo-cyclonedx writes a file beside the manifest of each crate.
 trap 'rm -f host/*/sbom.json archive/sbom.json' EXIT
-# Build dependencies belong to it, since they make what is shipped; those of
-# tests do not.
+# Build dependencies belong to the SBOM, because they make what is shipped.
+# Dependencies of tests do not.
 cargo cyclonedx --quiet --format json --spec-version 1.5 --override-filename sbom
 for package in host/floodgate archive; do
     # References are names of its own choice, with the place of the checkout in

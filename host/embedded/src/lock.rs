@@ -9,9 +9,9 @@ use backon::{BlockingRetryable, ConstantBuilder};
 use super::OpenError;
 use floodgate_process::whole_file;
 
-/// How long a lock that is held is waited for. A child that was just forked holds the
-/// locks of its parent until it executes its own program, which takes a moment on a
-/// busy machine.
+/// How long opening the database waits for a lock that another process holds. A child
+/// that was just forked holds the locks of its parent until the child executes its own
+/// program, which takes a moment on a busy machine.
 const PATIENCE: ConstantBuilder = ConstantBuilder::new()
     .with_delay(Duration::from_millis(10))
     .with_max_times(50);

@@ -1,7 +1,8 @@
-//! Runs Floodgate's command line, and puts a process together from the crates
-//! beside this one, which docs/ARCHITECTURE.md shows.
+//! Runs Floodgate's command line, and assembles a process from the crates beside this
+//! one. docs/ARCHITECTURE.md shows these crates.
 
-// The macros that print panic when nobody reads; commands print through `cli::out`.
+// `println!` and `eprintln!` panic when the reader of a pipe is gone, so commands
+// print through `cli::out`.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod cli;

@@ -95,9 +95,9 @@ fn parameter(text: &str) -> String {
     }
 }
 
-/// Returns the path of a file, which a setting names, as it may be shown. People
-/// write the secret itself where the path of its file belongs, so a text that does
-/// not look like a path is masked.
+/// Returns the path that a setting names, in the form in which it may be shown. Some
+/// people write a secret where the path of the secret's file belongs. Therefore a text
+/// that does not look like a path is masked.
 pub fn path(path: &Path) -> String {
     let text = path.to_string_lossy();
     let begins_as_one = ["/", "./", "../"]

@@ -18,11 +18,11 @@ pub fn partitions(flow: &Flow) -> impl Iterator<Item = Partition> {
     })
 }
 
-/// Tells whether a partition is the one that was seen before.
+/// Identifies the content of a partition: if the backbone loses it, `born` changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Landmark {
-    /// A name that was made when the partition was first prepared. If it changes,
-    /// the backbone has lost what it held.
+    /// A unique name that the backbone gave the partition when the partition was first
+    /// prepared.
     pub born: String,
     /// How many entries are open.
     pub open: u64,

@@ -82,7 +82,8 @@ impl Admission {
         self.apart(size, make).await
     }
 
-    /// Appends some entries of a batch that has `of_batch`, behind those of `outcome`.
+    /// Appends a slice of a batch that has `of_batch` entries, and adds to `outcome` what
+    /// became of the slice.
     async fn append_slice(
         &self,
         slice: Vec<NewEntry>,

@@ -40,8 +40,9 @@ pub(super) const IN_FLIGHT: usize = 4;
 pub(super) const QUEUE: usize = 10_000;
 /// Groups of one large batch that wait at a time: enough to keep all calls busy.
 pub(super) const OF_A_BATCH: usize = 2 * IN_FLIGHT;
-/// Groups that wait at a time of a batch whose entries would fill more than these: its last group is far away in any
-/// case, and whoever sends one entry waits in Redis behind one of its groups.
+/// How many groups wait at a time of a giant batch, which would fill more groups than
+/// [`OF_A_BATCH`]. Such a batch takes long in any case, and a client that sends one
+/// entry then waits behind one of its groups in Redis.
 const OF_A_GIANT: usize = 1;
 /// Groups of large batches that wait in the queue; the others wait for a place
 /// there, in the order in which they came.
@@ -126,9 +127,9 @@ impl Batcher {
         }
     }
 
-    /// Appends many entries of a batch that has `of_batch`; returns one answer for
-    /// each. An error is of all of them, of which some may stand, as they may where
-    /// the caller goes away.
+    /// Appends entries of a batch that has `of_batch` entries in all, and returns one
+    /// answer for each. After an error, or if the caller goes away, some of the entries
+    /// may have been appended.
     pub async fn append_all(
         &self,
         entries: Vec<NewEntry>,

@@ -24,7 +24,8 @@ pub struct HealthReport {
 }
 
 impl HealthReport {
-    /// Tells of each part whether it answers, and nothing of its error.
+    /// Reports of each part only whether it answers, because errors are not meant for
+    /// clients.
     pub fn of(redis: bool, postgres: bool) -> Self {
         let part = |answers| if answers { Part::Ok } else { Part::Error };
         Self {

@@ -129,14 +129,15 @@ fn capacity_for(needed: usize, most: usize) -> usize {
     first.unwrap_or(2 * needed).min(most).max(needed)
 }
 
-/// Returns the next data of a body, read in turns with the other bodies of its
-/// peer: hundreds that arrive at once would else stand in line before everybody
-/// else's requests.
+/// Reads the next data of a body in turns with the other bodies of its peer. Without
+/// turns, hundreds of bodies that arrive at once would be read before the requests of
+/// all other peers.
 async fn next_in_turn(body: &mut Incoming, peer: &Peer) -> Result<Option<Bytes>, Refusal> {
     let turn = peer.turn().await;
     let mut next = pin!(next(body));
-    // The connection reads what has arrived as soon as the body is asked for it,
-    // which is before it yields. Who sends slowly keeps the turn from nobody.
+    // Once the body was polled, hyper reads what has arrived before this task runs
+    // again. If nothing has arrived, the turn ends, so that a slow client does not keep
+    // it.
     let arrived = tokio::select! {
         biased;
         data = &mut next => Some(data),
@@ -149,7 +150,7 @@ async fn next_in_turn(body: &mut Incoming, peer: &Peer) -> Result<Option<Bytes>,
     }
 }
 
-/// The next data of a body; `None` at its end.
+/// Reads the next data of a body. Returns `None` at the end of the body.
 async fn next(body: &mut Incoming) -> Result<Option<Bytes>, Refusal> {
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| Refusal::BodyBroken)?;

@@ -115,9 +115,8 @@ impl ProvenFlow {
             Self::KeepHigh | Self::Batch => "high",
             Self::Flood => "never",
         };
-        // A limit of memory that comes while it runs leaves each flow a small share
-        // for ids: neither those that good clients sent before nor those of giant
-        // batches would fit into it.
+        // When a fault limits the memory of Redis, the default leaves each flow little
+        // memory for ids. The ids of good clients and of giant batches would not fit.
         let remember = match self {
             Self::Flood => "",
             _ => "remember_memory = \"256MiB\"\n",

@@ -127,8 +127,8 @@ impl Proof {
             .load
             .clone()
             .run(self.options.rate, stop.clone(), self.give_up.clone());
-        // The good client runs on a runtime of its own. Otherwise its tasks would
-        // wait behind those of the hostile client, and it would measure that.
+        // The good client runs on a runtime of its own. Otherwise its tasks would wait
+        // behind the tasks of the hostile client, and the waits would include that.
         let own = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()

@@ -29,8 +29,8 @@ pub struct Report {
     pub stuck: Vec<StuckCall>,
 }
 
-/// How long entries took, as a worker measured it for each flow: pairs of (milliseconds,
-/// number of entries).
+/// How long entries took, by flow. Each pair is a time in milliseconds and the number
+/// of entries that took so long.
 pub type LatencyCounts = BTreeMap<String, Vec<(u64, u64)>>;
 
 /// A call that the backbone refuses for good, as a worker reports it.
@@ -49,6 +49,6 @@ pub struct FlowTried {
     pub flow: String,
     /// The digest of the flow file.
     pub digest: Digest,
-    /// Why the worker did not take it. `None` where the worker works by it.
+    /// Why the worker refused the flow file. `None` if the worker uses it.
     pub error: Option<String>,
 }

@@ -36,9 +36,9 @@ where
     }
 }
 
-/// Returns the directives of `RUST_LOG` with the crates of today. Each of them was
-/// a module of the crate `floodgate` before, and people have its name in their
-/// settings.
+/// Translates old names in the directives of `RUST_LOG` to the names of today's crates.
+/// Each of these crates was a module of the crate `floodgate` before, and people still
+/// have the names of the modules in their settings.
 fn of_today(directives: &str) -> String {
     let of_today = |directive: &str| {
         let Some(rest) = directive.strip_prefix("floodgate::") else {

@@ -174,9 +174,9 @@ impl OneEntry {
 }
 
 /// Takes memory from the kernel in small pages only. When the first byte is written
-/// to a huge page, the kernel zeroes 2 MiB. If strangers begin a few hundred bodies
-/// and do not end them, everybody else would wait for that. `prove` has the good
-/// client and those strangers in one process.
+/// to a huge page, the kernel zeroes 2 MiB. If hostile clients begin a few hundred
+/// bodies and do not end them, all other clients would wait for that. `prove` runs the
+/// good client and the hostile client in one process, so the same holds for `prove`.
 fn without_huge_pages() {
     // An old kernel refuses, and everything works all the same.
     rustix::thread::disable_transparent_huge_pages(true).ok();

@@ -1,5 +1,5 @@
-//! Holds the picture of the crates in docs/ARCHITECTURE.md to what cargo says of
-//! their dependencies.
+//! Tests that the picture of the crates in docs/ARCHITECTURE.md shows the dependencies
+//! that `cargo metadata` reports.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -17,7 +17,7 @@ const END: &str = "<!-- end of crates -->\n";
 struct Member {
     directory: String,
     description: String,
-    /// The names of the crates that it uses, not counting those of its tests.
+    /// The names of the crates that this crate uses outside its tests.
     uses: BTreeSet<String>,
 }
 

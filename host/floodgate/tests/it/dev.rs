@@ -169,7 +169,8 @@ async fn it_says_what_runs_and_what_to_try_and_that_works() {
         oracles[0]["digest"].as_str().map(str::to_owned)
     })
     .await;
-    // On a busy machine, compiling may take longer than the start waits.
+    // `dev` waits for the compiler only for a while. On a busy machine the component
+    // may still be compiling after that.
     let states = [
         format!("mempool-risk {}", &digest[..12]),
         "mempool-risk.wasm is being compiled".to_owned(),

@@ -192,7 +192,7 @@ async fn a_single_entry_waits_behind_a_group_of_a_large_batch_and_not_behind_all
     let held = Arc::new(grant().await);
     let mut batch = Box::pin(batcher.append_all(large, 128 * 100, &held));
     assert!(poll!(&mut batch).is_pending());
-    // One group of it, beside the call that was under way.
+    // One group of the batch goes beside the call that is under way.
     backbone.until_calls_began(2).await;
     asked.extend(ask(&batcher, vec![entry(2_000_000, 1)]).await);
     backbone.release();
@@ -216,7 +216,7 @@ async fn one_group_of_a_giant_batch_is_under_way_however_small_its_parts_are() {
     let mut batch = Box::pin(batcher.append_all(part, 128 * 100, &held));
     assert!(poll!(&mut batch).is_pending());
     backbone.until_calls_began(2).await;
-    // The tasks of this test share one thread: each of them has its turn.
+    // All tasks of this test share one thread, so every other task runs meanwhile.
     for _ in 0..100 {
         tokio::task::yield_now().await;
     }

@@ -120,8 +120,8 @@ async fn a_peer_has_no_more_connections_at_work_than_its_limit_and_others_have_t
 #[tokio::test]
 async fn connections_that_come_all_at_once_are_counted_before_any_is_served() {
     let front = with_limits(|limits| limits.of_one_peer = 2).await;
-    // The one thread of this test is the server's, too: nothing is accepted before
-    // all of them are there.
+    // The server runs on the thread of this test, so it accepts no connection before
+    // all of them have been made.
     let burst: Vec<_> = (0..40)
         .map(|_| std::net::TcpStream::connect(front.address).unwrap())
         .collect();
@@ -129,7 +129,7 @@ async fn connections_that_come_all_at_once_are_counted_before_any_is_served() {
     for stream in burst {
         stream.set_nonblocking(true).unwrap();
         let mut stream = TcpStream::from_std(stream).unwrap();
-        // One that was closed may say so when it is written to.
+        // If the server has closed the connection, writing to it may fail.
         let _closed = stream
             .write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
             .await;

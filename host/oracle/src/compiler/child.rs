@@ -67,8 +67,8 @@ fn compile(arguments: &Arguments) -> io::Result<Result<Vec<u8>, String>> {
     )?;
     limit(Resource::Core, 0, 0)?;
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
-    // Threads inherit the priority, so it is set before any are started. Where the
-    // system does not allow it, the compiler competes with everybody else.
+    // Threads inherit the priority, so it is set before any thread is started. If the
+    // system does not allow that, the compiler runs with the usual priority.
     rustix::process::setpriority_process(None, NICENESS).ok();
     let mut bytes = Vec::new();
     io::stdin().take(MAX_COMPONENT).read_to_end(&mut bytes)?;

@@ -267,9 +267,9 @@ pub(super) struct Host {
     _running: DropGuard,
 }
 
-/// Returns a flow that the component `judge` judges, with `oracle` in its table. It
-/// has one control entry, whose id is `control`: `floodgate_test_components::misbehaving`
-/// does what the first letter of an id says.
+/// Returns a flow that the component `judge` judges, with the lines `oracle` in its
+/// `[[oracle]]` table. The flow has one control entry, whose id is `control`:
+/// `floodgate_test_components::misbehaving` does what the first letter of an id says.
 pub(super) fn flow_of(name: &str, oracle: &str, control: &str) -> Arc<Flow> {
     let dir = tempfile::tempdir().unwrap();
     let write = |file: String, text: String| std::fs::write(dir.path().join(file), text).unwrap();
@@ -399,7 +399,7 @@ pub(super) async fn score(oracle: &Arc<Oracle>) -> f64 {
 }
 
 impl Registry {
-    /// Returns the oracle in force, if one is.
+    /// Returns the oracle that is in force under `name`.
     fn current(&self, name: &str) -> Option<Arc<Oracle>> {
         self.seat_of(name)?.current()
     }

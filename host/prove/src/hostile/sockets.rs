@@ -130,7 +130,8 @@ async fn until_closed(connection: TcpStream) -> anyhow::Result<()> {
 /// As many streams as the server allows, each with a body that stops.
 async fn streams(port: u16) -> anyhow::Result<()> {
     const STREAMS: usize = 100;
-    // Made once: what it costs to make is a cost of the attacker's machine.
+    // The chunk is static, because making it would take time from the good client,
+    // which runs on the same machine.
     static CHUNK: [u8; 64 << 10] = [b' '; 64 << 10];
     const CHUNKS: usize = 8;
     let connection = connect(port).await?;

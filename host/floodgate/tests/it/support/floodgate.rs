@@ -12,17 +12,18 @@ use super::eventually_some;
 /// `floodgate serve` or `dev` as it is shipped, on ports of its own choice.
 pub struct Floodgate {
     process: Supervised,
-    /// Files, and not pipes: a test can read at once what the process has written,
-    /// where a thread would have to read a pipe first.
+    /// The process writes into files, because a test can read a file at once. If the
+    /// process wrote into a pipe, a test would have to wait for the thread that reads
+    /// the pipe.
     stdout: NamedTempFile,
     stderr: NamedTempFile,
     /// Removed with this value.
     _directory: TempDir,
 }
 
-/// The path of the program. It is linked into a directory of its own, because
-/// `floodgate dev` starts the floodgate-archive that lies beside it, and only some
-/// tests want that.
+/// The path of the program. The program is linked into a directory of its own, because
+/// `floodgate dev` starts a floodgate-archive that lies beside the program, and only
+/// some tests want that.
 static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("alone");
     std::fs::create_dir_all(&directory).unwrap();
@@ -134,8 +135,8 @@ fn only(command: &mut Command, env: &[(&str, &str)]) {
     command.envs(env.iter().copied());
 }
 
-/// Returns the lines of a file that have an end: one without it is still being
-/// written.
+/// Returns the lines of a file that end with a line break. A last line without one is
+/// still being written, and is left out.
 fn whole_lines(file: &NamedTempFile) -> String {
     let written = std::fs::read(file.path()).unwrap();
     let written = String::from_utf8_lossy(&written);

@@ -52,11 +52,12 @@ pub async fn through_pgbouncer(postgres: &str) -> String {
     pooler.database(name)
 }
 
-/// Holds a file to what a test makes of the code, or writes it anew where the
-/// environment has `UPDATE`.
+/// Asserts that a file has the content that a test generated from the code. If the
+/// environment variable `UPDATE` is set, writes that content into the file first.
 ///
 /// # Panics
-/// Where the two differ, with the command that writes it. `test` is the test's name.
+/// If the two differ. The message has the command that writes the file, for which
+/// `test` is the name of the test.
 pub fn holds(file: &std::path::Path, made: &str, test: &str) {
     if std::env::var_os("UPDATE").is_some() {
         std::fs::write(file, made).unwrap();
