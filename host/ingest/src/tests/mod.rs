@@ -6,6 +6,7 @@ mod fake;
 mod heads;
 mod http;
 mod limits;
+mod proxies;
 mod query;
 mod server;
 
